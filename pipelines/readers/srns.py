@@ -29,7 +29,8 @@ def read(path: Path) -> Dataset:
       path: the folder.
 
     Returns:
-      The data set with SRNS's own split and negatives. Raw item ids are MovieLens ids where `items.tsv` gives them.
+      The data set with SRNS's own split and negatives. Raw item ids are MovieLens ids where `items.tsv` gives them, else
+      negative (-1 - item); without the file, the item numbers.
 
     Raises:
       DataError: a file is missing, damaged or not what it should be, or the files contradict each other.
@@ -89,14 +90,11 @@ class _Pairs:
 
 
 def _read_integers(file: Path) -> np.ndarray:
-    """Reads a two-dimensional array of integers as int64; those too large for it wrap to negative, hence wrong, ones."""
     array = load_array(file)
     if array.ndim != 2 or array.dtype.kind not in "iu" or not array.size:
-        raise DataError(
-            f"holds an array of shape {list(array.shape)} and dtype {array.dtype}, where rows of integers should be",
-            path=file,
-        )
-    return array.astype(np.int64)
+        found = f"an array of shape {list(array.shape)} and dtype {array.dtype}"
+        raise DataError(f"holds {found}, where rows of integers should be", path=file)
+    return array.astype(np.int64)  # uint64 beyond its range wraps to negative numbers, which are refused
 
 
 def _read_pairs(file: Path) -> _Pairs:
@@ -113,7 +111,10 @@ def _read_negatives(file: Path) -> _Pairs:
 
 
 def _read_items(file: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Reads `items.tsv`: [num_items] int64 MovieLens ids, and [num_items] titles."""
+    """Reads `items.tsv`: [num_items] int64 MovieLens ids, and [num_items] titles.
+
+    An item without movie_id, which SRNS's users rated too rarely to tell which it is, gets the id -1 - item.
+    """
     try:
         lines = file.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
@@ -121,18 +122,22 @@ def _read_items(file: Path) -> tuple[np.ndarray, np.ndarray]:
     header = "\t".join(_ITEMS_HEADER)
     if lines[0].split("\t") != _ITEMS_HEADER:
         raise DataError("has another header", path=file, line=1, remedy=f"It must be {header!r}, with tabs.")
-    ids: dict[int, str] = {}
-    for number, line in enumerate(lines[1:]):
+    titles: dict[int, str] = {}
+    for item, line in enumerate(lines[1:]):
         cells = line.split("\t")
-        if len(cells) != len(_ITEMS_HEADER) or cells[0] != str(number):
-            problem = f"should be item {number} with its movie_id, title and genres, is {line[:80]!r}"
-            raise DataError(problem, path=file, line=number + 2)
-        if not cells[1].isdecimal() or len(cells[1]) > 18:  # of which int64 holds all
-            raise DataError(f"movie_id {cells[1][:80]!r} is not a number", path=file, line=number + 2)
-        if int(cells[1]) in ids:
-            raise DataError(f"movie_id {cells[1]} stands there twice", path=file, line=number + 2)
-        ids[int(cells[1])] = cells[2]
-    return np.array(list(ids), np.int64), np.array(list(ids.values()), str)
+        if len(cells) != len(_ITEMS_HEADER) or cells[0] != str(item):
+            problem = f"is {line[:80]!r}, where item {item} with its movie_id, title and genres should be"
+            raise DataError(problem, path=file, line=item + 2)
+        _, movie_id, title, _ = cells
+        if not movie_id:
+            titles[-1 - item] = f"(item {item})"
+            continue
+        if not movie_id.isdecimal() or len(movie_id) > 18:  # int64 holds all of 18 digits
+            raise DataError(f"movie_id {movie_id[:80]!r} is not a number", path=file, line=item + 2)
+        if int(movie_id) in titles:
+            raise DataError(f"movie_id {movie_id} stands there twice", path=file, line=item + 2)
+        titles[int(movie_id)] = title
+    return np.array(list(titles), np.int64), np.array(list(titles.values()), str)
 
 
 def _check_users(train: _Pairs, valid: _Pairs, test: _Pairs, negatives: _Pairs) -> None:
@@ -162,7 +167,7 @@ def _check_items(train: _Pairs, valid: _Pairs, test: _Pairs, negatives: _Pairs, 
     """All items are known, no pair stands in two places, and no negative is an item that its user has."""
     for part in (train, valid, test, negatives):
         problem = f"the items known to training are 0 to {num_items - 1}"
-        remedy = "Leave the row out, or name all items in items.tsv."
+        remedy = "Leave the row out, or give items.tsv a row for each item."
         part.refuse((part.items < 0) | (part.items >= num_items), problem, remedy)
 
     known = train.keys(num_items)
