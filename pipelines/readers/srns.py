@@ -29,8 +29,8 @@ def read(path: Path) -> Dataset:
       path: the folder.
 
     Returns:
-      The data set with SRNS's own split and negatives. Raw item ids are MovieLens ids where `items.tsv` gives them, else
-      negative (-1 - item); without the file, the item numbers.
+      The data set with SRNS's own split and negatives. Raw item ids are those of `items.tsv` (an item that it leaves
+      without one gets -1 - item); without the file, the item numbers.
 
     Raises:
       DataError: a file is missing, damaged or not what it should be, or the files contradict each other.
@@ -111,10 +111,7 @@ def _read_negatives(file: Path) -> _Pairs:
 
 
 def _read_items(file: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Reads `items.tsv`: [num_items] int64 MovieLens ids, and [num_items] titles.
-
-    An item without movie_id, which SRNS's users rated too rarely to tell which it is, gets the id -1 - item.
-    """
+    """Reads `items.tsv`: [num_items] int64 MovieLens ids, and [num_items] titles; see `read` for items without."""
     try:
         lines = file.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
@@ -170,13 +167,15 @@ def _check_items(train: _Pairs, valid: _Pairs, test: _Pairs, negatives: _Pairs, 
         remedy = "Leave the row out, or give items.tsv a row for each item."
         part.refuse((part.items < 0) | (part.items >= num_items), problem, remedy)
 
-    known = train.keys(num_items)
-    order = np.argsort(known, kind="stable")
+    keys = train.keys(num_items)
+    order = np.argsort(keys, kind="stable")
+    known = keys[order]
     repeated = np.zeros(len(known), bool)
-    repeated[order[1:]] = np.diff(known[order]) == 0
+    repeated[order[1:]] = np.diff(known) == 0
     train.refuse(repeated, "an earlier row does so too", "Remove the repeat.")
-    remedy = "Remove it from one of the files."
     for part in (valid, test, negatives):
         keys = part.keys(num_items)
-        part.refuse(np.isin(keys, known), "an earlier file says that the user has it", remedy)
-        known = np.concatenate([known, keys])
+        nearest = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+        has_it = known[nearest] == keys
+        part.refuse(has_it, "an earlier file says that the user has it", "Remove it from one of the files.")
+        known = np.sort(np.concatenate([known, keys]))
