@@ -1,6 +1,6 @@
 """Which data to load and how to turn it into a split; each field is a flag of the same name."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 
 def flag(default: object, help: str, choices: tuple = ()) -> object:
@@ -31,3 +31,7 @@ class DataConfig:
     planted_users: int = flag(1500, "Users of the planted set.")
     planted_items: int = flag(600, "Items of the planted set.")
     planted_seed: int = flag(0, "Seed of the planted set.")
+
+    def changes(self, other: "DataConfig") -> list[str]:
+        """Names of the fields that differ, but for where the files lie."""
+        return [f.name for f in fields(self) if f.name != "data_dir" and getattr(self, f.name) != getattr(other, f.name)]

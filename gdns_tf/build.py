@@ -1,0 +1,79 @@
+"""From flags to the objects of a run."""
+
+import tensorflow as tf
+
+from gdns_tf.config import TrainConfig
+from gdns_tf.gain_table import BoundedGainTable, DenseGainTable, GainTable
+from gdns_tf.gmf import GMF
+from gdns_tf.losses import LOSSES
+from gdns_tf.samplers import Gdns, Sampler, Uniform
+from gdns_tf.trainer import Trainer
+from pipelines.batches import steps_per_epoch, user_batches
+from pipelines.interactions import Interactions
+
+
+def build_trainer(train: Interactions, config: TrainConfig) -> Trainer:
+    """The compiled Keras model; its train function runs one epoch a call."""
+    users_a_step = min(config.batch_size, train.num_users)
+    scorer = GMF(
+        train.num_users,
+        train.num_items,
+        config.dim,
+        init_scale=config.init_scale,
+        seed=config.seed,
+        dense_item_gradient=train.num_items <= 4 * users_a_step * config.group_size and not _on_gpu(),
+    )
+    counts = tf.constant(train.counts, tf.float32)
+    trainer = Trainer(
+        scorer,
+        build_sampler(train, config),
+        LOSSES[config.loss](config.margin, config.pairing),
+        (counts / tf.reduce_mean(counts)) ** config.user_weight_power,
+        l2=config.l2,
+        dropout=config.dropout,
+        seed=config.seed,
+    )
+    trainer.compile(
+        optimizer=_optimizer(config),
+        jit_compile=config.jit_compile,
+        steps_per_execution=steps_per_epoch(train.num_users, config.batch_size),
+    )
+    trainer.optimizer.build(scorer.trainable_variables)
+    return trainer
+
+
+def build_sampler(train: Interactions, config: TrainConfig) -> Sampler:
+    """The sampler that `--sampler` names."""
+    if config.sampler == "uniform":
+        return Uniform()
+    indicator = "h" if config.sampler == "gdns_without_g" else "g"
+    return Gdns(_gain_table(train, config), smoothing=config.smoothing, epsilon=config.epsilon, indicator=indicator)
+
+
+def build_batches(train: Interactions, config: TrainConfig, first_epoch: int = 0) -> tf.data.Dataset:
+    """The batches of a run from an epoch on."""
+    return user_batches(
+        train,
+        batch_size=config.batch_size,
+        group_size=config.group_size,
+        num_candidates=config.group_size if config.sampler == "uniform" else config.num_candidates,
+        seed=config.seed,
+        first_epoch=first_epoch,
+    )
+
+
+def _gain_table(train: Interactions, config: TrainConfig) -> GainTable:
+    if 0 < config.gain_slots < train.num_items:
+        return BoundedGainTable(train.num_users, config.gain_slots, config.jit_compile)
+    return DenseGainTable(train.num_users, train.num_items, config.jit_compile)
+
+
+def _optimizer(config: TrainConfig) -> tf.keras.optimizers.Optimizer:
+    options = {"learning_rate": config.learning_rate, "jit_compile": config.jit_compile}
+    if config.optimizer == "adagrad":
+        return tf.keras.optimizers.Adagrad(initial_accumulator_value=0.1, epsilon=1e-8, **options)
+    return {"adam": tf.keras.optimizers.Adam, "sgd": tf.keras.optimizers.SGD}[config.optimizer](**options)
+
+
+def _on_gpu() -> bool:
+    return bool(tf.config.list_physical_devices("GPU"))

@@ -1,0 +1,75 @@
+"""Ranking losses of a user's positive group against the negative group: group-wise (Eq. 6) and pair-wise (Eq. 3)."""
+
+from abc import ABC, abstractmethod
+
+import tensorflow as tf
+
+
+class RankingLoss(ABC):
+    """Sums a function of (negative's score - positive's score + margin) over pairs.
+
+    Eq. 3 of the paper has the two scores the wrong way round; Eq. 6 and Algorithm 1 have them right.
+    """
+
+    def __init__(self, margin: float = 1.0, pairing: str = "group") -> None:
+        """Args:
+        margin: gamma.
+        pairing: "group", every positive against every negative (Eq. 6), or "pair", the k-th positive against the k-th
+          negative (Eq. 3).
+        """
+        if pairing not in PAIRINGS:
+            raise ValueError(f"pairing must be one of {', '.join(PAIRINGS)}, not {pairing!r}")
+        self.margin = margin
+        self.pairing = pairing
+
+    @abstractmethod
+    def penalty(self, shortfall: tf.Tensor) -> tf.Tensor:
+        """The loss of pairs by what they fall short of the margin, elementwise."""
+
+    def shortfall(self, positives: tf.Tensor, negatives: tf.Tensor) -> tf.Tensor:
+        """Negative's score - positive's score + margin of each pair.
+
+        Args:
+          positives: [batch, group_size] scores.
+          negatives: [batch, group_size] scores.
+
+        Returns:
+          [batch, group_size, group_size] (positive, negative), or [batch, group_size] if pair-wise.
+        """
+        if self.pairing == "group":
+            negatives, positives = negatives[:, None, :], positives[:, :, None]
+        return negatives - positives + self.margin
+
+    def __call__(self, positives: tf.Tensor, negatives: tf.Tensor) -> tf.Tensor:
+        """The loss of each user, summed over its pairs: [batch]."""
+        losses = self.penalty(self.shortfall(positives, negatives))
+        return tf.reduce_sum(losses, axis=list(range(1, losses.shape.rank)))
+
+    def pairs_per_item(self, group_size: int) -> int:
+        """In how many pairs of its user each drawn item stands."""
+        return group_size if self.pairing == "group" else 1
+
+
+class Hinge(RankingLoss):
+    """max(0, x), the paper's."""
+
+    def penalty(self, shortfall: tf.Tensor) -> tf.Tensor:
+        return tf.nn.relu(shortfall)
+
+
+class SquaredHinge(RankingLoss):
+    """max(0, x)^2 / 2: pairs that miss the margin by more pull harder."""
+
+    def penalty(self, shortfall: tf.Tensor) -> tf.Tensor:
+        return 0.5 * tf.square(tf.nn.relu(shortfall))
+
+
+class Softplus(RankingLoss):
+    """log(1 + exp(x)); with margin 0 the loss of BPR (Rendle et al., 2009)."""
+
+    def penalty(self, shortfall: tf.Tensor) -> tf.Tensor:
+        return tf.nn.softplus(shortfall)
+
+
+PAIRINGS = ("group", "pair")
+LOSSES = {"hinge": Hinge, "squared_hinge": SquaredHinge, "softplus": Softplus}

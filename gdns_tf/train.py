@@ -1,0 +1,62 @@
+"""Trains a recommender: `python -m gdns_tf.train --flagfile=configs/ml1m.flags --output_dir=RUN`."""
+
+import sys
+
+from absl import app, flags
+
+from gdns_tf.config import TrainConfig
+from gdns_tf.flags import define, from_flags
+from gdns_tf.report import format_metrics, format_recommendations
+from gdns_tf.run import Interrupted, Run
+from gdns_tf.run_folder import RunFolder
+from pipelines.config import DataConfig
+from pipelines.errors import DataError
+from pipelines.load import format_statistics, load_dataset
+
+
+def train(data: DataConfig, config: TrainConfig) -> dict:
+    """Trains, or goes on with, the run in `config.output_dir`.
+
+    Returns:
+      What `metrics.json` holds.
+
+    Raises:
+      DataError: the data or the folder cannot be used.
+      gdns_tf.run.Interrupted: by SIGINT or SIGTERM, after saving.
+    """
+    folder = RunFolder.open(data, config)
+    dataset = load_dataset(data)
+    print(format_statistics(dataset), flush=True)
+    run = Run(dataset, config, folder)
+    if run.epoch:
+        print(f"Going on after epoch {run.epoch} of {folder.path}", flush=True)
+    metrics = run.finish(run.fit())
+    print(format_metrics(metrics))
+    if config.show_users:
+        print(format_recommendations(dataset, run.best, config.show_users))
+    print(f"Weights, metrics and curves are in {folder.path}: tensorboard --logdir {folder.tensorboard}")
+    return metrics
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) > 1:
+        sys.exit(f"error: {argv[1]!r} is no flag; flags begin with --")
+    try:
+        train(from_flags(DataConfig), from_flags(TrainConfig))
+    except Interrupted as stop:
+        print(stop, file=sys.stderr)
+        sys.exit(130)
+    except (DataError, FloatingPointError) as error:
+        sys.exit(f"error: {error}")
+
+
+def run() -> None:
+    """The entry point of the command line."""
+    define(DataConfig)
+    define(TrainConfig)
+    flags.mark_flag_as_required("output_dir")
+    app.run(main)
+
+
+if __name__ == "__main__":
+    run()
