@@ -37,7 +37,7 @@ class Dataset:
         for part in (self.valid_negatives, self.test_negatives):
             digest.update(np.ascontiguousarray(part, np.int32))
         for ids in (self.train.user_ids, self.train.item_ids):
-            digest.update("\0".join(map(str, ids.tolist())).encode())
+            digest.update("".join(f"{raw_id}\0" for raw_id in ids.tolist()).encode())
         return digest.hexdigest()[:16]
 
     @property

@@ -1,0 +1,122 @@
+"""from_ratings against an implementation with dictionaries and lists."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from pipelines.errors import DataError
+from pipelines.interactions import Ratings, from_ratings
+
+
+def brute_force(ratings, min_rating, min_user_items, min_item_users, duplicates):
+    """Returns {user: {item: time}} in order of first appearance, and the items in that order."""
+    rows = []
+    for row in range(len(ratings.users)):
+        if ratings.ratings is None or ratings.ratings[row] >= min_rating:
+            time = 0 if ratings.timestamps is None else ratings.timestamps[row]
+            rows.append((row, ratings.users[row], ratings.items[row], time))
+    chosen = {}
+    for row, user, item, time in rows:
+        old = chosen.get((user, item))
+        if old is None or (time >= old[1] if duplicates == "last" else time < old[1]):
+            chosen[user, item] = (row, time)
+    rows = [r for r in rows if chosen[r[1], r[2]][0] == r[0]]
+    while True:
+        per_user, per_item = Counter(r[1] for r in rows), Counter(r[2] for r in rows)
+        left = [r for r in rows if per_user[r[1]] >= min_user_items and per_item[r[2]] >= min_item_users]
+        if len(left) == len(rows):
+            break
+        rows = left
+    by_user, items = {}, {}
+    for _, user, item, time in rows:
+        by_user.setdefault(user, {})[item] = time
+        items[item] = len(items) if item not in items else items[item]
+    return by_user, list(items)
+
+
+def random_ratings(seed, *, graded=True, timed=True, text=False):
+    rng = np.random.default_rng(seed)
+    # Squares are skewed, so that the filters have something to drop and something to keep.
+    users, items = 100 + (40 * rng.random(800) ** 2).astype(int), 7 + (60 * rng.random(800) ** 2).astype(int)
+    if text:
+        users, items = users.astype(str), np.char.add("i", items.astype(str))
+    return Ratings(
+        users=users,
+        items=items,
+        ratings=rng.integers(1, 6, 800).astype(np.float32) if graded else None,
+        timestamps=rng.integers(0, 20, 800).astype(np.float64) if timed else None,
+        titles={item: f"Film {item}" for item in items.tolist()[::2]},
+        source="made up",
+    )
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("duplicates", ["last", "first"])
+@pytest.mark.parametrize(("graded", "timed", "text"), [(True, True, False), (True, False, True), (False, True, True)])
+@pytest.mark.parametrize(("min_user_items", "min_item_users"), [(1, 1), (6, 1), (7, 4)])
+def test_equals_brute_force(seed, duplicates, graded, timed, text, min_user_items, min_item_users):
+    ratings = random_ratings(seed, graded=graded, timed=timed, text=text)
+    wanted, wanted_items = brute_force(ratings, 3, min_user_items, min_item_users, duplicates)
+    assert wanted_items, "or else nothing is compared"
+    found = from_ratings(
+        ratings,
+        min_rating=3,
+        min_user_items=min_user_items,
+        min_item_users=min_item_users,
+        duplicates=duplicates,
+    )
+    assert found.user_ids.tolist() == list(wanted)
+    assert found.item_ids.tolist() == wanted_items
+    assert found.titles.tolist() == [ratings.titles.get(item, str(item)) for item in wanted_items]
+    assert (found.timestamps is not None) == timed
+    for number, of_user in enumerate(wanted.values()):
+        assert found.item_ids[found.of(number)].tolist() == list(of_user)
+        if timed:
+            times = found.timestamps[found.offsets[number] : found.offsets[number + 1]]
+            assert times.tolist() == list(of_user.values())
+    assert found.offsets.dtype == np.int64
+    assert found.items.dtype == np.int32
+
+
+def test_k_core_goes_on_to_a_fixed_point():
+    # A chain: without user 0 (one item), item 0 has one user; without item 0, user 1 has one item; and so on.
+    users = np.array([0, 1, 1, 2, 2, 3, 3, 8, 8, 9, 9])
+    items = np.array([0, 0, 1, 1, 2, 2, 3, 8, 9, 8, 9])
+    found = from_ratings(Ratings(users, items), min_user_items=2, min_item_users=2)
+    assert found.user_ids.tolist() == [8, 9]
+    assert found.item_ids.tolist() == [8, 9]
+
+
+def test_a_repeat_can_be_an_error():
+    ratings = Ratings(
+        users=np.array([1, 1, 2, 1]),
+        items=np.array([5, 6, 5, 5]),
+        ratings=np.array([5.0, 1.0, 5.0, 4.0], np.float32),
+        source="some.csv",
+    )
+    with pytest.raises(DataError, match=r"some\.csv: user 1 has item 5 more than once \(row 4 of the data\)"):
+        from_ratings(ratings, min_user_items=1, duplicates="error")
+    grades = np.array([5, 1, 5, 3], np.float32)
+    ratings = Ratings(ratings.users, ratings.items, grades)
+    assert from_ratings(ratings, min_user_items=1, duplicates="error").num_interactions == 2, "below the threshold"
+
+
+def test_nothing_left_is_an_error_that_names_the_flags():
+    with pytest.raises(DataError, match=r"made up: no user has 400 items left .*--min_user_items"):
+        from_ratings(random_ratings(0), min_user_items=400)
+    with pytest.raises(DataError, match="no user has 6 items left"):
+        from_ratings(Ratings(np.array([], np.int64), np.array([], np.int64)))
+
+
+def test_keep_and_the_views():
+    found = from_ratings(random_ratings(1), min_user_items=3)
+    mask = np.random.default_rng(2).random(found.num_interactions) < 0.5
+    mask[found.users == 4] = False
+    kept = found.keep(mask)
+    assert kept.num_users == found.num_users
+    assert kept.num_interactions == mask.sum()
+    assert kept.counts[4] == 0
+    pairs = list(zip(found.users[mask].tolist(), found.items[mask].tolist(), strict=True))
+    assert list(zip(kept.users.tolist(), kept.items.tolist(), strict=True)) == pairs
+    assert kept.timestamps.tolist() == found.timestamps[mask].tolist()
