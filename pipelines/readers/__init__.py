@@ -16,7 +16,7 @@ def _reader(module: str) -> Callable[[Path, DataConfig], Ratings]:
     """`read` of `pipelines.readers.<module>`, imported when it is first called."""
 
     def read(path: Path, config: DataConfig) -> Ratings:
-        return import_module(f"pipelines.readers.{module}").read(path, config)
+        return import_module(f"pipelines.readers.{module}").read(path.expanduser(), config)
 
     return read
 

@@ -1,0 +1,80 @@
+"""RecBole's atomic files: `NAME.inter`, and titles from `NAME.item` beside it.
+
+The first line of an `.inter` names tab-separated columns with their types (`user_id:token`, `item_id:token`,
+`rating:float`, `timestamp:float`), in any order; others are ignored. Ids follow the rule of `pipelines.readers.ids`.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.config import DataConfig
+from pipelines.errors import DataError
+from pipelines.interactions import Ratings
+from pipelines.readers.delimited import RATING, SECONDS, TOKEN, Format, peek, read_columns
+from pipelines.readers.files import Source, require_given
+
+_KINDS = {"user_id": TOKEN, "item_id": TOKEN, "rating": RATING, "timestamp": SECONDS}
+_TITLE_NAMES = ("title", "movie_title", "item_title", "item_name", "book_title", "product_title", "name")
+
+
+def read(path: Path, config: DataConfig) -> Ratings:
+    """Reads an `.inter` file, or the only one in the folder `path`.
+
+    Returns:
+      `Ratings` with int64 or str ids; grades, times and titles where there are any.
+
+    Raises:
+      DataError: not exactly one file, no user or item column, or a malformed line.
+    """
+    require_given(path, config, "an .inter file or the folder that holds it")
+    source, form = Source(_only_file(path)), Format("\t")
+    header = next(iter(peek(source, form, 1)), [])
+    full_names = {column.partition(":")[0]: column for column in header}
+    wanted = {full_names.get(name, name): kind for name, kind in _KINDS.items() if name in full_names or kind is TOKEN}
+    found = read_columns(source, form, wanted)
+    columns = {name: found.get(full_names.get(name)) for name in _KINDS}
+    users, items, grades, timestamps = columns.values()
+    titles = _titles(Source(source.path.with_suffix(".item")), numbers=items.dtype == np.int64)
+    return Ratings(users, items, grades, timestamps, dict(titles), source=str(source))
+
+
+def _only_file(path: Path) -> Path:
+    if not path.is_dir():
+        return path
+    files = sorted(path.glob("*.inter"))
+    if len(files) != 1:
+        raise DataError(
+            f"{len(files)} .inter files in this folder {[file.name for file in files[:10]]}, one is needed",
+            path=path,
+            remedy="Set --data_dir to the file itself.",
+        )
+    return files[0]
+
+
+def _titles(source: Source, numbers: bool) -> Iterator[tuple[int | str, str]]:
+    """Item ids, as numbers where the interactions have them so, and titles; none where there is no file of them."""
+    if not source.path.exists():
+        return
+    lines = source.text().split("\n")
+    names = [column.partition(":")[0] for column in lines[0].rstrip("\r").split("\t")]
+    title = next((names.index(name) for name in _TITLE_NAMES if name in names), None)
+    if title is None:
+        return
+    if "item_id" not in names:
+        raise DataError(f"no column item_id; there are {names}", path=source, line=1, remedy="Correct the header.")
+    item = names.index("item_id")
+    for number, line in enumerate(lines[1:], start=2):
+        values = line.rstrip("\r").split("\t")
+        if values == [""]:
+            continue
+        if len(values) != len(names):
+            raise DataError(
+                f"{len(values)} columns where the header has {len(names)}",
+                path=source,
+                line=number,
+                remedy="Correct the line, or move the file away to do without titles.",
+            )
+        key = values[item]
+        yield (int(key) if numbers and key.isdecimal() else key), values[title]

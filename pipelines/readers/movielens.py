@@ -1,0 +1,139 @@
+"""GroupLens's MovieLens releases: ml-1m, ml-100k, ml-20m, ml-25m and ml-32m.
+
+--data_dir may be the ratings file, a folder that holds it (itself, in a folder of the release's name, or in the
+release's zip) or the zip. Where it is empty, or a folder without the data, the zip is downloaded to the cache folder.
+Item titles come from the movies file beside the ratings. Rows keep the order of the file: the split's rule for ties
+in time depends on it.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from zipfile import ZipFile
+
+from pipelines.config import DataConfig
+from pipelines.download import cache_folder, fetch
+from pipelines.errors import DataError
+from pipelines.interactions import Ratings
+from pipelines.readers.delimited import INTEGER_ID, RATING, SECONDS, Format, read_columns
+from pipelines.readers.files import Source, is_default
+
+_BASE_URL = "https://files.grouplens.org/datasets/movielens"
+
+
+@dataclass(frozen=True)
+class Release:
+    """Where a release keeps what."""
+
+    ratings: str
+    movies: str
+    form: Format
+    columns: tuple[str, str, str, str]
+    """The ratings file's names for user, item, rating and timestamp."""
+    movies_delimiter: str
+    checksum: str
+    """MD5 of the zip, as GroupLens publishes it."""
+
+
+_NAMES = ("user", "item", "rating", "timestamp")
+_CSV_NAMES = ("userId", "movieId", "rating", "timestamp")
+
+
+def _csv_release(checksum: str) -> Release:
+    return Release("ratings.csv", "movies.csv", Format(","), _CSV_NAMES, ",", checksum)
+
+
+RELEASES = {
+    "ml-1m": Release(
+        "ratings.dat",
+        "movies.dat",
+        Format(":", ("user", "", "item", "", "rating", "", "timestamp")),
+        _NAMES,
+        "::",
+        "c4d9eecfca2ab87c1945afe126590906",
+    ),
+    "ml-100k": Release("u.data", "u.item", Format("\t", _NAMES), _NAMES, "|", "0e33842e24a9c977be4e0107933c0723"),
+    "ml-20m": _csv_release("cd245b17a1ae2cc31bb14903e1204af3"),
+    "ml-25m": _csv_release("6b51fb2759a8657d3bfcbfc42b592ada"),
+    "ml-32m": _csv_release("d472be332d4daa821edc399621853b57"),
+}
+
+
+def read(path: Path, config: DataConfig) -> Ratings:
+    """Reads the release that `config.dataset` names.
+
+    Returns:
+      `Ratings` with int64 ids, float32 ratings, float64 timestamps and, where the movies file is there, titles.
+
+    Raises:
+      DataError: `path` does not exist, a line is malformed, an archive is damaged, or the download fails.
+    """
+    name, release = config.dataset, RELEASES[config.dataset]
+    ratings, movies = _locate(path, config, name, release)
+    columns = dict(zip(release.columns, (INTEGER_ID, INTEGER_ID, RATING, SECONDS), strict=True))
+    users, items, grades, timestamps = read_columns(ratings, release.form, columns).values()
+    titles = dict(_titles(movies, release.movies_delimiter)) if movies else {}
+    return Ratings(users, items, grades, timestamps, titles, source=str(ratings))
+
+
+def _locate(path: Path, config: DataConfig, name: str, release: Release) -> tuple[Source, Source | None]:
+    """The ratings file and, where there is one, the movies file."""
+    archive = f"{name}.zip"
+    if is_default(path, config):
+        return _in_zip(_download(archive, release, f"Put {archive} somewhere and set --data_dir to it."), release)
+    if not path.exists():
+        raise DataError(
+            "no such file or folder",
+            path=path,
+            remedy=f"Set --data_dir to {release.ratings}, its folder or {archive}, or leave it out to download.",
+        )
+    if path.is_file():
+        return _in_zip(path, release) if path.suffix == ".zip" else _beside(path, release)
+    for folder in (path, path / name):
+        if (folder / release.ratings).exists():
+            return _beside(folder / release.ratings, release)
+    if (path / archive).exists():
+        return _in_zip(path / archive, release)
+    remedy = f"Put {release.ratings} or {archive} into {path}; neither is there."
+    return _in_zip(_download(archive, release, remedy), release)
+
+
+def _download(archive: str, release: Release, remedy: str) -> Path:
+    return fetch(f"{_BASE_URL}/{archive}", release.checksum, cache_folder() / archive, remedy=remedy)
+
+
+def _beside(ratings: Path, release: Release) -> tuple[Source, Source | None]:
+    movies = ratings.with_name(release.movies)
+    return Source(ratings), Source(movies) if movies.exists() else None
+
+
+def _in_zip(archive: Path, release: Release) -> tuple[Source, Source | None]:
+    with Source(archive).open() as file, ZipFile(file) as members:
+        found = {PurePosixPath(member).name: member for member in members.namelist()}
+    if release.ratings not in found:
+        raise DataError(
+            f"no {release.ratings} in this zip; there are {sorted(found)[:10]}",
+            path=archive,
+            remedy="Check that --dataset and --data_dir belong together.",
+        )
+    movies = found.get(release.movies)
+    return Source(archive, found[release.ratings]), Source(archive, movies) if movies else None
+
+
+def _titles(movies: Source, delimiter: str) -> Iterator[tuple[int, str]]:
+    """Movie ids and titles. The older releases are Latin-1, but copies of them that became UTF-8 go about."""
+    text = io.StringIO(movies.text("utf-8-sig", "latin-1"))
+    rows: Iterable[list[str]] = csv.reader(text) if delimiter == "," else (line.split(delimiter) for line in text)
+    for number, row in enumerate(rows, start=1):
+        if not "".join(row).strip() or row[:2] == ["movieId", "title"]:
+            continue
+        if len(row) < 2 or not row[0].isascii() or not row[0].isdecimal():
+            raise DataError(
+                f"{delimiter.join(row)[:80]!r} has not the form id{delimiter}title{delimiter}...",
+                path=movies,
+                line=number,
+                remedy="Correct the line, or move the file away to do without titles.",
+            )
+        yield int(row[0]), row[1].rstrip("\n")
