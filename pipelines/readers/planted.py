@@ -37,8 +37,8 @@ def generate(config: DataConfig) -> Dataset:
     the items that the user truly dislikes: no model is marked down for what the user would like.
 
     Returns:
-      The split data set with its `false_negatives`, items ascending. Item numbers say nothing about popularity; an
-      item may be in no interaction.
+      The split data set with its `false_negatives`, items ascending. Items are numbered by genre; an item may be in
+      no interaction.
 
     Raises:
       DataError: the catalogue is too small for each user to dislike as many items as evaluation needs.
