@@ -111,8 +111,8 @@ def _copy(response: BinaryIO, file: BinaryIO, url: str, remedy: str) -> str:
                 raise DataError(f"{url} cannot be saved ({error.strerror})", remedy="Make room on the disk.") from error
             digest.update(chunk)
             progress.update(len(chunk))
-        if progress.n < size:
-            raise DataError(f"{url} broke off after {progress.n} of {size} bytes", remedy=f"Try again. {remedy}")
+    if file.tell() < size:
+        raise DataError(f"{url} broke off after {file.tell()} of {size} bytes", remedy=f"Try again. {remedy}")
     return digest.hexdigest()
 
 

@@ -47,7 +47,8 @@ class Source:
                 f"the archive is truncated or damaged ({error})", path=self, remedy="Copy or download it again."
             ) from error
         except OSError as error:
-            raise DataError(f"cannot be read ({error.strerror or error})", path=self) from error
+            remedy = "Check the path and its permissions."
+            raise DataError(f"cannot be read ({error.strerror or error})", path=self, remedy=remedy) from error
 
     def text(self, *encodings: str) -> str:
         """The whole content, decoded by the first of `encodings` that fits (default: UTF-8 alone).

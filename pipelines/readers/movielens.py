@@ -42,7 +42,7 @@ _CSV_NAMES = ("userId", "movieId", "rating", "timestamp")
 
 
 def _csv_release(checksum: str) -> Release:
-    return Release("ratings.csv", "movies.csv", Format(","), _CSV_NAMES, ",", checksum)
+    return Release("ratings.csv", "movies.csv", Format(",", quoted=True), _CSV_NAMES, ",", checksum)
 
 
 RELEASES = {

@@ -79,7 +79,7 @@ def _prepared(name: str, data_dir: str, source: str) -> tfds.core.DatasetBuilder
         builder = tfds.builder(name, data_dir=data_dir or None)
     except (ValueError, ImportError, OSError) as error:
         raise DataError(
-            f"no such set ({str(error).splitlines()[0]})",
+            f"TFDS cannot open this set ({str(error).splitlines()[0]})",
             path=source,
             remedy="Give the name as in tfds.load, such as tfds:movielens/1m-ratings.",
         ) from error

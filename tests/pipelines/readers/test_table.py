@@ -1,0 +1,165 @@
+"""CSV, TSV and Parquet files of one table give the same ratings."""
+
+import datetime
+import gzip
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from pipelines.config import DataConfig
+from pipelines.errors import DataError
+from pipelines.readers import READERS
+
+COLUMNS = {
+    "who": ["ann", "bob", "ann"],
+    "what": [7, 8, 8],
+    "grade": [3.5, 4.0, 5.0],
+    "when": [1_600_000_000, 1_600_000_001, 1_600_000_002],
+    "name": ["", "Eight, or 8", "Other"],
+    "more": ["x", "y", "z"],
+}
+CONFIG = DataConfig(
+    dataset="table",
+    user_column="who",
+    item_column="what",
+    rating_column="grade",
+    timestamp_column="when",
+    title_column="name",
+)
+UTC = datetime.UTC
+
+
+def read(path, config=CONFIG):
+    return READERS["table"](path, config)
+
+
+def write(folder, suffix, columns=COLUMNS):
+    path = folder / f"data{suffix}"
+    if suffix == ".parquet":
+        pa.parquet.write_table(pa.table(columns), path)
+        return path
+    delimiter = "\t" if "tsv" in suffix else ","
+    quoted = [
+        [f'"{value}"' if delimiter in str(value) else str(value) for value in values] for values in columns.values()
+    ]
+    text = "\n".join(map(delimiter.join, [list(columns), *map(list, zip(*quoted, strict=True))]))
+    path.write_bytes(gzip.compress(text.encode()) if suffix.endswith(".gz") else text.encode())
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet"])
+def test_every_format(tmp_path, suffix):
+    ratings = read(write(tmp_path, suffix))
+    assert ratings.users.tolist() == COLUMNS["who"]
+    assert ratings.items.tolist() == COLUMNS["what"]
+    assert ratings.ratings.tolist() == COLUMNS["grade"]
+    assert ratings.timestamps.tolist() == COLUMNS["when"]
+    assert ratings.titles == {8: "Eight, or 8"}
+    assert (ratings.items.dtype, ratings.ratings.dtype, ratings.timestamps.dtype) == (np.int64, np.float32, np.float64)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_only_ids(tmp_path, suffix):
+    ratings = read(write(tmp_path, suffix), DataConfig(dataset="table", user_column="who", item_column="what"))
+    assert ratings.ratings is None
+    assert ratings.timestamps is None
+    assert ratings.titles == {}
+
+
+@pytest.mark.parametrize(
+    ("written", "moment"),
+    [
+        ("2020-12-31", datetime.datetime(2020, 12, 31, tzinfo=UTC)),
+        ("2020-12-31 23:59:59", datetime.datetime(2020, 12, 31, 23, 59, 59, tzinfo=UTC)),
+        ("2020-12-31T23:59:59.5", datetime.datetime(2020, 12, 31, 23, 59, 59, 500_000, tzinfo=UTC)),
+        ("2020-12-31T23:59:59Z", datetime.datetime(2020, 12, 31, 23, 59, 59, tzinfo=UTC)),
+        ("2020-12-31T23:59:59+02:00", datetime.datetime(2020, 12, 31, 21, 59, 59, tzinfo=UTC)),
+        ("1609459199.25", datetime.datetime(2020, 12, 31, 23, 59, 59, 250_000, tzinfo=UTC)),
+    ],
+)
+def test_times_in_text(tmp_path, written, moment):
+    ratings = read(write(tmp_path, ".csv", COLUMNS | {"when": [written] * 3}))
+    assert ratings.timestamps.tolist() == [moment.timestamp()] * 3
+
+
+def test_bad_date_after_good_ones(tmp_path):
+    with pytest.raises(DataError, match="when '31 Dec' is not a date-time") as raised:
+        read(write(tmp_path, ".csv", COLUMNS | {"when": ["2020-12-31", "2020-12-31", "31 Dec"]}))
+    assert raised.value.line == 4
+
+
+@pytest.mark.parametrize(
+    ("kind", "seconds"),
+    [
+        (pa.timestamp("s"), 1_600_000_000.0),
+        (pa.timestamp("ms", "Europe/Berlin"), 1_600_000_000.0),
+        (pa.timestamp("ns"), 1_600_000_000.0),
+        (pa.date32(), 1_599_955_200.0),
+        (pa.float64(), 1_600_000_000.0),
+    ],
+)
+def test_times_in_parquet(tmp_path, kind, seconds):
+    moment = datetime.datetime.fromtimestamp(1_600_000_000, UTC)
+    values = [1.6e9 if kind == pa.float64() else moment.date() if kind == pa.date32() else moment] * 3
+    column = pa.array(
+        [value.replace(tzinfo=None) if getattr(kind, "tz", "") is None else value for value in values], kind
+    )
+    assert read(write(tmp_path, ".parquet", COLUMNS | {"when": column})).timestamps.tolist() == [seconds] * 3
+
+
+def test_text_and_dictionary_ids_in_parquet_follow_the_rule_of_csv(tmp_path):
+    for who in (["1", "2", "1"], pa.array(["1", "2", "1"]).dictionary_encode(), pa.array([1, 2, 1], pa.uint8())):
+        assert read(write(tmp_path, ".parquet", COLUMNS | {"who": who})).users.tolist() == [1, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"who": ["ann", None, "bob"]}, "who None in row 2"),
+        ({"who": ["ann", "bob", ""]}, "who '' in row 3"),
+        ({"what": [7, None, 8]}, "what None in row 2"),
+        ({"what": [7, 8, -1]}, "what -1 in row 3"),
+        ({"what": pa.array([7, 2**63, 8], pa.uint64())}, "what 9223372036854775808 in row 2"),
+        ({"what": ["7", "-8", "9"]}, "what -8 in row 2"),
+        ({"what": [7.0, 8.0, 9.0]}, "ids are integers or text"),
+        ({"what": [[7], [8], [9]]}, "'what' of type list"),
+        ({"grade": [4.0, None, 5.0]}, "grade None in row 2"),
+        ({"grade": [4.0, 5.0, float("nan")]}, "grade nan in row 3"),
+        ({"grade": [4.0, 5.0, 1e99]}, "grade inf in row 3"),
+        ({"grade": ["4", "good", "5"]}, "'grade' of type string"),
+        ({"when": [1, None, 2]}, "when None in row 2"),
+        ({"when": [1.0, float("inf"), 2.0]}, "when inf in row 2"),
+    ],
+)
+def test_bad_parquet_values(tmp_path, change, says):
+    path = write(tmp_path, ".parquet", COLUMNS | change)
+    with pytest.raises(DataError, match=says) as raised:
+        read(path)
+    assert str(path) in str(raised.value)
+
+
+def test_bad_parquet_files(tmp_path):
+    path = write(tmp_path, ".parquet")
+    with pytest.raises(DataError, match=r"no column named 'user_id'; there are \['who'"):
+        read(path, DataConfig(dataset="table"))
+    content = path.read_bytes()
+    for damaged in (b"", b"user,item\n1,2\n", content[: len(content) // 2]):
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match="not Parquet, or damaged"):
+            read(path)
+    with pytest.raises(DataError, match="empty"):
+        read(write(tmp_path, ".parquet", {name: pa.array([], pa.string()) for name in COLUMNS}))
+
+
+def test_two_flags_for_one_column(tmp_path):
+    config = DataConfig(dataset="table", user_column="who", item_column="name", title_column="name")
+    with pytest.raises(DataError, match="--item_column and --title_column both name 'name'"):
+        read(write(tmp_path, ".csv"), config)
+
+
+def test_other_suffix(tmp_path):
+    (tmp_path / "a.xlsx").write_text("x")
+    with pytest.raises(DataError, match=r"not a \.csv"):
+        read(tmp_path / "a.xlsx")
