@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from gdns_tf.inner_products import inner_products
+from gdns_tf.inner_products import inner_products, sum_by_item
 from gdns_tf.weights import Weights
 
 
@@ -81,11 +81,8 @@ class GMF(tf.keras.Model):
           [] float32.
         """
         of_users = tf.tensordot(user_weights, tf.reduce_sum(tf.square(tf.gather(self.P, users)), axis=1), 1)
-        if (
-            self._dense_item_gradient
-        ):  # weights summed by item first are cheaper than a squared norm for each listed row
-            listed = tf.broadcast_to(item_weights[:, None], tf.shape(items))
-            by_item = tf.math.unsorted_segment_sum(listed, items, self.Q.shape[0])
+        if self._dense_item_gradient:  # cheaper than a squared norm for each listed row
+            by_item = sum_by_item(items, tf.ones(tf.shape(items)), item_weights[:, None], self.Q.shape[0])[:, 0]
             of_items = tf.tensordot(by_item, tf.reduce_sum(tf.square(self.Q), axis=1), 1)
         else:
             of_items = tf.tensordot(item_weights, tf.reduce_sum(tf.square(tf.gather(self.Q, items)), axis=[1, 2]), 1)

@@ -7,7 +7,7 @@ def inner_products(queries: tf.Tensor, table: tf.Variable, items: tf.Tensor) -> 
     """Inner products of each query with the listed rows of a table; the gradient for the table is dense.
 
     The plain gradient is a [batch * n, dim] array of outer products that are then summed by item, the most costly part
-    of a training step. A sparse-dense product sums them without building them.
+    of a training step. Here they are summed without being built.
 
     Args:
       queries: [batch, dim] float32.
@@ -24,14 +24,30 @@ def inner_products(queries: tf.Tensor, table: tf.Variable, items: tf.Tensor) -> 
         rows = tf.gather(values, items)
 
         def backward(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            size = tf.shape(items, out_type=tf.int64)
-            query_of = tf.repeat(tf.range(size[0]), size[1])
-            item_of = tf.cast(tf.reshape(items, [-1]), tf.int64)
-            by_item = tf.SparseTensor(
-                tf.stack([item_of, query_of], axis=1), tf.reshape(upstream, [-1]), [num_items, size[0]]
-            )
-            return tf.linalg.matvec(rows, upstream, transpose_a=True), tf.sparse.sparse_dense_matmul(by_item, queries)
+            of_queries = tf.matmul(upstream[:, None, :], rows)[:, 0]
+            return of_queries, sum_by_item(items, upstream, queries, num_items)
 
-        return tf.linalg.matvec(rows, queries), backward
+        return tf.matmul(queries[:, None, :], rows, transpose_b=True)[:, 0], backward
 
     return forward(queries, tf.convert_to_tensor(table))
+
+
+def sum_by_item(items: tf.Tensor, factors: tf.Tensor, rows: tf.Tensor, num_items: int) -> tf.Tensor:
+    """For each item the sum of factors[b, k] * rows[b] over the places (b, k) where it is listed.
+
+    A sparse-dense product: on a CPU faster than a segment sum, and unlike `tf.math.bincount` it adds in a fixed order.
+
+    Args:
+      items: [batch, n] int32.
+      factors: [batch, n] float32.
+      rows: [batch, dim] float32.
+      num_items: how many items there are.
+
+    Returns:
+      [num_items, dim] float32.
+    """
+    size = tf.shape(items, out_type=tf.int64)
+    item_of = tf.cast(tf.reshape(items, [-1]), tf.int64)
+    row_of = tf.repeat(tf.range(size[0]), size[1])
+    places = tf.SparseTensor(tf.stack([item_of, row_of], axis=1), tf.reshape(factors, [-1]), [num_items, size[0]])
+    return tf.sparse.sparse_dense_matmul(places, rows)
