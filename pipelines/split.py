@@ -109,7 +109,7 @@ def draw_negatives(interactions: Interactions, count: int, seed: int) -> np.ndar
         raise DataError(
             f"user {interactions.user_ids[user]} has {left[user]} unobserved item(s) of {interactions.num_items}, "
             f"fewer than the {count} that evaluation ranks against",
-            remedy="Use a larger catalogue: lower --min_item_users.",
+            remedy="Leave such users out, or lower --min_item_users for a larger catalogue.",
         )
     rng = np.random.default_rng([seed, 1])
     negatives = np.empty((interactions.num_users, count), np.int32)
