@@ -2,7 +2,7 @@
 
 import sys
 
-from absl import app, flags
+from absl import app, logging
 
 from gdns_tf.config import TrainConfig
 from gdns_tf.flags import define, from_flags
@@ -54,7 +54,7 @@ def run() -> None:
     """The entry point of the command line."""
     define(DataConfig)
     define(TrainConfig)
-    flags.mark_flag_as_required("output_dir")
+    logging.set_verbosity(logging.WARNING)
     app.run(main)
 
 
