@@ -135,4 +135,4 @@ def read_config(path: str | os.PathLike, config_class: type[Config]) -> Config:
         flag_values(["", "--flagfile", os.fspath(path)], known_only=True)
         return from_flags(config_class, flag_values=flag_values)
     except (flags.Error, ValueError) as error:
-        raise DataError(str(error), path=path) from None
+        raise DataError(str(error).removeprefix("ERROR:: ").removesuffix("."), path=path) from None

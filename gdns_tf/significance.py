@@ -69,8 +69,9 @@ def paired_tests(
     Args:
       a: metric -> [num_users].
       b: the same metrics of the same users for the other model.
-      resamples: random sign patterns; the smallest p-value that can come out is 1 / (resamples + 1).
-      confidence: of the bootstrap interval of the difference (1000 resamples of users).
+      resamples: random sign patterns, and resamples of users for the interval of the difference; the smallest p-value
+        that can come out is 1 / (resamples + 1).
+      confidence: of the bootstrap interval of the difference.
       seed: same seed, same result.
 
     Raises:
@@ -82,7 +83,7 @@ def paired_tests(
         if np.shape(a[name]) != np.shape(b[name]):
             raise ValueError(f"{name} is of {len(a[name])} and of {len(b[name])} users: a paired test needs the same")
     differences = {name: np.asarray(a[name], np.float64) - b[name] for name in a}
-    intervals = bootstrap_intervals(differences, confidence=confidence, seed=seed)
+    intervals = bootstrap_intervals(differences, resamples, confidence, seed)
     p_values = _sign_flip_p_values(_stack(differences), resamples, np.random.default_rng([seed, 1]))
     return {
         name: PairedTest(float(differences[name].mean()), *intervals[name], float(p_value))

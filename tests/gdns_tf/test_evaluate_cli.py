@@ -1,0 +1,153 @@
+"""The evaluate command: runs and weight files in, a table and one JSON line out, errors that say what to do."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from absl import flags as absl_flags
+
+from gdns_tf import evaluate
+from gdns_tf.config import TrainConfig
+from gdns_tf.evaluation import evaluate as evaluate_weights
+from gdns_tf.flags import define, replayable
+from gdns_tf.weights import Weights
+from pipelines.config import DataConfig
+from pipelines.load import load_dataset
+
+DATA = DataConfig(dataset="planted", planted_users=50, planted_items=150)
+DATA_FLAGS = ["--planted_users=50", "--planted_items=150"]
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return load_dataset(DATA)
+
+
+def random_weights(seed, num_users=50, num_items=150):
+    rng = np.random.default_rng(seed)
+    return Weights(rng.normal(size=(num_users, 4)), rng.normal(size=(num_items, 4)), np.ones(4))
+
+
+def make_run(folder, seed, fingerprint):
+    folder.mkdir()
+    config = TrainConfig(output_dir=str(folder))
+    (folder / "flags.txt").write_text(replayable([DATA, config]))
+    (folder / "metrics.json").write_text(json.dumps({"data_fingerprint": fingerprint}))
+    random_weights(seed).save(folder / "weights.npz")
+    return folder
+
+
+@pytest.fixture
+def run_dir(tmp_path, dataset):
+    return make_run(tmp_path / "run", 0, dataset.fingerprint)
+
+
+def command(*arguments):
+    values = absl_flags.FlagValues()
+    define(evaluate.EvaluateConfig, values)
+    define(DataConfig, values)
+    return evaluate.main(values(["evaluate", *map(str, arguments)]), values)
+
+
+def summary_of(capsys):
+    return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+def test_a_run_is_evaluated_on_its_own_data(run_dir, dataset, capsys):
+    assert command(f"--run_dir={run_dir}") == 0
+    out = capsys.readouterr().out
+    summary = json.loads(out.splitlines()[-1])
+    expected = evaluate_weights(random_weights(0), dataset, "test").means()
+    assert summary["metrics"] == expected
+    assert summary["data_fingerprint"] == dataset.fingerprint
+    assert (summary["split"], summary["protocol"], summary["ties"]) == ("test", "sampled", "pessimistic")
+    for name, (low, high) in summary["intervals"].items():
+        assert low <= summary["metrics"][name] <= high
+    assert f"ndcg@3    {expected['ndcg@3']:8.4f}" in out
+    assert "comparison" not in summary
+
+
+def test_flags_choose_what_is_measured(run_dir, dataset, capsys):
+    flags = ["--split=valid", "--protocol=full", "--ties=optimistic", "--k=2,5", "--bootstrap=0"]
+    assert command(f"--run_dir={run_dir}", *flags) == 0
+    summary = summary_of(capsys)
+    expected = evaluate_weights(random_weights(0), dataset, "valid", "full", "optimistic", (2, 5)).means()
+    assert summary["metrics"] == expected
+    assert "intervals" not in summary
+
+
+def test_a_weights_file_is_evaluated_on_the_data_of_the_flags(tmp_path, dataset, capsys):
+    padded = random_weights(0)
+    Weights(padded.P, np.vstack([padded.Q, np.full((1, 4), 1e-17)]), padded.w).save(tmp_path / "w.npz")
+    assert command(f"--weights={tmp_path / 'w.npz'}", *DATA_FLAGS) == 0
+    captured = capsys.readouterr()
+    metrics = json.loads(captured.out.splitlines()[-1])["metrics"]
+    assert metrics == evaluate_weights(random_weights(0), dataset, "test").means()
+    assert "left out 1 row(s)" in captured.err
+
+
+def test_comparison_with_a_run_and_with_a_file(run_dir, tmp_path, dataset, capsys):
+    other = make_run(tmp_path / "other", 1, dataset.fingerprint)
+    for path in (other, other / "weights.npz"):
+        assert command(f"--run_dir={run_dir}", f"--compare={path}") == 0
+        out = capsys.readouterr().out
+        summary = json.loads(out.splitlines()[-1])
+        comparison = summary["comparison"]
+        assert comparison["metrics"] == evaluate_weights(random_weights(1), dataset, "test").means()
+        for name, difference in comparison["differences"].items():
+            assert difference == pytest.approx(summary["metrics"][name] - comparison["metrics"][name], abs=1e-12)
+            assert 0 < comparison["p_values"][name] <= 1
+        assert f"Compared with {path}" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "give either --run_dir or --weights"),
+        (("--run_dir=a", "--weights=b"), "give either --run_dir or --weights"),
+        (("--weights=b", "--k=3,0"), "--k=3,0 must list"),
+        (("--weights=b", "--k="), "--k= must list"),
+        (("--weights=b", "--bootstrap=-1"), "--bootstrap=-1 must not be negative"),
+        (("--weights=b", "stray"), "'stray' is no flag"),
+        (("--run_dir=no/such/run",), "no/such/run: there is no flags.txt"),
+        (("--weights=absent.npz", *DATA_FLAGS), "absent.npz: there is no such file"),
+    ],
+)
+def test_wrong_flags_are_named(arguments, message, capsys):
+    assert command(*arguments) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ")
+    assert message in captured.err
+    assert not captured.out
+
+
+def test_weights_of_other_data_are_refused(run_dir, capsys):
+    assert command(f"--weights={run_dir / 'weights.npz'}") == 1
+    assert "weights.npz: the weights are of 50 users and 150 items, but planted has 1500" in capsys.readouterr().err
+
+
+def test_a_run_on_other_data_is_refused_even_if_the_shapes_fit(run_dir, dataset, capsys):
+    assert command(f"--run_dir={run_dir}", "--planted_seed=1") == 1
+    error = capsys.readouterr().err
+    assert f"trained on data with fingerprint {dataset.fingerprint}, but this data has " in error
+
+
+def test_an_unfinished_or_damaged_run_is_named(run_dir, capsys):
+    (run_dir / "metrics.json").write_text("{")
+    assert command(f"--run_dir={run_dir}") == 1
+    assert "metrics.json: this is not the JSON object" in capsys.readouterr().err
+    (run_dir / "metrics.json").unlink()
+    (run_dir / "weights.npz").unlink()
+    assert command(f"--run_dir={run_dir}") == 1
+    assert "the folder has no weights.npz. Training writes it when it ends" in capsys.readouterr().err
+
+
+def test_the_command_line_fails_without_a_traceback(tmp_path):
+    line = [sys.executable, "-m", "gdns_tf.evaluate", f"--run_dir={tmp_path}"]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert "Traceback" not in done.stderr
+    assert not done.stdout
