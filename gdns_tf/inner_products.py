@@ -35,7 +35,9 @@ def inner_products(queries: tf.Tensor, table: tf.Variable, items: tf.Tensor) -> 
 def sum_by_item(items: tf.Tensor, factors: tf.Tensor, rows: tf.Tensor, num_items: int) -> tf.Tensor:
     """For each item the sum of factors[b, k] * rows[b] over the places (b, k) where it is listed.
 
-    A sparse-dense product: on a CPU faster than a segment sum, and unlike `tf.math.bincount` it adds in a fixed order.
+    A sparse-dense product: on a CPU faster than a segment sum, and unlike `tf.math.bincount` and the product of a
+    `CSRSparseMatrix` it adds in a fixed order. It goes by blocks of columns, because TensorFlow's kernel is four times
+    slower from 32 columns on, where it changes to Eigen expressions.
 
     Args:
       items: [batch, n] int32.
@@ -50,4 +52,5 @@ def sum_by_item(items: tf.Tensor, factors: tf.Tensor, rows: tf.Tensor, num_items
     item_of = tf.cast(tf.reshape(items, [-1]), tf.int64)
     row_of = tf.repeat(tf.range(size[0]), size[1])
     places = tf.SparseTensor(tf.stack([item_of, row_of], axis=1), tf.reshape(factors, [-1]), [num_items, size[0]])
-    return tf.sparse.sparse_dense_matmul(places, rows)
+    blocks = [rows[:, first : first + 16] for first in range(0, rows.shape[1], 16)]
+    return tf.concat([tf.sparse.sparse_dense_matmul(places, block) for block in blocks], axis=1)
