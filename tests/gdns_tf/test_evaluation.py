@@ -94,7 +94,7 @@ def test_what_is_not_a_number_takes_last_place():
     items, masked = np.zeros(4, int), rows_of([[], [1, 2], [5], [1, 2, 3]])
     negatives = np.tile([1, 2, 3], (4, 1))
     clean = random_weights(4, 6, 3)
-    ranks = full_ranks(weights, items, [masked])
+    ranks = full_ranks(weights, items, [masked, masked])
     assert ranks[[1, 2]].tolist() == [3, 4]
     assert ranks[[0, 3]].tolist() == full_ranks(clean, items, [masked])[[0, 3]].tolist()
     assert sampled_ranks(weights, items, negatives)[[1, 2]].tolist() == [3, 3]
@@ -139,8 +139,8 @@ def test_full_protocol_agrees_with_scikit_learn(split):
             scores[user, dataset.valid[user]] = -1e6
     relevance = np.zeros((40, 60))
     relevance[np.arange(40), held_out] = 1
-    means = evaluate(weights, dataset, split, "full", ks=(1, 5)).means()
-    for k in (1, 5):
+    means = evaluate(weights, dataset, split, "full", ks=(1, 5, 30)).means()
+    for k in (1, 5, 30):
         assert means[f"ndcg@{k}"] == pytest.approx(ndcg_score(relevance, scores, k=k))
         assert means[f"recall@{k}"] == pytest.approx(top_k_accuracy_score(held_out, scores, k=k, labels=range(60)))
 
