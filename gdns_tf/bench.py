@@ -1,7 +1,7 @@
 """Speed of training and evaluation, side by side with a reference in one run.
 
-`python -m gdns_tf.bench --dataset=srns --data_dir=...` compiles the single-threaded C++ reference trainer (`--reference`),
-trains the same data by the same settings in turn with it, and prints the ratios.
+`python -m gdns_tf.bench --dataset=srns --data_dir=...` compiles the single-threaded C++ reference trainer
+(`--reference`), trains the same data by the same settings in turn with it, and prints the ratios.
 """
 
 import shutil
