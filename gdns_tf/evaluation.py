@@ -23,8 +23,8 @@ TIES = ("pessimistic", "optimistic")
 
 _CACHED = 2**18
 """Floats in a block that stays in a core's cache (1 MB)."""
-_LARGEST = 2**24
-"""Floats in a block at most (64 MB), unless one user alone has more."""
+_LARGE = 2**23
+"""Floats in a block of scores of all items (32 MB): each BLAS call waits for all its threads, so few calls are best."""
 _QUIET = np.errstate(over="ignore", invalid="ignore")
 """What is not a number is ranked, not warned of."""
 
@@ -128,7 +128,7 @@ def sampled_ranks(weights: Weights, items: np.ndarray, negatives: np.ndarray, ti
     comparison = _Comparison(weights, items, ties)
     num_negatives, dim = negatives.shape[1], weights.Q.shape[1]
     ranks = np.empty(len(items), np.int64)
-    for rows in _blocks(len(items), max(num_negatives * dim, 1)):
+    for rows in _blocks(len(items), num_negatives * dim, _CACHED):
         factors = weights.Q.take(negatives[rows], axis=0)
         scores = (factors @ comparison.query[rows, :, None])[..., 0]
         above, invalid = comparison.above(scores, rows, negatives[rows])
@@ -159,7 +159,7 @@ def full_ranks(
     num_items = weights.num_items
     all_items = np.arange(num_items)
     ranks = np.empty(len(items), np.int64)
-    for rows in _blocks(len(items), num_items):
+    for rows in _blocks(len(items), num_items, _LARGE):
         scores = comparison.query[rows] @ weights.Q.T
         count = len(scores)
         aside = [np.arange(count) * num_items + items[rows]]
@@ -216,7 +216,7 @@ class _Comparison:
         invalid = np.zeros(len(scores), bool)
         pairs = np.flatnonzero(close)
         items = np.broadcast_to(items, scores.shape)
-        for some in _blocks(len(pairs), self.query.shape[1]):
+        for some in _blocks(len(pairs), self.query.shape[1], _CACHED):
             row, column = np.divmod(pairs[some], scores.shape[1])
             difference = self._difference(row + rows.start, items[row, column])
             above[row, column] = difference >= 0 if self._ties_above else difference > 0
@@ -230,9 +230,9 @@ class _Comparison:
         return np.einsum("nd,nd->n", self.query[users], factors)
 
 
-def _blocks(num_rows: int, floats_per_row: int) -> list[slice]:
-    """Consecutive slices of rows: as many as stay in cache, else 16 while they fit in memory, else one."""
-    size = max(_CACHED // floats_per_row, min(16, _LARGEST // floats_per_row), 1)
+def _blocks(num_rows: int, floats_per_row: int, most: int) -> list[slice]:
+    """Consecutive slices of rows that hold at most so many floats each, or one row."""
+    size = max(most // max(floats_per_row, 1), 1)
     return [slice(start, min(start + size, num_rows)) for start in range(0, num_rows, size)]
 
 

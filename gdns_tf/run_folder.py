@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from gdns_tf.config import TrainConfig
@@ -27,7 +28,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, data: DataConfig, config: TrainConfig) -> "RunFolder":
-        """Makes the folder of a new run, or comes back to the run of the same flags.
+        """Finds or makes the folder of a run; what it holds stays as it is until `claim`.
 
         Raises:
           DataError: the folder cannot be written, holds a run with other flags, or holds something else.
@@ -46,16 +47,23 @@ class RunFolder:
             raise DataError(
                 f"cannot be written: {error.strerror}", path=folder.path, remedy="Choose another --output_dir."
             ) from None
-        if config.overwrite:
-            folder._clear()
-        elif folder.flags.exists():
-            folder._check_same_run(data, config)
+        if folder.flags.exists():
+            if not config.overwrite:
+                folder._check_same_run(data, config)
         elif any(folder.path.iterdir()):
             raise DataError(
                 "the folder is not empty and holds no run", path=folder.path, remedy="Choose another --output_dir."
             )
-        write_whole(folder.flags, replayable([data, config]))
         return folder
+
+    def claim(self, data: DataConfig, config: TrainConfig) -> None:
+        """Makes the folder that of this run, once nothing can go wrong with the input any more.
+
+        With `config.overwrite` a former run goes.
+        """
+        if config.overwrite:
+            self._clear()
+        write_whole(self.flags, replayable([data, replace(config, overwrite=False)]))
 
     def _clear(self) -> None:
         for part in (self.flags, self.metrics, self.weights, self.history):

@@ -27,6 +27,7 @@ def train(data: DataConfig, config: TrainConfig) -> dict:
     folder = RunFolder.open(data, config)
     dataset = load_dataset(data)
     print(format_statistics(dataset), flush=True)
+    folder.claim(data, config)
     run = Run(dataset, config, folder)
     if run.epoch:
         print(f"Going on after epoch {run.epoch} of {folder.path}", flush=True)

@@ -113,7 +113,7 @@ def test_ranks_do_not_depend_on_the_blocks(monkeypatch, size):
     masked = [rows_of([[(user + 1) % 40] for user in range(50)])]
     expected = full_ranks(weights, items, masked), sampled_ranks(weights, items, negatives)
     monkeypatch.setattr(evaluation, "_CACHED", size)
-    monkeypatch.setattr(evaluation, "_LARGEST", size)
+    monkeypatch.setattr(evaluation, "_LARGE", size)
     np.testing.assert_array_equal(full_ranks(weights, items, masked), expected[0])
     np.testing.assert_array_equal(sampled_ranks(weights, items, negatives), expected[1])
 

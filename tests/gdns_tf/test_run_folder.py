@@ -15,20 +15,26 @@ from pipelines.errors import DataError
 DATA = DataConfig(planted_users=50)
 
 
+def claim(data, config):
+    folder = RunFolder.open(data, config)
+    folder.claim(data, config)
+    return folder
+
+
 @pytest.fixture
 def config(tmp_path):
     return TrainConfig(output_dir=str(tmp_path / "a" / "run"), l2=0.03)
 
 
 def test_flags_are_kept_and_read_back(config):
-    folder = RunFolder.open(DATA, config)
+    folder = claim(DATA, config)
     assert read_config(folder.flags, TrainConfig) == config
     assert read_config(folder.flags, DataConfig) == DATA
 
 
 def test_the_same_run_may_come_back_and_be_extended(config):
-    RunFolder.open(DATA, config)
-    folder = RunFolder.open(replace(DATA, data_dir="elsewhere"), replace(config, max_epochs=9, checkpoint_minutes=1.0))
+    claim(DATA, config)
+    folder = claim(replace(DATA, data_dir="elsewhere"), replace(config, max_epochs=9, checkpoint_minutes=1.0))
     assert read_config(folder.flags, TrainConfig).max_epochs == 9
 
 
@@ -37,7 +43,7 @@ def test_the_same_run_may_come_back_and_be_extended(config):
     [({}, {"l2": 0.01}, "--l2=0.03, not 0.01"), ({"planted_users": 60}, {}, "--planted_users=50, not 60")],
 )
 def test_another_run_is_refused_and_the_first_kept(config, data, train, message):
-    folder = RunFolder.open(DATA, config)
+    folder = claim(DATA, config)
     before = folder.flags.read_text()
     with pytest.raises(DataError, match=f"{message}.*--overwrite"):
         RunFolder.open(replace(DATA, **data), replace(config, **train))
@@ -45,12 +51,15 @@ def test_another_run_is_refused_and_the_first_kept(config, data, train, message)
 
 
 def test_overwrite_clears_the_run_and_nothing_else(config):
-    folder = RunFolder.open(DATA, config)
+    folder = claim(DATA, config)
     folder.checkpoints.mkdir()
     (folder.checkpoints / "checkpoint").touch()
     folder.write_metrics({"a": 1})
     (folder.path / "notes.txt").write_text("mine")
-    RunFolder.open(DATA, replace(config, l2=0.5, overwrite=True))
+    again = replace(config, l2=0.5, overwrite=True)
+    RunFolder.open(DATA, again)  # the data may yet turn out to be bad
+    assert folder.metrics.exists()
+    claim(DATA, again)
     assert not folder.checkpoints.exists()
     assert not folder.metrics.exists()
     assert (folder.path / "notes.txt").read_text() == "mine"
@@ -73,7 +82,7 @@ def test_a_place_that_cannot_be_written_is_named(config, tmp_path):
 
 
 def test_history_loses_what_will_be_done_again(config):
-    folder = RunFolder.open(DATA, config)
+    folder = claim(DATA, config)
     folder.start_history(["epoch", "loss"], 0)
     for epoch in (10, 20, 30):
         folder.add_history({"epoch": epoch, "loss": epoch / 7})
@@ -83,7 +92,7 @@ def test_history_loses_what_will_be_done_again(config):
 
 
 def test_a_write_that_fails_leaves_the_old_file(config, monkeypatch):
-    folder = RunFolder.open(DATA, config)
+    folder = claim(DATA, config)
     folder.write_metrics({"ndcg@3": 0.3})
     monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
