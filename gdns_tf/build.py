@@ -14,14 +14,13 @@ from pipelines.interactions import Interactions
 
 def build_trainer(train: Interactions, config: TrainConfig) -> Trainer:
     """The compiled Keras model; its train function runs one epoch a call."""
-    users_a_step = min(config.batch_size, train.num_users)
     scorer = GMF(
         train.num_users,
         train.num_items,
         config.dim,
         init_scale=config.init_scale,
         seed=config.seed,
-        dense_item_gradient=train.num_items <= 4 * users_a_step * config.group_size and not _on_gpu(),
+        dense_item_gradient=_few_items(train, config) and not config.jit_compile and not _on_gpu(),
     )
     counts = tf.constant(train.counts, tf.float32)
     trainer = Trainer(
@@ -73,6 +72,11 @@ def _optimizer(config: TrainConfig) -> tf.keras.optimizers.Optimizer:
     if config.optimizer == "adagrad":
         return tf.keras.optimizers.Adagrad(initial_accumulator_value=0.1, epsilon=1e-8, **options)
     return {"adam": tf.keras.optimizers.Adam, "sgd": tf.keras.optimizers.SGD}[config.optimizer](**options)
+
+
+def _few_items(train: Interactions, config: TrainConfig) -> bool:
+    """Whether a batch lists a fair part of the items, so that a gradient with a row for each wastes little."""
+    return train.num_items <= 4 * min(config.batch_size, train.num_users) * config.group_size
 
 
 def _on_gpu() -> bool:
