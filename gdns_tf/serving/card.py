@@ -1,0 +1,87 @@
+"""The model card: README.md of a version folder."""
+
+import json
+from collections.abc import Mapping
+
+import numpy as np
+
+
+def format_effect(effect: dict) -> str:
+    """The effect of rounding the item factors, in a sentence or two; see `half.effect_of_rounding`."""
+    return (
+        f"Item factors in half precision: the ten best items differ for {effect['top10_changed']:.2%} of "
+        f"{effect['users']:,} users, scores by at most {effect['max_score_difference']:.2g}; validation NDCG@3 "
+        f"{effect['ndcg@3_rounded']:.4f} against {effect['ndcg@3']:.4f} in float32."
+    )
+
+
+def format_card(description: dict, examples: Mapping[str, Mapping[str, np.ndarray]], warm: bool) -> str:
+    """The card as Markdown.
+
+    Args:
+      description: what `describe` tells.
+      examples: a request for each signature.
+      warm: whether the version has warm-up requests.
+    """
+    about, name = description, description["model"]
+    padding = about["padding"]
+    sections = [
+        f"# {name}, version {about['version']}",
+        f"Top-K recommendations by a matrix factorisation (GMF, d = {about['dim']}) trained with GDNS. Exported "
+        f"{about['exported_at']} by gdns_tf {about['versions']['gdns_tf']}; needs TensorFlow "
+        f"{about['versions']['tensorflow']} or TensorFlow Serving of that version or later, and nothing else.",
+        "## Data",
+        _table(("", ""), about["data"].items()),
+        f"Fingerprint {about['data_fingerprint']}. Users' ids are {about['user_id_type']}, items' {about['item_id_type']}.",
+        "## Metrics",
+        _format_metrics(about["metrics"]),
+        *([format_effect(about["rounding"])] if "rounding" in about else []),
+        "## How to call",
+        "Inputs and outputs by signature: `saved_model_cli show --dir . --all`. One request of each, for the REST API "
+        f"(`POST /v1/models/{name}:predict`):",
+        "```json\n"
+        + "\n".join(
+            json.dumps(
+                {"signature_name": signature, "inputs": {k: v.tolist() for k, v in inputs.items()}}, ensure_ascii=False
+            )
+            for signature, inputs in examples.items()
+        )
+        + "\n```",
+        "In Python, where TensorFlow is:",
+        '```python\nimport tensorflow as tf\n\nmodel = tf.saved_model.load(".")\n'
+        f"users = tf.constant({examples['serving_default']['user_ids'].tolist()!r}, tf.{about['user_id_type']})\n"
+        'model.signatures["serving_default"](user_ids=users)\n```',
+        "## Limits",
+        "\n".join(
+            f"- {limit}"
+            for limit in (
+                "It knows the users and items of its data. Unknown users get the most popular items and `known_user` "
+                "false; new items need a new version.",
+                "A new user's history can be given to `retrieve_by_history`, which folds it in "
+                f"(alpha = {about['fold_in']['alpha']:g}, l2 = {about['fold_in']['l2']:g}).",
+                "Seen items, which it leaves out, are those known when it was exported.",
+                "Scores order the items of one user; they are no probabilities and do not compare users.",
+                f"Slots without an item hold the id {padding['item_id']!r} and the score {padding['score']:.7g}.",
+                "Every item is scored for every request: time and memory grow with batch size times catalogue.",
+                *(() if warm else ("It has no warm-up requests: the first request of each kind is slow.",)),
+            )
+        ),
+        "## Flags",
+        "```\n" + "\n".join(f"--{flag}={value}" for flag, value in about["flags"].items()) + "\n```",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _format_metrics(metrics: dict) -> str:
+    if not metrics:
+        return "Unknown: the run has no metrics.json."
+    rows = ((name, f"{value:.4f}", f"{metrics['test'][name]:.4f}") for name, value in metrics["valid"].items())
+    return (
+        "The held-out item among 100 fixed items that the user has not, ties against it; "
+        f"epoch {metrics['best_epoch']}.\n\n" + _table(("", "validation", "test"), rows)
+    )
+
+
+def _table(header: tuple, rows: object) -> str:
+    lines = [header, ("---",) * len(header), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)

@@ -1,0 +1,65 @@
+"""A query for a user that the model was not trained on, from a list of items."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from pipelines.errors import DataError
+
+
+@dataclass(frozen=True)
+class FoldIn:
+    """Strengths of the ridge regression of `fold_in`. Both are free of the scale of the item factors."""
+
+    alpha: float = 0.1
+    """Weight of the wish for score 0, which holds for every item, beside that for score 1 of the history's."""
+    l2: float = 1.0
+    """Weight of the query's squared norm, in units of the mean squared item factor."""
+
+    def __post_init__(self) -> None:
+        """Raises DataError for values that leave the query undetermined."""
+        if not (0 <= self.alpha < float("inf") and 0 < self.l2 < float("inf")):
+            raise DataError(
+                f"--fold_in_alpha={self.alpha} and --fold_in_l2={self.l2} cannot be used",
+                remedy="alpha must be 0 or more, and l2 above 0.",
+            )
+
+
+def penalty(item_factors: np.ndarray, strengths: FoldIn) -> np.ndarray:
+    """What the regression holds against a query, whatever the history: alpha Q^T Q + l2 mean(Q^2) I.
+
+    Args:
+      item_factors: [num_items, d].
+      strengths: alpha and l2.
+
+    Returns:
+      [d, d] float64, positive definite.
+    """
+    factors = item_factors.astype(np.float64)
+    scale = np.mean(factors**2) or 1.0
+    return strengths.alpha * (factors.T @ factors) + strengths.l2 * scale * np.eye(factors.shape[1])
+
+
+def fold_in(item_factors: tf.Tensor, penalty: tf.Tensor, history: tf.Tensor) -> tf.Tensor:
+    """Solves for the query x of each row, against fixed item factors q.
+
+    x minimises sum_{i in history} (x . q_i - 1)^2 + alpha sum_{all i} (x . q_i)^2 + l2 mean(Q^2) |x|^2: one user's step
+    of implicit alternating least squares (Hu et al., 2008; in the form of Rendle et al., 2022). An item that is listed
+    more than once counts once.
+
+    Args:
+      item_factors: [num_items, d] float32.
+      penalty: [d, d] float64, see `penalty`.
+      history: [batch, n] int32 item numbers; below 0 there is none.
+
+    Returns:
+      [batch, d] float32; zero for an empty history.
+    """
+    history = tf.sort(history, axis=1)
+    repeats = tf.concat([tf.zeros_like(history[:, :1], tf.bool), history[:, 1:] == history[:, :-1]], axis=1)
+    counts = tf.cast((history >= 0) & ~repeats, tf.float64)[..., None]
+    rows = tf.cast(tf.gather(item_factors, tf.maximum(history, 0)), tf.float64) * counts
+    root = tf.linalg.cholesky(tf.matmul(rows, rows, transpose_a=True) + penalty)
+    wanted = tf.reduce_sum(rows, axis=1)[..., None]
+    return tf.cast(tf.linalg.cholesky_solve(root, wanted)[..., 0], tf.float32)
