@@ -49,6 +49,9 @@ class TrainConfig:
     checkpoint_minutes: float = flag(2.0, "Minutes between checkpoints.")
     tensorboard: bool = flag(True, "Write TensorBoard logs.")
     show_users: int = flag(3, "For how many users to print recommendations at the end.")
+    export_dir: str = flag(
+        "", "At the end export for TensorFlow Serving, as the next version in this folder; empty: no."
+    )
 
     def __post_init__(self) -> None:
         """Raises DataError, naming the flag, for values that cannot work."""
@@ -86,6 +89,7 @@ class TrainConfig:
             "checkpoint_minutes",
             "tensorboard",
             "show_users",
+            "export_dir",
         }
         return [
             f.name for f in fields(self) if f.name not in harmless and getattr(self, f.name) != getattr(other, f.name)

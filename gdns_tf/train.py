@@ -9,6 +9,7 @@ from gdns_tf.flags import define, from_flags
 from gdns_tf.report import format_metrics, format_recommendations
 from gdns_tf.run import Interrupted, Run
 from gdns_tf.run_folder import RunFolder
+from gdns_tf.serving.export import export_run
 from pipelines.config import DataConfig
 from pipelines.errors import DataError
 from pipelines.load import format_statistics, load_dataset
@@ -21,7 +22,7 @@ def train(data: DataConfig, config: TrainConfig) -> dict:
       What `metrics.json` holds.
 
     Raises:
-      DataError: the data or the folder cannot be used.
+      DataError: the data, the folder or that of the export cannot be used.
       gdns_tf.run.Interrupted: by SIGINT or SIGTERM, after saving.
     """
     folder = RunFolder.open(data, config)
@@ -36,6 +37,8 @@ def train(data: DataConfig, config: TrainConfig) -> dict:
     if config.show_users:
         print(format_recommendations(dataset, run.best, config.show_users))
     print(f"Weights, metrics and curves are in {folder.path}: tensorboard --logdir {folder.tensorboard}")
+    if config.export_dir:
+        export_run(folder.path, config.export_dir, dataset=dataset)
     return metrics
 
 

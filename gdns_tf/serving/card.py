@@ -32,7 +32,7 @@ def format_card(description: dict, examples: Mapping[str, Mapping[str, np.ndarra
         f"{about['versions']['tensorflow']} or TensorFlow Serving of that version or later, and nothing else.",
         "## Data",
         _table(("", ""), about["data"].items()),
-        f"Fingerprint {about['data_fingerprint']}. Users' ids are {about['user_id_type']}, items' {about['item_id_type']}.",
+        f"Fingerprint {about['data_fingerprint']}. Ids: users' {about['user_id_type']}, items' {about['item_id_type']}.",
         "## Metrics",
         _format_metrics(about["metrics"]),
         *([format_effect(about["rounding"])] if "rounding" in about else []),

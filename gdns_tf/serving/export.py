@@ -75,7 +75,7 @@ def export_run(
 
     export_dir = Path(export_dir).absolute()
     with TemporaryDirectory() as assets, new_version(export_dir, version) as (number, folder):
-        description |= {"model": export_dir.name, "version": number}
+        description = {"model": export_dir.name, "version": number} | description
         model = ServedModel(
             weights,
             seen,
