@@ -32,7 +32,8 @@ def format_card(description: dict, examples: Mapping[str, Mapping[str, np.ndarra
         f"{about['versions']['tensorflow']} or TensorFlow Serving of that version or later, and nothing else.",
         "## Data",
         _table(("", ""), about["data"].items()),
-        f"Fingerprint {about['data_fingerprint']}. Ids: users' {about['user_id_type']}, items' {about['item_id_type']}.",
+        f"Fingerprint {about['data_fingerprint']}. User ids are of type {about['user_id_type']}, item ids "
+        f"{about['item_id_type']}.",
         "## Metrics",
         _format_metrics(about["metrics"]),
         *([format_effect(about["rounding"])] if "rounding" in about else []),
