@@ -10,11 +10,14 @@ from pipelines.errors import DataError
 
 @dataclass(frozen=True)
 class FoldIn:
-    """Strengths of the ridge regression of `fold_in`. Both are free of the scale of the item factors."""
+    """Strengths of the ridge regression of `fold_in`. Both are free of the scale of the item factors.
 
-    alpha: float = 0.1
+    The defaults are the best of `gdns_tf.bench_fold_in` on validation items of MovieLens-1M (savedmodel/RETRIEVAL.md).
+    """
+
+    alpha: float = 0.003
     """Weight of the wish for score 0, which holds for every item, beside that for score 1 of the history's."""
-    l2: float = 1.0
+    l2: float = 100.0
     """Weight of the query's squared norm, in units of the mean squared item factor."""
 
     def __post_init__(self) -> None:
