@@ -1,0 +1,132 @@
+"""Recommendations for all users of a model, into one file that appears whole or not at all."""
+
+import contextlib
+import csv
+import itertools
+import json
+import os
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet
+from tqdm import tqdm
+
+from gdns_tf.clients.recommender import Recommender
+from gdns_tf.clients.results import Recommendations
+
+_COLUMNS = ("user_id", "rank", "item_id", "score", "title")
+_ROW_GROUP = 100_000
+"""Rows from which a row group of Parquet is written: small ones are slow to read."""
+Write = Callable[[Recommendations], None]
+
+
+def recommend_everyone(
+    recommender: Recommender,
+    user_ids: Path,
+    output: Path,
+    k: int,
+    batch_size: int,
+    *,
+    exclude_seen: bool = True,
+    exclude: Collection = (),
+    restrict_to: Collection = (),
+) -> int:
+    """Asks for the users in batches, and holds one batch in memory.
+
+    `.parquet` and `.csv` have a row for each recommended item, with the columns user_id, rank (from 1), item_id, score
+    and title (null or empty where there is none); `.jsonl` has a line for each user.
+
+    Args:
+      recommender: the model.
+      user_ids: a file with a raw id a line.
+      output: the file to write; its name ends in one of WRITERS.
+      k: items for each user.
+      batch_size: users a request.
+      exclude_seen, exclude, restrict_to: as for `Recommender.recommend`.
+
+    Returns:
+      How many users there were.
+
+    Raises:
+      ServingError: the model does not answer.
+      OSError: a file cannot be read or written.
+    """
+    with user_ids.open("rb") as lines:
+        total = sum(1 for _ in lines)
+    unfinished = output.with_name(f".{output.name}.{os.getpid()}.tmp")
+    try:
+        with (
+            WRITERS[output.suffix](unfinished, recommender) as write,
+            user_ids.open(encoding="utf-8", newline="\n") as lines,
+            tqdm(total=total, unit=" users", disable=None) as bar,  # None: only on a terminal
+        ):
+            ids = (line.removesuffix("\n") for line in lines)
+            while batch := list(itertools.islice(ids, batch_size)):
+                write(
+                    recommender.recommend(batch, k, exclude_seen=exclude_seen, exclude=exclude, restrict_to=restrict_to)
+                )
+                bar.update(len(batch))
+        os.replace(unfinished, output)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return total
+
+
+@contextlib.contextmanager
+def _parquet(path: Path, recommender: Recommender) -> Iterator[Write]:
+    types = {"int64": pa.int64(), "string": pa.string()}
+    user, item = types[recommender.user_id_type], types[recommender.item_id_type]
+    schema = pa.schema(zip(_COLUMNS, (user, pa.int32(), item, pa.float32(), pa.string()), strict=True))
+    with pa.parquet.ParquetWriter(path, schema) as writer:
+        pending: list[pa.Table] = []
+
+        def flush() -> None:
+            writer.write_table(pa.concat_tables(pending))
+            pending.clear()
+
+        def write(answer: Recommendations) -> None:
+            columns = list(zip(*_rows(answer), strict=True)) or [()] * len(_COLUMNS)
+            pending.append(pa.table(dict(zip(_COLUMNS, columns, strict=True)), schema=schema))
+            if sum(table.num_rows for table in pending) >= _ROW_GROUP:
+                flush()
+
+        yield write
+        if pending:
+            flush()
+
+
+@contextlib.contextmanager
+def _csv(path: Path, _: Recommender) -> Iterator[Write]:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        yield lambda answer: writer.writerows(_rows(answer))
+
+
+@contextlib.contextmanager
+def _json_lines(path: Path, _: Recommender) -> Iterator[Write]:
+    with path.open("w", encoding="utf-8") as file:
+
+        def write(answer: Recommendations) -> None:
+            for row in answer:
+                items = [
+                    {"item_id": entry.item, "score": entry.score}
+                    | ({} if entry.title is None else {"title": entry.title})
+                    for entry in row.entries
+                ]
+                line = {"user_id": row.query, "known_user": row.known, "items": items}
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+        yield write
+
+
+WRITERS = {".parquet": _parquet, ".csv": _csv, ".jsonl": _json_lines}
+"""What recommendations can be written as, by the end of the file's name."""
+
+
+def _rows(answer: Recommendations) -> Iterator[tuple]:
+    """A tuple of _COLUMNS for each recommended item."""
+    for row in answer:
+        for rank, entry in enumerate(row.entries, start=1):
+            yield row.query, rank, entry.item, entry.score, entry.title

@@ -1,0 +1,74 @@
+"""What a client gets back."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One item of a list."""
+
+    item: int | str
+    score: float
+    title: str | None
+    """None where no title is known."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """The list for one user, item or history."""
+
+    query: object
+    """The user id, the item id or the history it is for."""
+    known: bool
+    """Whether the model knows it; an unknown user or history gets popular items, an unknown item none."""
+    entries: list[Entry]
+    """Best first."""
+
+
+@dataclass(frozen=True)
+class Recommendations:
+    """Lists of items, a row for each user, item or history that was asked for. Iterates over its rows."""
+
+    queries: list
+    """[n] the users' ids, the items' or the histories that were asked for."""
+    items: np.ndarray
+    """[n, width] raw ids, int64 or str objects, best first; `padding` at the end of rows with fewer items."""
+    scores: np.ndarray
+    """[n, width] float32; without meaning where `items` is padding."""
+    known: np.ndarray
+    """[n] bool: whether the model knows the user, the item, or any item of the history."""
+    padding: int | str
+    """What stands in `items` where there is none."""
+    titles: Mapping = field(default_factory=dict, repr=False)
+    """Raw item id -> title."""
+    num_unknown: np.ndarray | None = None
+    """[n] int32, for histories: how many of the ids the model does not know."""
+
+    def __len__(self) -> int:
+        return len(self.known)
+
+    def __iter__(self) -> Iterator[Row]:
+        for query, known, items, scores in zip(
+            self.queries, self.known.tolist(), self.items.tolist(), self.scores.tolist(), strict=True
+        ):
+            entries = [
+                Entry(item, score, self.titles.get(item))
+                for item, score in zip(items, scores, strict=True)
+                if item != self.padding
+            ]
+            yield Row(query, known, entries)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Scores of items that the caller named, in the caller's order."""
+
+    scores: np.ndarray
+    """[n, num_items] float32; float32's lowest where the item is unknown."""
+    known_item: np.ndarray
+    """[n, num_items] bool."""
+    known_user: np.ndarray
+    """[n] bool; the scores of an unknown user are the items' popularity."""
