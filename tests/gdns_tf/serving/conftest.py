@@ -1,0 +1,101 @@
+"""Runs with random weights, exported: no training is needed to see whether a model is served rightly."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gdns_tf.config import TrainConfig
+from gdns_tf.flags import replayable
+from gdns_tf.serving.export import export_run
+from gdns_tf.serving.fold_in import FoldIn
+from gdns_tf.weights import Weights
+from pipelines.config import DataConfig
+from pipelines.load import load_dataset
+from pipelines.split import Dataset
+
+PLANTED = DataConfig(dataset="planted", planted_users=60, planted_items=150)
+FOLD_IN = FoldIn(alpha=0.2, l2=0.7)
+
+
+@dataclass(frozen=True)
+class Served:
+    """An exported model and what it was made of."""
+
+    folder: Path
+    dataset: Dataset
+    weights: Weights
+
+
+def random_weights(dataset, seed=0, dim=8):
+    """Weights with every kind of sign, and two items that score alike."""
+    rng = np.random.default_rng(seed)
+    items = rng.normal(size=(dataset.train.num_items, dim))
+    items[7] = items[3]
+    return Weights(rng.normal(size=(dataset.train.num_users, dim)), items, rng.normal(size=dim))
+
+
+def make_run(folder, data, dataset, weights):
+    """The folder of a finished run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "flags.txt").write_text(replayable([data, TrainConfig(output_dir=str(folder))]))
+    metrics = {"best_epoch": 3, "valid": {"ndcg@3": 0.25}, "test": {"ndcg@3": 0.2}}
+    (folder / "metrics.json").write_text(json.dumps(metrics | {"data_fingerprint": dataset.fingerprint}))
+    weights.save(folder / "weights.npz")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def planted_dataset():
+    return load_dataset(PLANTED)
+
+
+@pytest.fixture(scope="session")
+def planted_run(tmp_path_factory, planted_dataset):
+    return make_run(
+        tmp_path_factory.mktemp("planted") / "run", PLANTED, planted_dataset, random_weights(planted_dataset)
+    )
+
+
+@pytest.fixture(scope="session")
+def integer_model(tmp_path_factory, planted_run, planted_dataset):
+    """Integer ids, k = 10."""
+    folder = export_run(planted_run, tmp_path_factory.mktemp("models") / "planted", k=10, fold_in=FOLD_IN)
+    return Served(folder, planted_dataset, random_weights(planted_dataset))
+
+
+@pytest.fixture(scope="session")
+def string_model(tmp_path_factory, planted_dataset):
+    """Ids are text, some of them awkward; k is above the catalogue."""
+    train = planted_dataset.train
+    users = np.array([f"user {number:03d}" for number in train.user_ids])
+    items = np.array([f"ítem,{number}" for number in train.item_ids])
+    items[:3] = ["007", " spaced ", "tab\tbed"]
+    dataset = replace(planted_dataset, train=replace(train, user_ids=users, item_ids=items))
+    weights = random_weights(dataset, seed=1)
+    folder = tmp_path_factory.mktemp("strings")
+    run = make_run(folder / "run", PLANTED, dataset, weights)
+    return Served(export_run(run, folder / "words", k=10_000, dataset=dataset), dataset, weights)
+
+
+@pytest.fixture(scope="session")
+def ask_alone(tmp_path_factory):
+    """Answers requests in a fresh process that has nothing but TensorFlow."""
+
+    def ask(requests):
+        folder = tmp_path_factory.mktemp("alone")
+        (folder / "requests").write_bytes(pickle.dumps([(str(model), *rest) for model, *rest in requests]))
+        program = Path(__file__).with_name("serve_alone.py")
+        command = [sys.executable, str(program), str(folder / "requests"), str(folder / "answers")]
+        environment = {name: value for name, value in os.environ.items() if name != "TF_USE_LEGACY_KERAS"}
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return pickle.loads((folder / "answers").read_bytes())
+
+    return ask
