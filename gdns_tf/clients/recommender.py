@@ -170,9 +170,7 @@ class Recommender:
         nested = len(items) and all(_is_list(row) for row in items)
         rows = list(items) if nested else [items] * len(ids)
         if len(rows) != len(ids) or len({len(row) for row in rows}) > 1:
-            raise InvalidRequest(
-                f"{len(rows)} lists of items for {len(ids)} users: one each, of equal length, is needed"
-            )
+            raise InvalidRequest(f"{len(ids)} users need a list of items each, of equal length, or one list for all")
         answer = self._call("rank", {"user_ids": ids, "item_ids": self._lists(rows)})
         listed = slice(1, 1 + (len(rows[0]) if rows else 0))  # without the padding that `_lists` puts first
         return Ranking(answer["scores"][:, listed], answer["known_item"][:, listed], answer["known_user"])

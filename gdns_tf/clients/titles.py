@@ -23,7 +23,7 @@ def read_titles(path: str | Path, item_id_type: str) -> dict[int | str, str]:
     except OSError as error:
         raise ServingError(f"{path}: {error.strerror}") from error
     for number, line in enumerate(lines, start=1):
-        item, tab, title = line.partition("\t")
+        item, tab, title = line.rpartition("\t")  # a title holds none, an id may
         try:
             if not tab:
                 raise ValueError("there is no tab")

@@ -1,0 +1,30 @@
+"""Exported models and a server of them, made once."""
+
+import pytest
+from served_models import export_model
+from serving_server import ModelServer
+
+from gdns_tf.clients import Recommender
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory):
+    """Id type -> (model folder, what it must answer)."""
+    made = {}
+    for seed, id_type in enumerate(("int64", "string")):
+        folder = tmp_path_factory.mktemp(id_type)
+        made[id_type] = folder / "gdns", export_model(folder / "run", folder / "gdns", seed, id_type)
+    return made
+
+
+@pytest.fixture(scope="session")
+def servers(models):
+    """Id type -> a server of the model."""
+    with ModelServer(models["int64"][0]) as of_int64, ModelServer(models["string"][0]) as of_string:
+        yield {"int64": of_int64, "string": of_string}
+
+
+@pytest.fixture(scope="session")
+def in_process(models):
+    """Id type -> the model in this process."""
+    return {id_type: Recommender.from_saved_model(folder) for id_type, (folder, _) in models.items()}

@@ -1,0 +1,87 @@
+"""Exported models of small whole numbers, whose scores float32 holds exactly, and the same by NumPy alone."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gdns_tf.config import TrainConfig
+from gdns_tf.flags import replayable
+from gdns_tf.serving.export import export_run
+from gdns_tf.weights import Weights
+from pipelines.config import DataConfig
+from pipelines.interactions import Interactions
+from pipelines.split import Dataset
+
+PADDING = {"int64": -1, "string": ""}
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """What a version must answer, by brute force."""
+
+    weights: Weights
+    user_ids: list
+    item_ids: list
+    seen: list
+    """For each user the numbers of all of its items."""
+    popularity: np.ndarray
+    titles: dict
+
+    def scores(self, user: object) -> np.ndarray:
+        if user not in self.user_ids:
+            return self.popularity.astype(np.float32)
+        row = self.weights.P[self.user_ids.index(user)] * self.weights.w
+        return (self.weights.Q * row).sum(axis=1, dtype=np.float64).astype(np.float32)
+
+    def recommend(self, user: object, k: int, exclude_seen=True, exclude=(), restrict_to=()) -> list[tuple]:
+        """(item, score) pairs, best first, ties by the order of the items."""
+        scores = self.scores(user)
+        eligible = set(range(len(self.item_ids)))
+        if exclude_seen and user in self.user_ids:
+            eligible -= set(self.seen[self.user_ids.index(user)].tolist())
+        if len(restrict_to):
+            eligible &= {self.item_ids.index(item) for item in restrict_to if item in self.item_ids}
+        eligible -= {self.item_ids.index(item) for item in exclude if item in self.item_ids}
+        best = sorted(eligible, key=lambda item: (-scores[item], item))[:k]
+        return [(self.item_ids[item], float(scores[item])) for item in best]
+
+
+def export_model(
+    folder: Path, export_dir: Path, seed: int, id_type: str = "int64", k: int = 10, num_users=40, num_items=130
+) -> Oracle:
+    """Writes a version of a random model into `export_dir`, by way of a run in `folder`."""
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(1, 15, num_users)
+    picks = [rng.choice(num_items, count + 2, replace=False) for count in counts]
+    if id_type == "int64":
+        user_ids, item_ids = 1000 + rng.permutation(num_users), 5000 + rng.permutation(num_items)
+    else:
+        user_ids = np.array([f"user {number}" for number in range(num_users)])
+        item_ids = np.array([f"Größe/{number},\t'é'" for number in range(num_items)])
+    titles = np.array([f"Title {number} – é" for number in range(num_items)])
+    train = Interactions(
+        offsets=np.concatenate([[0], np.cumsum(counts)]),
+        items=np.concatenate([pick[2:] for pick in picks]).astype(np.int32),
+        user_ids=user_ids,
+        item_ids=item_ids,
+        titles=titles,
+    )
+    negatives = np.zeros((num_users, 100), np.int32)
+    held_out = np.array([pick[:2] for pick in picks], np.int32)
+    dataset = Dataset("random", train, held_out[:, 0], held_out[:, 1], negatives, negatives)
+    weights = Weights(
+        rng.integers(-4, 5, (num_users, 6)), rng.integers(-4, 5, (num_items, 6)), rng.choice([0.5, 1.0, 2.0], 6)
+    )
+    folder.mkdir()
+    (folder / "flags.txt").write_text(replayable([DataConfig(), TrainConfig()]))
+    weights.save(folder / "weights.npz")
+    export_run(folder, export_dir, k=k, dataset=dataset)
+    return Oracle(
+        weights=weights,
+        user_ids=user_ids.tolist(),
+        item_ids=item_ids.tolist(),
+        seen=picks,
+        popularity=np.bincount(train.items, minlength=num_items),
+        titles=dict(zip(item_ids.tolist(), titles.tolist(), strict=True)),
+    )

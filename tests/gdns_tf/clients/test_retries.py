@@ -1,0 +1,66 @@
+"""Attempts, pauses and the deadline, on a clock that only pauses move."""
+
+import pytest
+
+from gdns_tf.clients.errors import InvalidRequest, Unavailable
+from gdns_tf.clients.retries import call_with_retries
+
+
+class Clock:
+    def __init__(self):
+        self.now, self.pauses = 100.0, []
+
+    def __call__(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.pauses.append(seconds)
+        self.now += seconds
+
+
+def call(attempt, timeout, jitter=0.0):
+    clock = Clock()
+    result = None
+    try:
+        result = call_with_retries(attempt, timeout, clock=clock, sleep=clock.sleep, jitter=lambda: jitter)
+    except Exception as error:
+        result = error
+    return result, clock
+
+
+def failing(times, error=Unavailable):
+    """Fails so many times, then answers with the seconds that were left at each attempt."""
+    left = []
+
+    def attempt(seconds):
+        left.append(seconds)
+        if len(left) <= times:
+            raise error("down")
+        return left
+
+    return attempt
+
+
+def test_pauses_double_up_to_two_seconds():
+    left, clock = call(failing(7), 60)
+    assert clock.pauses == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0])
+    assert left == pytest.approx([60, 59.9, 59.7, 59.3, 58.5, 56.9, 54.9, 52.9])
+
+
+def test_jitter_shortens_a_pause_by_up_to_half():
+    assert call(failing(1), 60, jitter=1.0)[1].pauses == pytest.approx([0.05])
+    assert call(failing(1), 60, jitter=0.5)[1].pauses == pytest.approx([0.075])
+
+
+def test_gives_up_when_the_next_attempt_would_be_too_late():
+    error, clock = call(failing(99), 1)
+    assert isinstance(error, Unavailable)
+    assert str(error) == "down (tried 4 times in 1 s)"
+    assert clock.pauses == pytest.approx([0.1, 0.2, 0.4])  # 0.8 more would pass 1 s
+
+
+def test_other_errors_are_not_tried_again():
+    error, clock = call(failing(1, InvalidRequest), 60)
+    assert isinstance(error, InvalidRequest)
+    assert str(error) == "down"
+    assert clock.pauses == []
