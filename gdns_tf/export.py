@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 
 from absl import app, logging
+from absl import flags as absl_flags
 
 from gdns_tf.flags import define, from_flags
 from gdns_tf.serving.export import data_of_run, export_run
@@ -31,11 +32,12 @@ class ExportConfig:
     fold_in_l2: float = flag(FoldIn.l2, "retrieve_by_history: L2, in units of the mean squared item factor.")
 
 
-def main(argv: list[str]) -> None:
+def main(argv: list[str], flag_values: absl_flags.FlagValues = absl_flags.FLAGS) -> None:
+    """Exports as the flags say; exits with a message where that cannot be done."""
     try:
         if len(argv) > 1:
             raise DataError(f"{argv[1]!r} is no flag", remedy="Flags begin with --.")
-        config = from_flags(ExportConfig)
+        config = from_flags(ExportConfig, flag_values=flag_values)
         if not config.run_dir:
             raise DataError("--run_dir is not set", remedy="Give the --output_dir of a training run.")
         export_run(
@@ -45,7 +47,7 @@ def main(argv: list[str]) -> None:
             item_dtype=config.item_dtype,
             version=config.version or None,
             fold_in=FoldIn(config.fold_in_alpha, config.fold_in_l2),
-            data=from_flags(DataConfig, data_of_run(config.run_dir)),
+            data=from_flags(DataConfig, data_of_run(config.run_dir), flag_values),
         )
     except (DataError, OSError) as error:
         sys.exit(f"error: {error}")

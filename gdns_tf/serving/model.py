@@ -1,9 +1,9 @@
 """The graph that is served: a `tf.Module` of plain TensorFlow operations, one method a signature.
 
-Retrieval is a matrix product and `tf.math.top_k`. TensorFlow Recommenders' `BruteForce` does the same, but it excludes
+Retrieval is a matrix product and an exact top-k. TensorFlow Recommenders' `BruteForce` does the same, but it excludes
 items after the fact: it takes the best k + E by score and drops the E excluded from them, so that every request pays
 for the user with the longest history, and k is wrong where more is excluded than was foreseen. Here what must not be
-shown gets -inf before `top_k` decides. `top_k` gives equal scores in the order of the items.
+shown gets -inf before the top-k decides, which puts equal scores in the order of the items.
 
 Tables are variables and not constants, since a graph may not exceed 2 GB.
 """
@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from gdns_tf.serving.fold_in import FoldIn, fold_in, penalty
+from gdns_tf.serving.top_k import top_k
 from gdns_tf.serving.vocabulary import Vocabulary
 from gdns_tf.weights import Weights
 from pipelines.errors import DataError
@@ -203,7 +204,7 @@ class ServedModel(tf.Module):
         k = tf.clip_by_value(k, 0, self._num_items)
         if width is None:
             width = tf.reduce_max(tf.concat([k, [0]], axis=0))
-        best, numbers = tf.math.top_k(scores, width)
+        best, numbers = top_k(scores, width)
         shown = (best > _NEVER) & (tf.range(width) < k[:, None])
         return {
             "item_ids": self._items.ids(tf.where(shown, numbers, -1)),

@@ -1,0 +1,94 @@
+"""Version folders: numbers, wholeness, and exports at the same time."""
+
+import os
+import threading
+
+import pytest
+
+from gdns_tf.serving.versions import new_version
+from pipelines.errors import DataError
+
+
+def export(folder, version=None):
+    with new_version(folder, version) as (number, unfinished):
+        (unfinished / "saved_model.pb").write_text(str(number))
+    return number
+
+
+def visible(folder):
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def hidden(folder):
+    return [path.name for path in folder.iterdir() if path.name.startswith(".")]
+
+
+def test_numbers_go_on_after_the_highest(tmp_path):
+    folder = tmp_path / "models" / "gdns"
+    assert export(folder) == 1
+    assert export(folder, 7) == 7
+    (folder / "notes").mkdir()  # not a version
+    assert export(folder) == 8
+    assert visible(folder) == ["1", "7", "8", "notes"]
+    assert (folder / "8/saved_model.pb").read_text() == "8"
+    assert not hidden(folder)
+
+
+def test_a_version_is_never_overwritten(tmp_path):
+    export(tmp_path, 3)
+    with pytest.raises(DataError, match=r"version 3 is there already.*Leave out --version"):
+        export(tmp_path, 3)
+    assert (tmp_path / "3/saved_model.pb").exists()
+    assert not hidden(tmp_path)
+
+
+def test_nothing_is_visible_before_the_end_and_nothing_is_left_of_a_failure(tmp_path):
+    def fail():
+        with new_version(tmp_path) as (_, unfinished):
+            (unfinished / "saved_model.pb").write_text("half")
+            assert not visible(tmp_path)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert not list(tmp_path.iterdir())
+
+
+def test_exports_at_the_same_time_take_different_numbers(tmp_path):
+    with new_version(tmp_path) as (first, _):
+        assert export(tmp_path) == first + 1
+        with pytest.raises(DataError, match="version 1 is there already, or is being written"):
+            export(tmp_path, first)
+    assert visible(tmp_path) == ["1", "2"]
+
+
+def test_many_threads(tmp_path):
+    threads = [threading.Thread(target=export, args=(tmp_path,)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert visible(tmp_path) == [str(number) for number in range(1, 9)]
+    assert all((tmp_path / name / "saved_model.pb").read_text() == name for name in visible(tmp_path))
+
+
+def test_what_nobody_is_writing_any_more_is_deleted(tmp_path):
+    (tmp_path / ".unfinished-5").mkdir()
+    (tmp_path / ".unfinished-5/saved_model.pb").touch()
+    assert export(tmp_path) == 1
+    assert not hidden(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(DataError, match="cannot be written: Permission denied"):
+        export(tmp_path)
+
+
+def test_a_file_in_place_of_the_folder(tmp_path):
+    (tmp_path / "gdns").touch()
+    with pytest.raises(DataError, match="gdns: cannot be written: File exists"):
+        export(tmp_path / "gdns")
+    with pytest.raises(DataError, match="deeper: cannot be written: Not a directory"):
+        export(tmp_path / "gdns/deeper")
