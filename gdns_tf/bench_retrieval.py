@@ -2,10 +2,10 @@
 
     python -m gdns_tf.bench_retrieval [--weights=RUN/weights.npz] [--quick]
 
-For each catalogue size it prints latency (median and 99th percentile), queries a second and the ratio to NumPy, and for
-approximate indexes also their recall against the exact answer, the time to build them and their size. Systems take
-turns, so that what else the machine does meets them all. `pip install 'gdns_tf[bench]'` brings FAISS and hnswlib;
-without them their lines are left out, with a message.
+For each catalogue size it prints latency (median and 99th percentile) and processor time a call; from the latter, which
+does not count how long other jobs kept the core, queries a second of a core and the ratio to NumPy; and for approximate
+indexes also their recall against the exact answer, the time to build them and their size. Systems take turns.
+`pip install 'gdns_tf[bench]'` brings FAISS and hnswlib; without them their lines are left out, with a message.
 
 Each system has one thread, as a busy server has for each request, unless --threads says otherwise; indexes are built
 with all cores.
@@ -48,6 +48,8 @@ SEEN = 100
 _NUMPY_ROWS = 16
 _MOST_CALLS = 1000
 _RECALL_USERS = 64
+_PARTS_BATCH = 64
+"""Users a call where parts are measured: the scores of more do not fit a cache, nor a small memory."""
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 """What libraries read their number of threads from, when they are loaded."""
 
@@ -212,7 +214,7 @@ def faiss_systems(model: Weights, k: int, threads: int) -> Iterator[System]:
     lists = int(4 * model.num_items**0.5)
     began = time.perf_counter()
     inverted = faiss.IndexIVFFlat(faiss.IndexFlatIP(dim), dim, lists, faiss.METRIC_INNER_PRODUCT)
-    inverted.cp.min_points_per_centroid = 1
+    inverted.cp.min_points_per_centroid, inverted.cp.niter = 1, 10
     inverted.train(model.Q[np.random.default_rng(0).permutation(model.num_items)[: 40 * lists]])
     inverted.add(model.Q)
     built, size = time.perf_counter() - began, faiss.serialize_index(inverted).nbytes / 1e6
@@ -263,43 +265,69 @@ def systems(model: Weights, k: int, threads: int) -> list[System]:
 
 
 def measure(compared: list[System], batch: int, config: RetrievalBenchConfig) -> dict[str, np.ndarray]:
-    """Milliseconds of each call of each system, which take turns.
+    """[calls, 2] milliseconds passed, and of processor time, in each call of each system, which take turns.
 
     A turn ends after `config.seconds`, or 1,000 calls. A system that needs ten turns' time for a call has one turn.
     """
     rng = np.random.default_rng(0)
-    times: dict[str, list[float]] = {system.name: [] for system in compared}
+    times: dict[str, list[tuple[float, float]]] = {system.name: [] for system in compared}
     for turn in range(config.rounds + 1):
         for system in compared:
             system.prepare()
             if turn == 0:  # warms up
                 system.search(np.arange(min(batch, _NUMPY_ROWS)))
                 continue
-            if turn > 1 and times[system.name][0] > 1e4 * config.seconds:
+            if turn > 1 and times[system.name][0][0] > 1e4 * config.seconds:
                 continue
             turn_ends = time.perf_counter() + config.seconds
             for _ in range(_MOST_CALLS):
                 users = rng.choice(NUM_USERS, batch, replace=False)
-                began = time.perf_counter()
+                began, worked = time.perf_counter(), time.process_time()
                 system.search(users)
-                times[system.name].append((time.perf_counter() - began) * 1e3)
+                worked, took = time.process_time() - worked, time.perf_counter() - began
+                times[system.name].append((1e3 * took, 1e3 * worked))
                 if time.perf_counter() > turn_ends:
                     break
     return {name: np.array(values) for name, values in times.items()}
 
 
 def format_times(times: dict[str, np.ndarray], batch: int) -> str:
-    """Latency, throughput, and how many times as fast as the reference each is."""
-    lines = [
-        f"\nbatch {batch:<26}{'median ms':>10}{'p99 ms':>10}{'queries/s':>11}{'x NumPy':>9}{'calls':>7}",
-    ]
+    """Latency, processor time, and how much less of it than the reference each system takes."""
+    header = f"{'median ms':>10}{'p99 ms':>10}{'CPU ms':>10}{'queries/s a core':>18}{'x NumPy':>9}{'calls':>7}"
+    lines = [f"\nbatch {batch:<26}{header}"]
     for name, values in times.items():
-        median = np.median(values)
-        speed_up = np.median(times[REFERENCE]) / median
+        took, worked = np.median(values, axis=0)
+        less = np.median(times[REFERENCE][:, 1]) / worked
         lines.append(
-            f"{name:32}{median:10.3f}{np.quantile(values, 0.99):10.3f}{1e3 * batch / median:11,.0f}"
-            f"{speed_up:9.2f}{len(values):7}"
+            f"{name:32}{took:10.3f}{np.quantile(values[:, 0], 0.99):10.3f}{worked:10.3f}{1e3 * batch / worked:18,.0f}"
+            f"{less:9.2f}{len(values):7}"
         )
+    return "\n".join(lines)
+
+
+def parts(model: Weights, k: int, batch: int) -> list[System]:
+    """The steps of exact retrieval in TensorFlow one by one, and the ways to do the last."""
+    queries, items = tf.constant(model.query[:batch]), tf.Variable(model.Q, trainable=False)
+    scores = tf.matmul(queries, items, transpose_b=True)
+    steps = {
+        "product": lambda: tf.matmul(queries, items, transpose_b=True),
+        "tf.math.top_k": lambda: tf.math.top_k(scores, k)[1],
+        "tf.math.approx_max_k": lambda: tf.math.approx_max_k(scores, k)[1],
+        "our top_k": lambda: top_k(scores, k)[1],
+    }
+    graphs = {name: tf.function(step, autograph=False) for name, step in steps.items()}
+    return [System(name, lambda users, graph=graph: graph().numpy()) for name, graph in graphs.items()]
+
+
+def format_parts(model: Weights, k: int, batch: int, config: RetrievalBenchConfig) -> str:
+    """Processor time of each part, and whether the ways to find the k best agree with `tf.math.top_k`."""
+    compared = parts(model, k, batch)
+    times = measure(compared, batch, config)
+    answers = {system.name: system.search(np.arange(batch)) for system in compared}
+    lines = [f"\nparts, batch {batch:<19}{'CPU ms':>10}{'as tf.math.top_k':>18}"]
+    for name, values in times.items():
+        same = "-" if name == "product" else str(np.array_equal(answers[name], answers["tf.math.top_k"]))
+        lines.append(f"{name:32}{np.median(values[:, 1]):10.3f}{same:>18}")
     return "\n".join(lines)
 
 
@@ -324,10 +352,12 @@ def bench(config: RetrievalBenchConfig) -> None:
     print(f"Vectors after {source}, d = {model.Q.shape[1]}, k = {config.retrieve}; threads: {config.threads}")
     for num_items in config.num_items:
         print(f"\n{num_items:,} items", flush=True)
-        compared = systems(enlarged(model, num_items), config.retrieve, config.threads)
+        large = enlarged(model, num_items)
+        compared = systems(large, config.retrieve, config.threads)
         print(format_recall(compared, config.retrieve), flush=True)
         for batch in config.batch_sizes:
             print(format_times(measure(compared, batch, config), batch), flush=True)
+            print(format_parts(large, config.retrieve, min(batch, _PARTS_BATCH), config), flush=True)
         del compared
         gc.collect()
 
