@@ -31,7 +31,7 @@ class Vocabulary(tf.Module):
         initializer = tf.lookup.TextFileInitializer(str(path), self.dtype, whole_line, tf.int64, line_number)
         self._numbers = tf.lookup.StaticHashTable(initializer, default_value=-1)
         # The last row is what number -1 finds.
-        self._ids = tf.Variable([*ids.tolist(), self.padding], dtype=self.dtype, trainable=False, name="ids")
+        self._ids = tf.Variable(np.append(ids, self.padding), dtype=self.dtype, trainable=False, name="ids")
 
     def numbers(self, ids: tf.Tensor) -> tf.Tensor:
         """Row numbers, int32, of ids of any shape; -1 for padding and for ids that are not there."""

@@ -1,6 +1,7 @@
 """Exported models of small whole numbers, whose scores float32 holds exactly, and the same by NumPy alone."""
 
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ class Oracle:
     """For each user the numbers of all of its items."""
     popularity: np.ndarray
     titles: dict
+    _rankings: dict = field(default_factory=dict)
 
     def scores(self, user: object) -> np.ndarray:
         if user not in self.user_ids:
@@ -36,15 +38,22 @@ class Oracle:
 
     def recommend(self, user: object, k: int, exclude_seen=True, exclude=(), restrict_to=()) -> list[tuple]:
         """(item, score) pairs, best first, ties by the order of the items."""
-        scores = self.scores(user)
-        eligible = set(range(len(self.item_ids)))
+        numbers = {item: number for number, item in enumerate(self.item_ids)}
+        out = {numbers[item] for item in exclude if item in numbers}
         if exclude_seen and user in self.user_ids:
-            eligible -= set(self.seen[self.user_ids.index(user)].tolist())
+            out |= set(self.seen[self.user_ids.index(user)].tolist())
         if len(restrict_to):
-            eligible &= {self.item_ids.index(item) for item in restrict_to if item in self.item_ids}
-        eligible -= {self.item_ids.index(item) for item in exclude if item in self.item_ids}
-        best = sorted(eligible, key=lambda item: (-scores[item], item))[:k]
-        return [(self.item_ids[item], float(scores[item])) for item in best]
+            out |= set(range(len(self.item_ids))) - {numbers[item] for item in restrict_to if item in numbers}
+        best = itertools.islice((pair for pair in self._ranking(user) if pair[0] not in out), k)
+        return [(self.item_ids[item], score) for item, score in best]
+
+    def _ranking(self, user: object) -> list[tuple[int, float]]:
+        """(item number, score) of all items, best first."""
+        if user not in self._rankings:
+            scores = self.scores(user)
+            order = sorted(range(len(scores)), key=lambda item: (-scores[item], item))
+            self._rankings[user] = [(item, float(scores[item])) for item in order]
+        return self._rankings[user]
 
 
 def export_model(
