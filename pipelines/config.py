@@ -34,4 +34,6 @@ class DataConfig:
 
     def changes(self, other: "DataConfig") -> list[str]:
         """Names of the fields that differ, but for where the files lie."""
-        return [f.name for f in fields(self) if f.name != "data_dir" and getattr(self, f.name) != getattr(other, f.name)]
+        return [
+            f.name for f in fields(self) if f.name != "data_dir" and getattr(self, f.name) != getattr(other, f.name)
+        ]

@@ -1,0 +1,54 @@
+"""The code on savedmodel/RETRIEVAL.md runs and finds what an exact search finds."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gdns_tf.top_items import top_items
+from gdns_tf.weights import Weights
+from pipelines.interactions import Interactions
+
+PAGE = Path(__file__).parents[1] / "savedmodel" / "RETRIEVAL.md"
+
+
+@pytest.fixture
+def model(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    weights = Weights(P=rng.normal(size=(6, 8)), Q=rng.normal(size=(700, 8)), w=rng.normal(size=8))
+    (tmp_path / "runs/ml1m").mkdir(parents=True)
+    weights.save(tmp_path / "runs/ml1m/weights.npz")
+    monkeypatch.chdir(tmp_path)
+    return weights
+
+
+@pytest.mark.parametrize("library", ["hnswlib", "faiss"])
+def test_code_of_the_page_finds_the_best_unseen_items(model, library):
+    pytest.importorskip(library, reason="pip install 'gdns_tf[bench]'")
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    code = [block for block in blocks if library in block or "def recommend" in block or "fold_in" in block]
+    assert len(code) == 3
+    names = {}
+    for block in code:
+        exec(block, names)
+    if library == "faiss":  # its recall on random vectors says nothing; with all lists it must be exact
+        names["index"].nprobe = names["index"].nlist
+
+    rng = np.random.default_rng(1)
+    counts = np.array([0, 3, 50, 200, 1, 695])
+    items = np.concatenate([rng.choice(700, count, replace=False) for count in counts]).astype(np.int32)
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    seen = Interactions(offsets, items, user_ids=np.arange(6), item_ids=np.arange(700))
+    users = np.array([5, 0, 3, 2, 1, 4])
+    found = names["recommend"](model.query[users], [seen.of(user) for user in users], 10)
+    exact = top_items(model, seen, users, 10)
+    for row, user in enumerate(users):
+        assert not np.isin(seen.of(user), found[row]).any()
+        expected = exact[row][exact[row] >= 0]
+        assert len(np.intersect1d(found[row], expected)) >= len(expected) - (library == "hnswlib")
+        assert (found[row] >= 0).sum() <= len(expected)
+
+    query = names["query_of"]([4, 8, 4])
+    assert query.shape == (1, 8)
+    assert (query @ model.Q[[4, 8]].T > np.median(query @ model.Q.T)).all()
