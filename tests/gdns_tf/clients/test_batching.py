@@ -58,7 +58,7 @@ def rows(answer):
 
 
 def rounded(answer):
-    """Rows whose scores are not whole numbers: a product of more rows may differ in the last bits, and order near ties."""
+    """Rows of scores that are no whole numbers: products of more rows may differ in the last bits."""
     return [(row.query, row.known, sorted(round(entry.score, 5) for entry in row.entries)) for row in answer]
 
 
