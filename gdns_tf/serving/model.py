@@ -140,7 +140,8 @@ class ServedModel(tf.Module):
         known_user, known_item = users >= 0, items >= 0
         items = tf.maximum(items, 0)
         factors = tf.cast(tf.gather(self._item_factors, items), tf.float32)
-        scores = tf.linalg.matvec(factors, tf.gather(self._queries, tf.maximum(users, 0)))
+        # Einsum and not matvec: it refuses lists of another rank, which the loader does not.
+        scores = tf.einsum("bcd,bd->bc", factors, tf.gather(self._queries, tf.maximum(users, 0)))
         scores = tf.where(known_user[:, None], scores, tf.gather(self._popularity, items))
         scores = tf.where(known_item, scores, PADDING_SCORE)
         return {"scores": scores, "known_item": known_item, "known_user": known_user}

@@ -225,6 +225,7 @@ class Grpc:
                 ("list of rank 1", "retrieve", retrieve | {"exclude_ids": users}),
                 ("list of rank 3", "retrieve", retrieve | {"restrict_to": lists[None]}),
                 ("rank: list of rank 1", "rank", {"user_ids": users, "item_ids": users}),
+                ("rank: list of rank 3", "rank", {"user_ids": users, "item_ids": lists[:, None]}),
                 ("broken tensor", "serving_default", {"user_ids": short}),
                 ("unknown signature", "recommend", {"user_ids": users}),
                 ("unknown model", "serving_default", {"user_ids": users}),

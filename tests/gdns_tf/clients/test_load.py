@@ -2,7 +2,7 @@
 
 from load import run_load
 
-MALFORMED_GRPC, MALFORMED_REST = 16, 13
+MALFORMED_GRPC, MALFORMED_REST = 17, 13
 
 
 def test_every_answer_is_right_and_every_bad_request_refused(tmp_path):
