@@ -274,8 +274,8 @@ def measure(compared: list[System], batch: int, config: RetrievalBenchConfig) ->
     for turn in range(config.rounds + 1):
         for system in compared:
             system.prepare()
-            if turn == 0:  # warms up
-                system.search(np.arange(min(batch, _NUMPY_ROWS)))
+            if turn == 0:  # the first call of a size may take many times as long
+                system.search(np.arange(batch))
                 continue
             if turn > 1 and times[system.name][0][0] > 1e4 * config.seconds:
                 continue
