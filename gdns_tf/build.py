@@ -3,10 +3,9 @@
 import tensorflow as tf
 
 from gdns_tf.config import TrainConfig
-from gdns_tf.gain_table import BoundedGainTable, DenseGainTable, GainTable
 from gdns_tf.gmf import GMF
 from gdns_tf.losses import LOSSES
-from gdns_tf.samplers import Gdns, Sampler, Uniform
+from gdns_tf.samplers import SAMPLERS
 from gdns_tf.trainer import Trainer
 from pipelines.batches import steps_per_epoch, user_batches
 from pipelines.interactions import Interactions
@@ -25,7 +24,7 @@ def build_trainer(train: Interactions, config: TrainConfig) -> Trainer:
     counts = tf.constant(train.counts, tf.float32)
     trainer = Trainer(
         scorer,
-        build_sampler(train, config),
+        SAMPLERS[config.sampler].build(train, config),
         LOSSES[config.loss](config.margin, config.pairing),
         (counts / tf.reduce_mean(counts)) ** config.user_weight_power,
         l2=config.l2,
@@ -41,30 +40,18 @@ def build_trainer(train: Interactions, config: TrainConfig) -> Trainer:
     return trainer
 
 
-def build_sampler(train: Interactions, config: TrainConfig) -> Sampler:
-    """The sampler that `--sampler` names."""
-    if config.sampler == "uniform":
-        return Uniform()
-    indicator = "h" if config.sampler == "gdns_without_g" else "g"
-    return Gdns(_gain_table(train, config), smoothing=config.smoothing, epsilon=config.epsilon, indicator=indicator)
-
-
 def build_batches(train: Interactions, config: TrainConfig, first_epoch: int = 0) -> tf.data.Dataset:
     """The batches of a run from an epoch on."""
+    sampler = SAMPLERS[config.sampler]
     return user_batches(
         train,
         batch_size=config.batch_size,
         group_size=config.group_size,
-        num_candidates=config.group_size if config.sampler == "uniform" else config.num_candidates,
+        num_candidates=sampler.num_candidates(config),
+        item_weights=sampler.item_weights(train, config),
         seed=config.seed,
         first_epoch=first_epoch,
     )
-
-
-def _gain_table(train: Interactions, config: TrainConfig) -> GainTable:
-    if 0 < config.gain_slots < train.num_items:
-        return BoundedGainTable(train.num_users, config.gain_slots, config.jit_compile)
-    return DenseGainTable(train.num_users, train.num_items, config.jit_compile)
 
 
 def _optimizer(config: TrainConfig) -> tf.keras.optimizers.Optimizer:

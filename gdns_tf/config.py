@@ -4,26 +4,23 @@ from dataclasses import dataclass, fields
 
 from gdns_tf.losses import LOSSES, PAIRINGS
 from gdns_tf.samplers import SAMPLERS
+from gdns_tf.samplers.config import SamplerConfig, require
 from pipelines.config import flag
-from pipelines.errors import DataError
 
 OPTIMIZERS = ("adagrad", "adam", "sgd")
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(SamplerConfig):
     """A training run. The defaults are the paper's settings (section 4.4) where it gives them."""
 
     output_dir: str = flag("", "Folder of the run: flags, metrics, weights, checkpoints, TensorBoard. Required.")
     overwrite: bool = flag(False, "Start afresh in an output_dir that holds a run, deleting that run.")
     seed: int = flag(0, "Seed of initialisation, batches, candidates and dropout.")
 
-    sampler: str = flag("gdns", "How negatives are chosen among the candidates.", SAMPLERS)
+    sampler: str = flag("gdns", "How negatives are chosen.", tuple(SAMPLERS))
     group_size: int = flag(32, "N: positives, and negatives, of a user in a step.")
     num_candidates: int = flag(64, "M: unobserved items drawn for a user in a step, to choose N from.")
-    smoothing: float = flag(0.2, "alpha of Eq. 5.")
-    epsilon: float = flag(1e-8, "epsilon of Eq. 5.")
-    gain_slots: int = flag(0, "Items a user that the gain table keeps; 0: all (8 bytes a user and item).")
 
     loss: str = flag("hinge", "Loss of a pair.", tuple(LOSSES))
     pairing: str = flag(
@@ -55,24 +52,23 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Raises DataError, naming the flag, for values that cannot work."""
+        self.check()
         for name in ("group_size", "num_candidates", "dim", "batch_size", "max_epochs", "eval_every", "patience"):
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "must be at least 1")
-        for name in ("learning_rate", "init_scale", "epsilon"):
-            _require(getattr(self, name) > 0, name, getattr(self, name), "must be above 0")
+            require(getattr(self, name) >= 1, name, getattr(self, name), "must be at least 1")
+        for name in ("learning_rate", "init_scale"):
+            require(getattr(self, name) > 0, name, getattr(self, name), "must be above 0")
         for name in (
             "margin",
             "l2",
             "user_weight_power",
             "max_minutes",
             "checkpoint_minutes",
-            "gain_slots",
             "show_users",
         ):
-            _require(getattr(self, name) >= 0, name, getattr(self, name), "must not be negative")
+            require(getattr(self, name) >= 0, name, getattr(self, name), "must not be negative")
         for name in ("dropout", "average_decay"):
-            _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "must lie in [0, 1)")
-        _require(0 <= self.smoothing <= 1, "smoothing", self.smoothing, "must lie in [0, 1]")
-        _require(
+            require(0 <= getattr(self, name) < 1, name, getattr(self, name), "must lie in [0, 1)")
+        require(
             self.num_candidates >= self.group_size,
             "num_candidates",
             self.num_candidates,
@@ -94,8 +90,3 @@ class TrainConfig:
         return [
             f.name for f in fields(self) if f.name not in harmless and getattr(self, f.name) != getattr(other, f.name)
         ]
-
-
-def _require(good: bool, name: str, value: object, rule: str) -> None:
-    if not good:
-        raise DataError(f"--{name}={value} {rule}")

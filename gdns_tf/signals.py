@@ -69,12 +69,11 @@ class Signals:
 
     @tf.function
     def _look(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        trainer, users, positives = self._trainer, batch["users"], batch["positives"]
-        group_size = positives.shape[1]
-        negatives = trainer.sampler.select(users, batch["candidates"], group_size).negatives
-        queries = trainer.scorer.queries(users)
+        trainer, seen = self._trainer, self._trainer.batch(batch)
+        negatives = trainer.sampler.select(seen, trainer.scorer).negatives
+        queries = trainer.scorer.queries(seen.users)
         shortfall = trainer.ranking_loss.shortfall(
-            trainer.scorer.scores(queries, positives), trainer.scorer.scores(queries, negatives)
+            trainer.scorer.scores(queries, seen.positives), trainer.scorer.scores(queries, negatives)
         )
-        scalars = trainer.sampler.signals(users, batch["candidates"], group_size)
+        scalars = trainer.sampler.signals(seen)
         return negatives, scalars | {"active_pairs": tf.reduce_mean(tf.cast(shortfall > 0, tf.float32))}

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from gdns_tf.losses import RankingLoss
-from gdns_tf.samplers.base import Sampler
+from gdns_tf.samplers.base import Batch, Sampler, Scored
 
 
 class Trainer(tf.keras.Model):
@@ -32,7 +32,7 @@ class Trainer(tf.keras.Model):
         user_weights: [num_users] float32 factors of the users' losses.
         l2: regularisation of p_u, q_i and q_j in every pair (as SRNS's code does; the paper is silent).
         dropout: share of the latent factors hidden in training.
-        seed: of the dropout masks.
+        seed: of the dropout masks and of what the sampler draws.
         """
         super().__init__(name="trainer")
         self.scorer = scorer
@@ -57,27 +57,33 @@ class Trainer(tf.keras.Model):
         Returns:
           {"loss"}: mean loss of a pair, without regularisation, since the metrics were last reset.
         """
-        users, positives = data["users"], data["positives"]
-        group_size = positives.shape[1]
+        batch = self.batch(data)
+        users, group_size = batch.users, batch.group_size
         pairs_per_item = self.ranking_loss.pairs_per_item(group_size)
-        selection = self.sampler.select(users, data["candidates"], group_size)
+        selection = self.sampler.select(batch, self.scorer)
         weights = tf.gather(self._user_weights, users)
-        mask_seed = tf.stack([tf.constant(self._seed, tf.int64), data["step"]])
+        mask_seed = tf.stack([tf.constant(self._seed, tf.int64), batch.step])
 
         with tf.GradientTape() as tape:
             queries = self.scorer.queries(users, self._dropout, mask_seed)
-            positive_scores = self.scorer.scores(queries, positives)
+            positive_scores = self.scorer.scores(queries, batch.positives)
             negative_scores = self.scorer.scores(queries, selection.negatives)
-            losses = self.ranking_loss(positive_scores, negative_scores)
+            scored = Scored(batch, self.scorer, queries, selection, positive_scores, negative_scores)
+            losses = self.sampler.losses(scored, self.ranking_loss)
             objective = tf.tensordot(weights, losses, 1)
             if self._l2:
                 of_item = self._l2 * pairs_per_item * weights
-                items = tf.concat([positives, selection.negatives], axis=1)
+                items = tf.concat([batch.positives, selection.negatives], axis=1)
                 objective += self.scorer.l2(users, items, of_item * group_size, of_item)
 
         variables = self.scorer.trainable_variables
         gradients = tape.gradient(objective, variables)
-        self.sampler.update(users, selection, positive_scores, negative_scores)
+        self.sampler.update(scored)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         self._mean_loss.update_state(losses / (group_size * pairs_per_item))
         return {"loss": self._mean_loss.result()}
+
+    def batch(self, data: dict[str, tf.Tensor]) -> Batch:
+        """What the sampler sees of a batch of the pipeline."""
+        seed = tf.random.experimental.stateless_fold_in(tf.constant([self._seed, 0x5A3], tf.int64), data["step"])
+        return Batch(data["users"], data["positives"], data["candidates"], data["step"], seed)

@@ -28,6 +28,7 @@ def user_batches(
     num_candidates: int,
     seed: int,
     first_epoch: int = 0,
+    item_weights: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """Emits batches for ever, epoch after epoch; each epoch visits every user once, in a new order.
 

@@ -1,9 +1,13 @@
-"""Negative samplers, one file each behind the interface in `base`."""
+"""Negative samplers, one file each behind the interface in `base`; a new one needs its line here."""
 
-from gdns_tf.samplers.base import Sampler, Selection
-from gdns_tf.samplers.gdns import Gdns
+from gdns_tf.samplers.base import Batch, Sampler, Scored, Selection
+from gdns_tf.samplers.gdns import Gdns, GdnsWithoutG
 from gdns_tf.samplers.uniform import Uniform
 
-SAMPLERS = ("uniform", "gdns", "gdns_without_g")
+SAMPLERS: dict[str, type[Sampler]] = {
+    "uniform": Uniform,
+    "gdns": Gdns,
+    "gdns_without_g": GdnsWithoutG,
+}
 
-__all__ = ["SAMPLERS", "Gdns", "Sampler", "Selection", "Uniform"]
+__all__ = ["SAMPLERS", "Batch", "Sampler", "Scored", "Selection"]

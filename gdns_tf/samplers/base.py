@@ -1,9 +1,39 @@
 """The interface between the trainer and a negative sampler."""
 
-from abc import ABC, abstractmethod
-from typing import NamedTuple
+from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 import tensorflow as tf
+
+from gdns_tf.gmf import GMF
+from gdns_tf.losses import RankingLoss
+from pipelines.interactions import Interactions
+
+if TYPE_CHECKING:
+    from gdns_tf.config import TrainConfig
+
+
+class Batch(NamedTuple):
+    """What a sampler may go by in a step."""
+
+    users: tf.Tensor
+    """[batch] int32, each user at most once."""
+    positives: tf.Tensor
+    """[batch, group_size] int32 observed items."""
+    candidates: tf.Tensor
+    """[batch, num_candidates] int32 unobserved items in random order."""
+    step: tf.Tensor
+    """[] int64, counted from the start of training."""
+    seed: tf.Tensor
+    """[2] int64, another in each step: the seed of all that the sampler draws (`tf.random.stateless_*`)."""
+
+    @property
+    def group_size(self) -> int:
+        """N: how many negatives to choose for each user."""
+        return self.positives.shape[1]
 
 
 class Selection(NamedTuple):
@@ -12,39 +42,64 @@ class Selection(NamedTuple):
     negatives: tf.Tensor
     """[batch, group_size] int32 items."""
     memo: tuple[tf.Tensor, ...] = ()
-    """Whatever `Sampler.update` wants to know again of what `Sampler.select` saw."""
+    """Whatever `Sampler.losses` and `Sampler.update` want to know again of what `Sampler.select` saw."""
+
+
+class Scored(NamedTuple):
+    """A batch with its negatives and the scores that the model gives."""
+
+    batch: Batch
+    scorer: GMF
+    queries: tf.Tensor
+    """[batch, dim]: the users' `scorer.queries`, with dropout."""
+    selection: Selection
+    positives: tf.Tensor
+    """[batch, group_size] scores of the positives."""
+    negatives: tf.Tensor
+    """[batch, group_size] scores of the negatives."""
 
 
 class Sampler(tf.Module, ABC):
-    """Chooses each user's negatives among unobserved candidates, and may learn from the scores that they got.
+    """Chooses each user's negatives, and may learn from the scores that they got.
 
-    A `tf.Module`: its variables are checkpointed, but are no weights of the Keras model.
+    A `tf.Module`: its variables are checkpointed, but are no weights of the Keras model. What it draws at random it
+    draws from the batch's seed, so that a resumed run draws the same.
     """
 
+    @classmethod
+    def build(cls, train: Interactions, config: TrainConfig) -> Sampler:
+        """The sampler for a run, by its flags."""
+        del train, config
+        return cls()
+
+    @classmethod
+    def num_candidates(cls, config: TrainConfig) -> int:
+        """How many candidates a user needs in a step."""
+        return config.num_candidates
+
+    @classmethod
+    def item_weights(cls, train: Interactions, config: TrainConfig) -> np.ndarray | None:
+        """[num_items] numbers in proportion to which candidates are drawn among the unobserved; None: uniformly."""
+        del train, config
+        return None
+
     @abstractmethod
-    def select(self, users: tf.Tensor, candidates: tf.Tensor, group_size: int) -> Selection:
-        """Chooses `group_size` of the candidates.
+    def select(self, batch: Batch, scorer: GMF) -> Selection:
+        """Chooses `batch.group_size` unobserved items for each user; changes nothing, since signals call it too."""
 
-        Args:
-          users: [batch] int32, each user at most once.
-          candidates: [batch, num_candidates] int32 unobserved items in random order.
-          group_size: how many to choose.
-        """
+    def losses(self, scored: Scored, ranking_loss: RankingLoss) -> tf.Tensor:
+        """What to minimise, for each user: [batch]. Called within the gradient tape."""
+        return ranking_loss(scored.positives, scored.negatives)
 
-    def update(self, users: tf.Tensor, selection: Selection, positives: tf.Tensor, negatives: tf.Tensor) -> None:
-        """Takes note of the scores that the step gave.
+    def update(self, scored: Scored) -> None:
+        """Takes note of a step."""
 
-        Args:
-          users: [batch] int32.
-          selection: what `select` returned for this batch.
-          positives: [batch, group_size] scores of the positives.
-          negatives: [batch, group_size] scores of the negatives.
-        """
-
-    def signals(self, users: tf.Tensor, candidates: tf.Tensor, group_size: int) -> dict[str, tf.Tensor]:
+    def signals(self, batch: Batch) -> dict[str, tf.Tensor]:
         """Scalars that show what the sampler goes by, for TensorBoard; changes nothing."""
+        del batch
         return {}
 
     def distributions(self, users: tf.Tensor) -> dict[str, tf.Tensor]:
         """Values by name whose histograms show the sampler's state for some users [n]; changes nothing."""
+        del users
         return {}

@@ -1,9 +1,18 @@
 """The gain-tuning dynamic negative sampler (paper, section 3.1)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import tensorflow as tf
 
-from gdns_tf.gain_table import GainTable, gain
-from gdns_tf.samplers.base import Sampler, Selection
+from gdns_tf.gain_table import BoundedGainTable, DenseGainTable, GainTable, gain
+from gdns_tf.gmf import GMF
+from gdns_tf.samplers.base import Batch, Sampler, Scored, Selection
+from pipelines.interactions import Interactions
+
+if TYPE_CHECKING:
+    from gdns_tf.config import TrainConfig
 
 _H, _G = 0, 1
 
@@ -11,39 +20,45 @@ _H, _G = 0, 1
 class Gdns(Sampler):
     """Takes the candidates with the highest gain G, which false negatives tend not to have."""
 
-    def __init__(
-        self, table: GainTable, *, smoothing: float = 0.2, epsilon: float = 1e-8, indicator: str = "g"
-    ) -> None:
+    _indicator = _G
+
+    def __init__(self, table: GainTable, *, smoothing: float = 0.2, epsilon: float = 1e-8) -> None:
         """Args:
         table: where H and G are kept.
         smoothing: alpha of Eq. 5.
         epsilon: of Eq. 5.
-        indicator: "g", or "h" for the paper's ablation without G (section 4.5).
         """
         super().__init__(name="gdns")
         self.table = table
         self._smoothing = smoothing
         self._epsilon = epsilon
-        self._indicator = {"h": _H, "g": _G}[indicator]
 
-    def select(self, users: tf.Tensor, candidates: tf.Tensor, group_size: int) -> Selection:
+    @classmethod
+    def build(cls, train: Interactions, config: TrainConfig) -> Gdns:
+        if 0 < config.gain_slots < train.num_items:
+            table = BoundedGainTable(train.num_users, config.gain_slots, config.jit_compile)
+        else:
+            table = DenseGainTable(train.num_users, train.num_items, config.jit_compile)
+        return cls(table, smoothing=config.smoothing, epsilon=config.epsilon)
+
+    def select(self, batch: Batch, scorer: GMF) -> Selection:
         """Algorithm 1, line 10. Ties fall to the earlier candidate, that is, to either at random."""
-        cells = self.table.read(users, candidates)
-        chosen = tf.math.top_k(cells[:, :, self._indicator], group_size, sorted=False).indices
-        return Selection(tf.gather(candidates, chosen, batch_dims=1), (tf.gather(cells, chosen, batch_dims=1),))
+        cells = self.table.read(batch.users, batch.candidates)
+        chosen = tf.math.top_k(cells[:, :, self._indicator], batch.group_size, sorted=False).indices
+        return Selection(tf.gather(batch.candidates, chosen, batch_dims=1), (tf.gather(cells, chosen, batch_dims=1),))
 
-    def update(self, users: tf.Tensor, selection: Selection, positives: tf.Tensor, negatives: tf.Tensor) -> None:
+    def update(self, scored: Scored) -> None:
         """Eq. 4, a mean over the positive group (Algorithm 1, line 16, forgets the 1/N), and Eq. 5."""
-        (before,) = selection.memo
-        h = tf.reduce_mean(tf.sigmoid(negatives[:, None, :] - positives[:, :, None]), axis=1)
+        (before,) = scored.selection.memo
+        h = tf.reduce_mean(tf.sigmoid(scored.negatives[:, None, :] - scored.positives[:, :, None]), axis=1)
         g = gain(before[:, :, _G], before[:, :, _H], h, self._smoothing, self._epsilon)
-        self.table.write(users, selection.negatives, tf.stack([h, g], axis=-1))
+        self.table.write(scored.batch.users, scored.selection.negatives, tf.stack([h, g], axis=-1))
 
-    def signals(self, users: tf.Tensor, candidates: tf.Tensor, group_size: int) -> dict[str, tf.Tensor]:
-        cells = self.table.read(users, candidates)
+    def signals(self, batch: Batch) -> dict[str, tf.Tensor]:
+        cells = self.table.read(batch.users, batch.candidates)
         order = tf.argsort(cells[:, :, self._indicator], direction="DESCENDING", stable=True)
         cells = tf.gather(cells, order, batch_dims=1)
-        chosen, passed = cells[:, :group_size], cells[:, group_size:]
+        chosen, passed = cells[:, : batch.group_size], cells[:, batch.group_size :]
         return {
             "h_chosen": tf.reduce_mean(chosen[:, :, _H]),
             "h_passed_over": tf.reduce_mean(passed[:, :, _H]),
@@ -55,3 +70,9 @@ class Gdns(Sampler):
     def distributions(self, users: tf.Tensor) -> dict[str, tf.Tensor]:
         visited = self.table.visited(users)
         return {"H": visited[:, _H], "G": visited[:, _G]}
+
+
+class GdnsWithoutG(Gdns):
+    """The paper's ablation (section 4.5): the candidates with the highest H."""
+
+    _indicator = _H

@@ -1,12 +1,22 @@
 """Uniform negatives (BPR, Rendle et al., 2009)."""
 
-import tensorflow as tf
+from __future__ import annotations
 
-from gdns_tf.samplers.base import Sampler, Selection
+from typing import TYPE_CHECKING
+
+from gdns_tf.gmf import GMF
+from gdns_tf.samplers.base import Batch, Sampler, Selection
+
+if TYPE_CHECKING:
+    from gdns_tf.config import TrainConfig
 
 
 class Uniform(Sampler):
     """The first candidates: they come uniformly drawn and in random order."""
 
-    def select(self, users: tf.Tensor, candidates: tf.Tensor, group_size: int) -> Selection:
-        return Selection(candidates[:, :group_size])
+    @classmethod
+    def num_candidates(cls, config: TrainConfig) -> int:
+        return config.group_size
+
+    def select(self, batch: Batch, scorer: GMF) -> Selection:
+        return Selection(batch.candidates[:, : batch.group_size])

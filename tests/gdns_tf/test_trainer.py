@@ -70,7 +70,7 @@ def test_steps_equal_the_oracle(sampler, pairing, loss, l2, dropout, power, dens
     step = tf.function(trainer.train_step, reduce_retracing=True)
     for batch in build_batches(TRAIN, settings).take(9):  # three epochs
         arrays = {name: value.numpy() for name, value in batch.items()}
-        orders = trainer.sampler.select(batch["users"], batch["candidates"], settings.group_size).negatives.numpy()
+        orders = trainer.sampler.select(trainer.batch(batch), trainer.scorer).negatives.numpy()
         expected, _ = oracle.step(
             arrays["users"], arrays["positives"], arrays["candidates"], masks_of(settings, batch), orders
         )
