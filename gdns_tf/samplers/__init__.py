@@ -2,10 +2,12 @@
 
 from gdns_tf.samplers.base import Batch, Sampler, Scored, Selection
 from gdns_tf.samplers.gdns import Gdns, GdnsWithoutG
+from gdns_tf.samplers.nncf import Nncf
 from gdns_tf.samplers.uniform import Uniform
 
 SAMPLERS: dict[str, type[Sampler]] = {
     "uniform": Uniform,
+    "nncf": Nncf,
     "gdns": Gdns,
     "gdns_without_g": GdnsWithoutG,
 }

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-import pipelines.batches
+import pipelines.observed
 from pipelines.batches import steps_per_epoch, user_batches
 from pipelines.errors import DataError
 from pipelines.interactions import Interactions
@@ -37,10 +37,10 @@ def arrays(dataset, count):
     return [{name: value.numpy() for name, value in batch.items()} for batch in dataset.take(count)]
 
 
-@pytest.fixture(params=["bitmap", "bisection only"])
+@pytest.fixture(params=["bitmap", "sorted pairs"])
 def drawing(request, monkeypatch):
     if request.param != "bitmap":
-        monkeypatch.setattr(pipelines.batches, "MAX_BITMAP_BYTES", 0)
+        monkeypatch.setattr(pipelines.observed, "MAX_BITMAP_BYTES", 0)
 
 
 @pytest.mark.usefixtures("drawing")
