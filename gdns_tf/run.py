@@ -3,7 +3,7 @@
 import math
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -73,8 +73,12 @@ class Run:
         """Epochs done."""
         return int(self.progress.epoch.numpy())
 
-    def fit(self) -> str:
+    def fit(self, *, progress: bool = True, observer: Callable[["Run"], None] | None = None) -> str:
         """Trains until a stopping rule holds.
+
+        Args:
+          progress: whether to show a progress bar, where there is a terminal.
+          observer: called with this run after each validation; must change nothing in it.
 
         Returns:
           Which one: "patience", "max_epochs" or "max_minutes".
@@ -88,11 +92,13 @@ class Run:
         signals = self._signals() if self.config.tensorboard else None
         self.folder.start_history(["epoch", "seconds", "loss", *metric_names()], self.epoch)
         saved_at = time.monotonic()
-        with Interrupts() as interrupts, self._bar() as bar:
+        with Interrupts() as interrupts, self._bar(progress) as bar:
             for epoch, loss in self._epochs():
                 bar.update()
                 if epoch % self.config.eval_every == 0 or epoch == self.config.max_epochs:
                     self._validate(epoch, loss, board, signals, bar)
+                    if observer:
+                        observer(self)
                 if interrupts.received:
                     self._checkpoints.save()
                     raise Interrupted(f"interrupted after epoch {epoch}; the same command goes on from there")
@@ -159,9 +165,10 @@ class Run:
         validations_done = self.epoch // self.config.eval_every
         return Signals(self.trainer, FalseNegatives(self.dataset), batches.skip(validations_done))
 
-    def _bar(self) -> tqdm:
+    def _bar(self, shown: bool) -> tqdm:
         """Epochs with time left (at most: early stopping may come first); silent when not on a terminal."""
-        return tqdm(total=self.config.max_epochs, initial=self.epoch, unit="epoch", disable=None, dynamic_ncols=True)
+        silent = None if shown else True
+        return tqdm(total=self.config.max_epochs, initial=self.epoch, unit="epoch", disable=silent, dynamic_ncols=True)
 
     @property
     def best(self) -> Weights:

@@ -1,6 +1,6 @@
 """The flags of the samplers; each says whose it is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from pipelines.config import flag
 from pipelines.errors import DataError
@@ -10,9 +10,9 @@ from pipelines.errors import DataError
 class SamplerConfig:
     """What the samplers are told. A flag of a sampler that is not chosen has no effect."""
 
-    smoothing: float = flag(0.2, "gdns: alpha of Eq. 5.")
-    epsilon: float = flag(1e-8, "gdns: epsilon of Eq. 5.")
-    gain_slots: int = flag(0, "gdns: items a user that the gain table keeps; 0: all (8 bytes a user and item).")
+    smoothing: float = flag(0.2, "gdns, gdns_without_g: alpha of Eq. 5.")
+    epsilon: float = flag(1e-8, "gdns, gdns_without_g: epsilon of Eq. 5.")
+    gain_slots: int = flag(0, "gdns, gdns_without_g: items a user that the gain table keeps; 0: all (8 bytes a user and item).")
     popularity_power: float = flag(0.75, "nncf: negatives are drawn in proportion to popularity to this power.")
     rank_scale: float = flag(0.1, "aobpr: mean rank of the geometric draw, as a share of the items.")
     generator_rate: float = flag(0.05, "irgan, rns_as, advir: learning rate of the generator.")
@@ -36,6 +36,11 @@ class SamplerConfig:
         for name in ("gain_slots", "perturbation", "perturbed_weight", "warmup_epochs", "negative_weight"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "must not be negative")
         require(0 <= self.smoothing <= 1, "smoothing", self.smoothing, "must lie in [0, 1]")
+
+
+def without_effect(sampler: str) -> set[str]:
+    """The flags here that a sampler does not look at, by what their help says."""
+    return {f.name for f in fields(SamplerConfig) if sampler not in f.metadata["help"].split(":")[0].split(", ")}
 
 
 def require(good: bool, name: str, value: object, rule: str) -> None:

@@ -1,0 +1,1 @@
+"""Studies: many training runs under one protocol, their statistics, and a report with plots."""

@@ -1,0 +1,57 @@
+"""What a study compares; each field is a flag of the same name."""
+
+from dataclasses import dataclass
+
+from gdns_tf.studies.systems import ABLATIONS, SYSTEMS, TABLE3, YARDSTICKS
+from pipelines.config import flag
+from pipelines.errors import DataError
+
+STUDIES = ("table3", "ablation", "false_negatives", "group_size", "smoothing", "candidates", "grid")
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """A study. Its training flags (see `gdns_tf.train --help`) are what all its systems share."""
+
+    study: str = flag("table3", "What to run.", STUDIES)
+    study_dir: str = flag("", "Folder for results.jsonl, report.md and the plots. Required.")
+    trials_dir: str = flag("", "Folder of the training runs, which studies may share; empty: trials beside study_dir.")
+    workers: int = flag(1, "Processes that train at a time; the machine's cores are shared out among them.")
+    seeds: tuple[int, ...] = flag((0, 1, 2, 3, 4), "Seeds that the results are means over.")
+    systems: tuple[str, ...] = flag(
+        (*YARDSTICKS, *TABLE3, *ABLATIONS),
+        f"table3: what to compare, of {', '.join(SYSTEMS)}; ablation: likewise.",
+    )
+    baseline: str = flag("gdns", "table3: the system that each other is tested against.")
+    tune: tuple[str, ...] = flag(
+        (), "table3: alternatives tried for every system, as l2=0.01;dropout=0.1,... First comes what the flags say."
+    )
+    tuning_seeds: tuple[int, ...] = flag((100,), "table3: seeds of the tuning trials; none of --seeds.")
+    tuned_by: str = flag("", "ablation: a table3 study_dir whose choice of hyper-parameters to take over.")
+    vary: tuple[str, ...] = flag(
+        (), "grid: flags and their values, as l2=0.01|0.1,sampler=uniform|gdns; all combinations are run."
+    )
+    values: tuple[str, ...] = flag((), "group_size, smoothing, candidates: the values to try; empty: the paper's.")
+    cost_rounds: int = flag(3, "table3: how often each system's epoch is timed, in turn, at the end; 0: not.")
+    command: str = flag("", "Shown in the report in place of the command that was given.")
+
+    def __post_init__(self) -> None:
+        """Raises DataError, naming the flag, for values that cannot work."""
+        if not self.study_dir:
+            raise DataError("--study_dir is not set", remedy="Name a folder, such as --study_dir=runs/studies/table3.")
+        if self.workers < 1:
+            raise DataError(f"--workers={self.workers} must be at least 1")
+        if len(self.seeds) < 1 or len(set(self.seeds)) < len(self.seeds):
+            raise DataError(f"--seeds={','.join(map(str, self.seeds))} must be one or more different numbers")
+        if shared := set(self.seeds) & set(self.tuning_seeds):
+            raise DataError(
+                f"--tuning_seeds and --seeds both hold {min(shared)}",
+                remedy="Tune on seeds of their own: what is chosen on a seed looks too good on it.",
+            )
+        for name in self.systems:
+            if name not in SYSTEMS:
+                raise DataError(f"--systems: there is no {name!r}", remedy=f"Choose among {', '.join(SYSTEMS)}.")
+        if self.study == "table3" and self.baseline not in self.systems:
+            raise DataError(f"--baseline={self.baseline} is not among --systems={','.join(self.systems)}")
+        if self.study == "grid" and not self.vary:
+            raise DataError("--vary is not set", remedy="Name flags and values, such as --vary='l2=0.01|0.1'.")

@@ -1,0 +1,95 @@
+"""One run of a study: its flags, where its trials and its report go, and how it trains them."""
+
+import json
+import shlex
+import sys
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gdns_tf.config import TrainConfig
+from gdns_tf.run_folder import write_whole
+from gdns_tf.studies.config import StudyConfig
+from gdns_tf.studies.pool import run_trials
+from gdns_tf.studies.trial import Result, Trial
+from pipelines.config import DataConfig
+from pipelines.errors import DataError
+
+METRICS = ("ndcg@1", "ndcg@3", "recall@3")
+"""What the paper reports."""
+SELECTION = "ndcg@3"
+"""What hyper-parameters and epochs are chosen by, on validation."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """The flags of a study."""
+
+    data: DataConfig
+    train: TrainConfig
+    """What all its trials share."""
+    config: StudyConfig
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.config.study_dir)
+
+    @property
+    def trials(self) -> Path:
+        return Path(self.config.trials_dir) if self.config.trials_dir else self.folder.parent / "trials"
+
+    @property
+    def command(self) -> str:
+        """The command line that makes this report."""
+        return self.config.command or " ".join(["python -m gdns_tf.study", *map(shlex.quote, sys.argv[1:])])
+
+    def trial(
+        self,
+        label: str,
+        overrides: Mapping[str, object],
+        seed: int,
+        task: str = "train",
+        options: Mapping[str, float] | None = None,
+    ) -> Trial:
+        """A trial by the study's flags, but for `overrides`."""
+        config = replace(self.train, seed=seed, **overrides)
+        return Trial(label, self.data, config, task, tuple(sorted((options or {}).items())))
+
+    def run(self, trials: Iterable[Trial], title: str) -> dict[Trial, Result]:
+        """See `run_trials`."""
+        return run_trials(list(trials), self.trials, self.config.workers, title)
+
+    def write_results(self, rows: Sequence[Mapping[str, object]]) -> None:
+        """Writes `results.jsonl`, a line for each trial."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_whole(self.folder / "results.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def result_row(result: Result, phase: str) -> dict[str, object]:
+    """A trial's line in `results.jsonl`. A tuning trial's says nothing of test."""
+    metrics = result.metrics
+    row = {"phase": phase, "label": result.trial.label, "seed": result.trial.config.seed, "valid": metrics["valid"]}
+    if phase != "tuning":
+        row["test"] = metrics["test"]
+    kept = ("epochs", "best_epoch", "seconds", "seconds_per_epoch", "data_fingerprint")
+    return row | {name: metrics[name] for name in kept} | {"folder": result.folder.name}
+
+
+def overrides_of(text: str, separator: str = ";") -> dict[str, object]:
+    """Flags and values in a text such as "l2=0.01;dropout=0.1".
+
+    Raises:
+      DataError: there is no such training flag, or the value is not of its type.
+    """
+    types = typing.get_type_hints(TrainConfig)
+    overrides = {}
+    for part in filter(None, (part.strip() for part in text.split(separator))):
+        name, equals, value = part.partition("=")
+        if not equals or types.get(name) not in (str, int, float):
+            raise DataError(f"{part!r} is no training flag with a value", remedy="Write flag=value, such as l2=0.01.")
+        try:
+            overrides[name] = types[name](value)
+        except ValueError:
+            raise DataError(f"{part!r}: {value!r} is not of type {types[name].__name__}") from None
+    return overrides

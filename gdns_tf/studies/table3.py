@@ -1,0 +1,186 @@
+"""Table 3 of the paper: every system, tuned alike, over several seeds."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from gdns_tf.run_folder import write_whole
+from gdns_tf.studies import cost, plots
+from gdns_tf.studies.comparison import compare_all, per_user
+from gdns_tf.studies.markdown import interval, mean_sd, provenance, table, verdicts
+from gdns_tf.studies.session import METRICS, SELECTION, Session, result_row
+from gdns_tf.studies.systems import SYSTEMS
+from gdns_tf.studies.trial import Result
+from gdns_tf.studies.tuning import Tuned, as_trial, describe, tune
+
+Finals = Mapping[str, Sequence[Result]]
+"""System -> its results, a seed each."""
+
+
+def run(session: Session) -> None:
+    """Tunes, trains, compares, times, and writes the report."""
+    names, seeds = session.config.systems, session.config.seeds
+    tuned, tuning = tune(session, names)
+    trials = {name: [as_trial(session, name, dict(tuned[name].chosen), seed) for seed in seeds] for name in names}
+    done = session.run([trial for group in trials.values() for trial in group], "final runs")
+    finals = {name: [done[t] for t in group] for name, group in trials.items() if all(t in done for t in group)}
+    rows = [result_row(r, "tuning") for r in tuning] + [result_row(r, "final") for g in finals.values() for r in g]
+    session.write_results(rows)
+    costs = cost.measure(session, {n: trials[n][0] for n in finals}) if session.config.cost_rounds else {}
+    write_whole(session.folder / "report.md", report(session, tuned, finals, costs))
+
+
+def report(
+    session: Session, tuned: Mapping[str, Tuned], finals: Finals, costs: Mapping[str, Mapping[str, float]]
+) -> str:
+    """`report.md`; draws the plots on the way."""
+    titles = {name: SYSTEMS[name].title for name in finals}
+    results = [result for group in finals.values() for result in group]
+    has_published = session.data.dataset == "srns"
+    parts = [
+        f"# {len(finals)} systems on {session.data.dataset}",
+        "",
+        _results(finals, titles, has_published),
+        "",
+        "Mean ± standard deviation over seeds, on test; hyper-parameters and epochs chosen on validation.",
+        *([_published_note(finals)] if has_published else []),
+        "",
+        "![test NDCG@3](ranking.png)",
+        "",
+        *_significance(session, finals, titles),
+        *(_cost(session, finals, titles, costs) if costs else []),
+        "## Validation during training",
+        "",
+        "![validation NDCG@3 by epoch](curves.png)",
+        "",
+        *_tuning(session, tuned, titles),
+        provenance(session, results, session.config.seeds),
+    ]
+    values = {titles[n]: [r.metrics["test"]["ndcg@3"] for r in group] for n, group in finals.items()}
+    published = {titles[n]: SYSTEMS[n].paper[1] for n in finals if has_published and SYSTEMS[n].paper}
+    plots.ranking(session.folder / "ranking.png", values, published, "NDCG@3")
+    plots.curves(session.folder / "curves.png", _curves(finals, titles), "validation NDCG@3 (mean over seeds)")
+    return "\n".join(parts)
+
+
+def _results(finals: Finals, titles: Mapping[str, str], has_published: bool) -> str:
+    rows = []
+    for name, group in finals.items():
+        row = [titles[name], *(mean_sd([r.metrics["test"][m] for r in group]) for m in METRICS)]
+        row.append(mean_sd([r.metrics["valid"][SELECTION] for r in group]))
+        if has_published:
+            system = SYSTEMS[name]
+            row += [" / ".join(f"{x:.4f}" for x in figures) if figures else "" for figures in _figures(system)]
+        rows.append(row)
+    header = ["system", "NDCG@1", "NDCG@3", "Recall@3", "validation NDCG@3"]
+    return table(header + (["paper's Table 3", "SRNS's released weights"] if has_published else []), rows)
+
+
+def _figures(system: object) -> tuple:
+    return system.paper, system.released
+
+
+def _published_note(finals: Finals) -> str:
+    """Which systems fall short of their published figures by more than two standard errors of ours."""
+    short = []
+    for name, group in finals.items():
+        for source, figures in zip(("paper", "released weights"), _figures(SYSTEMS[name]), strict=True):
+            for metric, figure in zip(METRICS, figures or (), strict=False):
+                ours = np.array([r.metrics["test"][metric] for r in group])
+                error = ours.std(ddof=1) / np.sqrt(len(ours)) if len(ours) > 1 else 0.0
+                if ours.mean() < figure - 2 * error:
+                    short.append(f"{SYSTEMS[name].title} {metric} ({ours.mean():.4f} against {figure:.4f}, {source})")
+    verdict = "Short of a published figure by more than two standard errors of ours: " + "; ".join(short) + "."
+    return "\n" + (verdict if short else "Every system reaches its published figures, within two standard errors.")
+
+
+def _significance(session: Session, finals: Finals, titles: Mapping[str, str]) -> list[str]:
+    baseline = session.config.baseline
+    if baseline not in finals or len(finals) < 2:
+        return []
+    comparisons = {
+        metric: compare_all({n: per_user([r.ranks["test"] for r in g], metric) for n, g in finals.items()}, baseline)
+        for metric in METRICS
+    }
+    rows = [[titles[n], *(interval(comparisons[m][n]) for m in METRICS)] for n in finals if n != baseline]
+    return [
+        f"## Against {titles[baseline]}",
+        "",
+        table(["system", "NDCG@1", "NDCG@3", "Recall@3"], rows),
+        "",
+        f"Difference from {titles[baseline]} on test, 95% interval, and p: paired bootstrap over users and seeds, p "
+        f"corrected for {len(rows)} comparisons (Holm).",
+        "",
+        *(f"- {verdicts(comparisons[m], titles, m.upper(), baseline)}" for m in METRICS),
+        "",
+    ]
+
+
+def _cost(
+    session: Session, finals: Finals, titles: Mapping[str, str], costs: Mapping[str, Mapping[str, float]]
+) -> list[str]:
+    rows, points = [], {}
+    for name, group in finals.items():
+        seconds, reference = costs[name]["seconds"], costs[name]["reference"]
+        best = np.mean([r.metrics["best_epoch"] for r in group])
+        points[titles[name]] = (seconds * best, np.mean([r.metrics["test"]["ndcg@3"] for r in group]))
+        trained = SYSTEMS[name].task == "train"
+        rows.append(
+            [
+                titles[name],
+                f"{seconds * 1e3:.0f}" if trained else "",
+                f"{seconds / reference:.2f}" if trained else "",
+                f"{best:.0f}" if trained else "",
+                f"{seconds * best:.2f}",
+            ]
+        )
+    plots.trade_off(session.folder / "cost.png", points, "NDCG@3")
+    note = ""
+    if "ials" in finals:
+        ials = points[titles["ials"]][0]
+        note = (
+            " Times iALS's: " + ", ".join(f"{t} {s / ials:.0f}" for t, (s, _) in points.items() if s > 2 * ials) + "."
+        )
+    return [
+        "## Cost",
+        "",
+        table(["system", "ms an epoch", "times uniform's", "epochs to best", "seconds to best"], rows),
+        "",
+        "An epoch timed in turn with one of uniform sampling in the same process, all cores, validation left out; "
+        f"medians of {session.config.cost_rounds}. Seconds to best: that times the mean epoch of the best validation, "
+        f"or all of the training of a yardstick.{note}",
+        "",
+        "![quality over cost](cost.png)",
+        "",
+    ]
+
+
+def _curves(finals: Finals, titles: Mapping[str, str]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    return {
+        titles[n]: (group[0].history["epoch"], np.mean([r.history[SELECTION] for r in group], axis=0))
+        for n, group in finals.items()
+        if group[0].history and len({len(r.history["epoch"]) for r in group}) == 1
+    }
+
+
+def _tuning(session: Session, tuned: Mapping[str, Tuned], titles: Mapping[str, str]) -> list[str]:
+    rows = [
+        [
+            titles[name],
+            describe(choice.chosen) or "as the flags say",
+            "; ".join(
+                f"{describe(option) or 'as the flags say'}: {value:.4f}" for option, value in choice.tried.items()
+            ),
+        ]
+        for name, choice in tuned.items()
+        if name in titles and choice.tried
+    ]
+    seeds = ", ".join(map(str, session.config.tuning_seeds))
+    return [
+        "## Tuning",
+        "",
+        f"By validation NDCG@3 on seed {seeds}, as many trials for each system.",
+        "",
+        table(["system", "chosen", "tried"], rows),
+        "",
+    ]

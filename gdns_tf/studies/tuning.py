@@ -1,0 +1,82 @@
+"""Hyper-parameters of each system, chosen on validation with the same number of trials for all."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gdns_tf.studies.session import SELECTION, Session, overrides_of
+from gdns_tf.studies.systems import SYSTEMS, System
+from gdns_tf.studies.trial import Result, Trial
+from pipelines.errors import DataError
+
+Alternative = tuple[tuple[str, object], ...]
+"""Sorted (name, value) of flags, or of options of a yardstick."""
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What was chosen for a system, among what."""
+
+    chosen: Alternative
+    tried: dict[Alternative, float]
+    """Alternative -> validation NDCG@3, mean over the tuning seeds; NaN where training diverged."""
+
+
+def tune(session: Session, names: Sequence[str]) -> tuple[dict[str, Tuned], list[Result]]:
+    """Tunes systems in two rounds: the shared alternatives, then from the best of those the system's own.
+
+    Returns:
+      What was chosen for each system, and the results of all trials.
+
+    Raises:
+      DataError: a system diverged with all of its alternatives.
+    """
+    tried: dict[str, dict[Alternative, float]] = {name: {} for name in names}
+    results: list[Result] = []
+
+    def run_round(title: str, alternatives: Mapping[str, Sequence[Mapping[str, object]]]) -> None:
+        trials = {
+            (name, _frozen(option)): [as_trial(session, name, option, seed) for seed in session.config.tuning_seeds]
+            for name, options in alternatives.items()
+            for option in options
+        }
+        done = session.run([trial for group in trials.values() for trial in group], title)
+        results.extend(done.values())
+        for (name, option), group in trials.items():
+            values = [done[trial].metrics["valid"][SELECTION] if trial in done else np.nan for trial in group]
+            tried[name][option] = float(np.mean(values))
+
+    def best(name: str) -> Alternative:
+        values = {option: value for option, value in tried[name].items() if not np.isnan(value)}
+        if not values:
+            raise DataError(
+                f"{name} diverged with every alternative", remedy="Lower --learning_rate, or raise --l2 in --tune."
+            )
+        return max(values, key=values.get)
+
+    tunable = [name for name in names if any(SYSTEMS[name].own)]
+    shared = [{}, *map(overrides_of, session.config.tune)]
+    run_round("tuning 1/2", {name: SYSTEMS[name].shared or shared for name in tunable})
+    run_round(
+        "tuning 2/2",
+        {name: [dict(best(name)) | dict(option) for option in SYSTEMS[name].own] for name in tunable},
+    )
+    return {name: Tuned(best(name) if name in tunable else (), tried[name]) for name in names}, results
+
+
+def as_trial(session: Session, name: str, option: Mapping[str, object], seed: int, **changes: object) -> Trial:
+    """A trial of a system with some of its hyper-parameters changed."""
+    system: System = SYSTEMS[name]
+    if system.tuned_options:
+        return session.trial(name, {**system.overrides, **changes}, seed, system.task, option)
+    return session.trial(name, {**system.overrides, **option, **changes}, seed, system.task)
+
+
+def describe(option: Alternative) -> str:
+    """An alternative as flags."""
+    return " ".join(f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}" for name, value in option)
+
+
+def _frozen(option: Mapping[str, object]) -> Alternative:
+    return tuple(sorted(option.items()))
