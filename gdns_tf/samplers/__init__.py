@@ -1,5 +1,6 @@
 """Negative samplers, one file each behind the interface in `base`; a new one needs its line here."""
 
+from gdns_tf.samplers.aobpr import Aobpr
 from gdns_tf.samplers.base import Batch, Sampler, Scored, Selection
 from gdns_tf.samplers.gdns import Gdns, GdnsWithoutG
 from gdns_tf.samplers.nncf import Nncf
@@ -8,6 +9,7 @@ from gdns_tf.samplers.uniform import Uniform
 SAMPLERS: dict[str, type[Sampler]] = {
     "uniform": Uniform,
     "nncf": Nncf,
+    "aobpr": Aobpr,
     "gdns": Gdns,
     "gdns_without_g": GdnsWithoutG,
 }

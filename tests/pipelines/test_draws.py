@@ -54,9 +54,9 @@ def test_equal_weights_are_uniform():
 
 
 def test_batches_take_weights():
-    (batch,) = user_batches(
-        TRAIN, batch_size=6, group_size=2, num_candidates=COUNT, seed=3, item_weights=WEIGHTS
-    ).take(1)
+    (batch,) = user_batches(TRAIN, batch_size=6, group_size=2, num_candidates=COUNT, seed=3, item_weights=WEIGHTS).take(
+        1
+    )
     for user, candidates in zip(batch["users"].numpy(), batch["candidates"].numpy(), strict=True):
         check(candidates, probabilities(user, WEIGHTS))
 
