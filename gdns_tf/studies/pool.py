@@ -45,7 +45,7 @@ def run_trials(trials: Sequence[Trial], root: Path, workers: int, title: str) ->
 
 
 def _run(left: Sequence[Trial], root: Path, workers: int, title: str, total: int) -> None:
-    threads = max(1, (os.cpu_count() or 1) // workers)
+    threads = max(1, len(os.sched_getaffinity(0)) // workers)
     pool = ProcessPoolExecutor(
         workers,
         mp_context=multiprocessing.get_context("spawn"),

@@ -16,8 +16,8 @@ from gdns_tf.studies.trial import Result, Trial
 from pipelines.config import DataConfig
 from pipelines.errors import DataError
 
-METRICS = ("ndcg@1", "ndcg@3", "recall@3")
-"""What the paper reports."""
+METRICS = {"ndcg@1": "NDCG@1", "ndcg@3": "NDCG@3", "recall@3": "Recall@3"}
+"""What the paper reports, and its names in tables."""
 SELECTION = "ndcg@3"
 """What hyper-parameters and epochs are chosen by, on validation."""
 

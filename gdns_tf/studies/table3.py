@@ -1,5 +1,6 @@
 """Table 3 of the paper: every system, tuned alike, over several seeds."""
 
+import json
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -26,6 +27,8 @@ def run(session: Session) -> None:
     finals = {name: [done[t] for t in group] for name, group in trials.items() if all(t in done for t in group)}
     rows = [result_row(r, "tuning") for r in tuning] + [result_row(r, "final") for g in finals.values() for r in g]
     session.write_results(rows)
+    chosen = {name: dict(choice.chosen) for name, choice in tuned.items()}
+    write_whole(session.folder / "tuned.json", json.dumps(chosen, indent=2) + "\n")
     costs = cost.measure(session, {n: trials[n][0] for n in finals}) if session.config.cost_rounds else {}
     write_whole(session.folder / "report.md", report(session, tuned, finals, costs))
 
@@ -72,7 +75,7 @@ def _results(finals: Finals, titles: Mapping[str, str], has_published: bool) -> 
             system = SYSTEMS[name]
             row += [" / ".join(f"{x:.4f}" for x in figures) if figures else "" for figures in _figures(system)]
         rows.append(row)
-    header = ["system", "NDCG@1", "NDCG@3", "Recall@3", "validation NDCG@3"]
+    header = ["system", *METRICS.values(), "validation NDCG@3"]
     return table(header + (["paper's Table 3", "SRNS's released weights"] if has_published else []), rows)
 
 
@@ -89,7 +92,9 @@ def _published_note(finals: Finals) -> str:
                 ours = np.array([r.metrics["test"][metric] for r in group])
                 error = ours.std(ddof=1) / np.sqrt(len(ours)) if len(ours) > 1 else 0.0
                 if ours.mean() < figure - 2 * error:
-                    short.append(f"{SYSTEMS[name].title} {metric} ({ours.mean():.4f} against {figure:.4f}, {source})")
+                    short.append(
+                        f"{SYSTEMS[name].title} {METRICS[metric]} ({ours.mean():.4f} against {figure:.4f}, {source})"
+                    )
     verdict = "Short of a published figure by more than two standard errors of ours: " + "; ".join(short) + "."
     return "\n" + (verdict if short else "Every system reaches its published figures, within two standard errors.")
 
@@ -106,12 +111,12 @@ def _significance(session: Session, finals: Finals, titles: Mapping[str, str]) -
     return [
         f"## Against {titles[baseline]}",
         "",
-        table(["system", "NDCG@1", "NDCG@3", "Recall@3"], rows),
+        table(["system", *METRICS.values()], rows),
         "",
         f"Difference from {titles[baseline]} on test, 95% interval, and p: paired bootstrap over users and seeds, p "
         f"corrected for {len(rows)} comparisons (Holm).",
         "",
-        *(f"- {verdicts(comparisons[m], titles, m.upper(), baseline)}" for m in METRICS),
+        *(f"- {verdicts(comparisons[m], titles, METRICS[m], baseline)}" for m in METRICS),
         "",
     ]
 

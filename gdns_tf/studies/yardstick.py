@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from gdns_tf.config import TrainConfig
 from gdns_tf.weights import Weights
+
 # PENDING
 from pipelines.interactions import Interactions
 

@@ -1,0 +1,54 @@
+"""Arms: the alternatives of a study without tuning, each trained for the same seeds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gdns_tf.studies.comparison import per_user
+from gdns_tf.studies.session import Session, result_row
+from gdns_tf.studies.trial import Result
+from pipelines.errors import DataError
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One alternative."""
+
+    title: str
+    label: str
+    """Of its trials; names their folders."""
+    overrides: Mapping[str, object]
+    """What sets it apart from the study's flags."""
+    task: str = "train"
+
+
+def run_arms(session: Session, arms: Sequence[Arm], title: str) -> dict[str, list[Result]]:
+    """Trains all arms for all seeds and writes `results.jsonl`.
+
+    Returns:
+      Title -> results, a seed each, in the order of the arms.
+
+    Raises:
+      DataError: an arm diverged.
+    """
+    trials = {
+        arm.title: [session.trial(arm.label, arm.overrides, seed, arm.task) for seed in session.config.seeds]
+        for arm in arms
+    }
+    done = session.run([trial for group in trials.values() for trial in group], title)
+    for name, group in trials.items():
+        if missing := [trial.config.seed for trial in group if trial not in done]:
+            raise DataError(f"{name} diverged with seed {missing[0]}", remedy="Leave it out, or lower --learning_rate.")
+    results = {name: [done[trial] for trial in group] for name, group in trials.items()}
+    session.write_results([result_row(r, "final") for group in results.values() for r in group])
+    return results
+
+
+def users_of(results: Mapping[str, Sequence[Result]], metric: str, split: str = "test") -> dict[str, np.ndarray]:
+    """Title -> [num_seeds, num_users] of a metric."""
+    return {title: per_user([r.ranks[split] for r in group], metric) for title, group in results.items()}
+
+
+def all_of(results: Mapping[str, Sequence[Result]]) -> list[Result]:
+    return [result for group in results.values() for result in group]

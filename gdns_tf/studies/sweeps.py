@@ -1,0 +1,88 @@
+"""One hyper-parameter at several values: Figure 6 (group size), Figure 7 (smoothing), and M."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from gdns_tf.run_folder import write_whole
+from gdns_tf.studies import plots
+from gdns_tf.studies.arms import Arm, all_of, run_arms, users_of
+from gdns_tf.studies.comparison import compare_all
+from gdns_tf.studies.markdown import interval, mean_sd, provenance, table, verdicts
+from gdns_tf.studies.session import METRICS, SELECTION, Session, overrides_of
+from gdns_tf.studies.trial import Result
+
+SWEPT = {
+    "group_size": ("group_size", "group size N (M = {ratio:g} N)", ("4", "8", "16", "32", "64", "128")),
+    "smoothing": ("smoothing", "smoothing alpha", tuple(f"{x / 10:g}" for x in range(11))),
+    "candidates": ("num_candidates", "candidates M", ("32", "40", "48", "64", "96", "128", "256")),
+}
+"""Study -> flag, name of the axis, the values of the paper (or ours, where it gives none)."""
+
+
+def run(session: Session) -> None:
+    """Trains at each value and writes the report."""
+    flag, _, values = SWEPT[session.config.study]
+    values = session.config.values or values
+    arms = [Arm(value, session.train.sampler, _overrides(session, flag, value)) for value in values]
+    write_whole(session.folder / "report.md", report(session, run_arms(session, arms, f"values of {flag}")))
+
+
+def _overrides(session: Session, flag: str, value: str) -> dict[str, object]:
+    """The flag, and what must go with it: candidates keep their ratio to the group."""
+    overrides = overrides_of(f"{flag}={value}")
+    if flag == "group_size":
+        overrides["num_candidates"] = round(_ratio(session) * overrides["group_size"])
+    return overrides
+
+
+def _ratio(session: Session) -> float:
+    return session.train.num_candidates / session.train.group_size
+
+
+def report(session: Session, results: Mapping[str, Sequence[Result]]) -> str:
+    """`report.md`; draws the plot on the way."""
+    _, axis, _ = SWEPT[session.config.study]
+    axis = axis.format(ratio=_ratio(session))
+    test = {m: np.array([[r.metrics["test"][m] for r in g] for g in results.values()]) for m in METRICS}
+    plots.sweep(session.folder / "sweep.png", list(results), {f"test {METRICS[m]}": v for m, v in test.items()}, axis)
+    rows = [
+        [
+            value,
+            *(mean_sd([r.metrics["test"][m] for r in group]) for m in METRICS),
+            mean_sd([r.metrics["valid"][SELECTION] for r in group]),
+            f"{np.mean([r.metrics['best_epoch'] for r in group]):.0f}",
+            f"{1e3 * np.mean([r.metrics['seconds_per_epoch'] for r in group]):.0f}",
+        ]
+        for value, group in results.items()
+    ]
+    best = max(results, key=lambda value: np.mean([r.metrics["valid"][SELECTION] for r in results[value]]))
+    comparisons = {m: compare_all(users_of(results, m), best) for m in METRICS}
+    titles = {value: value for value in results}
+    others = [value for value in results if value != best]
+    return "\n".join(
+        [
+            f"# {axis[0].upper()}{axis[1:]} on {session.data.dataset}",
+            "",
+            "![test metrics by value](sweep.png)",
+            "",
+            table([axis, *METRICS.values(), "validation NDCG@3", "best epoch", "ms an epoch"], rows),
+            "",
+            "Test, mean ± standard deviation over seeds; milliseconds are those of training with "
+            f"{session.config.workers} worker(s) on the machine.",
+            "",
+            f"Best on validation: {best}. The others against it on test:",
+            "",
+            table(
+                [axis, *METRICS.values()],
+                [[value, *(interval(comparisons[m][value]) for m in METRICS)] for value in others],
+            ),
+            "",
+            f"95% intervals and p: paired bootstrap over users and seeds, p corrected for {len(others)} comparisons "
+            "(Holm).",
+            "",
+            *(f"- {verdicts(c, titles, METRICS[m], best)}" for m, c in comparisons.items()),
+            "",
+            provenance(session, all_of(results), session.config.seeds),
+        ]
+    )
