@@ -1,0 +1,102 @@
+"""Trials: what names them, what they leave behind, and that studies share them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gdns_tf.config import TrainConfig
+from gdns_tf.evaluation import evaluate
+from gdns_tf.studies.config import StudyConfig
+from gdns_tf.studies.session import Session, overrides_of
+from gdns_tf.studies.trial import Trial, read_result, run_trial
+from gdns_tf.weights import Weights
+from pipelines.config import DataConfig
+from pipelines.errors import DataError
+from pipelines.load import load_dataset
+
+DATA = DataConfig(planted_users=120, planted_items=200)
+TRAIN = TrainConfig(group_size=4, num_candidates=8, dim=4, batch_size=64, max_epochs=6, eval_every=2, patience=99)
+
+
+def trial(task="train", options=(), **changes):
+    return Trial("some", DATA, replace(TRAIN, **changes), task, options)
+
+
+def test_the_key_changes_with_what_matters_and_with_nothing_else():
+    key = trial().key
+    assert trial(output_dir="elsewhere", overwrite=True, tensorboard=False).key == key
+    assert replace(trial(), data=replace(DATA, data_dir="elsewhere")).key == key
+    assert replace(trial(), label="another").key == key
+    assert trial(memory_size=99, temperature=3.0).key == key  # flags of samplers that are not used
+    others = [trial(seed=1), trial(smoothing=0.3), trial(max_epochs=7), trial("popularity"), trial(sampler="uniform")]
+    others += [replace(trial(), data=replace(DATA, planted_seed=1)), trial("ials", (("alpha", 2.0),))]
+    assert len({key, *(other.key for other in others)}) == 1 + len(others)
+    assert trial(sampler="uniform", smoothing=0.3).key == trial(sampler="uniform").key
+
+
+def test_a_trial_leaves_ranks_weights_and_history_and_is_not_run_twice(tmp_path):
+    assert read_result(trial(), tmp_path) is None
+    assert run_trial(trial(), tmp_path) == ""
+    result = read_result(trial(), tmp_path)
+    dataset = load_dataset(DATA)
+    weights = Weights.load(result.folder / "weights.npz")
+    for split in ("valid", "test"):
+        report = evaluate(weights, dataset, split=split)
+        np.testing.assert_array_equal(result.ranks[split], report.ranks)
+        assert result.metrics[split] == report.means()
+    assert result.history["epoch"].tolist() == [2, 4, 6]
+    assert 0 < result.seconds_to_best <= result.metrics["seconds"] + 1e-4
+    assert not (result.folder / "checkpoints").exists()
+    written = (result.folder / "ranks.npz").stat().st_mtime_ns
+    run_trial(trial(), tmp_path)
+    assert (result.folder / "ranks.npz").stat().st_mtime_ns == written
+
+
+def test_divergence_is_kept_and_told(tmp_path):
+    diverging = trial(optimizer="sgd", learning_rate=1e9, loss="squared_hinge")
+    assert "diverged" in run_trial(diverging, tmp_path)
+    assert "diverged" in run_trial(diverging, tmp_path)
+    assert read_result(diverging, tmp_path) is None
+
+
+def test_yardsticks(tmp_path):
+    run_trial(trial("popularity"), tmp_path)
+    ranks = read_result(trial("popularity"), tmp_path).ranks["test"]
+    dataset = load_dataset(DATA)
+    counts = np.bincount(dataset.train.items, minlength=dataset.train.num_items)
+    expected = [
+        np.sum(counts[negatives] >= counts[item])
+        for item, negatives in zip(dataset.test, dataset.test_negatives, strict=True)
+    ]
+    np.testing.assert_array_equal(ranks, expected)
+
+
+def test_overrides():
+    assert overrides_of("l2=0.01; sampler=uniform;dim=8") == {"l2": 0.01, "sampler": "uniform", "dim": 8}
+    for text, message in (("l3=1", "l3=1"), ("l2", "l2"), ("dim=x", "'x' is not of type int")):
+        with pytest.raises(DataError, match=message):
+            overrides_of(text)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"study_dir": ""}, "--study_dir is not set"),
+        ({"systems": ("uniform", "gnds")}, "there is no 'gnds'"),
+        ({"seeds": (1, 1)}, "--seeds=1,1"),
+        ({"seeds": (100,)}, "--tuning_seeds and --seeds both hold 100"),
+        ({"baseline": "srns", "systems": ("gdns",)}, "--baseline=srns is not among"),
+        ({"study": "grid"}, "--vary is not set"),
+        ({"workers": 0}, "--workers=0"),
+    ],
+)
+def test_flags_that_cannot_work_are_refused_by_name(changes, message):
+    with pytest.raises(DataError, match=message):
+        StudyConfig(**({"study_dir": "x"} | changes))
+
+
+def test_a_session_names_the_flag_of_a_bad_override():
+    session = Session(DATA, TRAIN, StudyConfig(study_dir="x"))
+    with pytest.raises(DataError, match="--num_candidates=8 must be at least --group_size=16"):
+        session.trial("some", {"group_size": 16}, 0)
