@@ -40,9 +40,20 @@ class RankingLoss(ABC):
             negatives, positives = negatives[:, None, :], positives[:, :, None]
         return negatives - positives + self.margin
 
-    def __call__(self, positives: tf.Tensor, negatives: tf.Tensor) -> tf.Tensor:
-        """The loss of each user, summed over its pairs: [batch]."""
+    def __call__(self, positives: tf.Tensor, negatives: tf.Tensor, weights: tf.Tensor | None = None) -> tf.Tensor:
+        """The loss of each user, summed over its pairs.
+
+        Args:
+          positives: [batch, group_size] scores.
+          negatives: [batch, group_size] scores.
+          weights: [batch, group_size] factors of the losses of each negative's pairs; None: all 1.
+
+        Returns:
+          [batch] losses.
+        """
         losses = self.penalty(self.shortfall(positives, negatives))
+        if weights is not None:
+            losses *= weights[:, None, :] if self.pairing == "group" else weights
         return tf.reduce_sum(losses, axis=list(range(1, losses.shape.rank)))
 
     def pairs_per_item(self, group_size: int) -> int:

@@ -1,15 +1,25 @@
 """Negative samplers, one file each behind the interface in `base`; a new one needs its line here."""
 
+from gdns_tf.samplers.ahns import Ahns
 from gdns_tf.samplers.aobpr import Aobpr
 from gdns_tf.samplers.base import Batch, Sampler, Scored, Selection
+from gdns_tf.samplers.dns import Dns
+from gdns_tf.samplers.dns_mn import DnsMN
 from gdns_tf.samplers.gdns import Gdns, GdnsWithoutG
+from gdns_tf.samplers.mixgcf import MixGcf
 from gdns_tf.samplers.nncf import Nncf
+from gdns_tf.samplers.softmax import Softmax
 from gdns_tf.samplers.uniform import Uniform
 
 SAMPLERS: dict[str, type[Sampler]] = {
     "uniform": Uniform,
     "nncf": Nncf,
     "aobpr": Aobpr,
+    "dns": Dns,
+    "dns_mn": DnsMN,
+    "softmax": Softmax,
+    "ahns": Ahns,
+    "mixgcf": MixGcf,
     "gdns": Gdns,
     "gdns_without_g": GdnsWithoutG,
 }

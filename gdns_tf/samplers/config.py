@@ -12,7 +12,9 @@ class SamplerConfig:
 
     smoothing: float = flag(0.2, "gdns, gdns_without_g: alpha of Eq. 5.")
     epsilon: float = flag(1e-8, "gdns, gdns_without_g: epsilon of Eq. 5.")
-    gain_slots: int = flag(0, "gdns, gdns_without_g: items a user that the gain table keeps; 0: all (8 bytes a user and item).")
+    gain_slots: int = flag(
+        0, "gdns, gdns_without_g: items a user that the gain table keeps; 0: all (8 bytes a user and item)."
+    )
     popularity_power: float = flag(0.75, "nncf: negatives are drawn in proportion to popularity to this power.")
     rank_scale: float = flag(0.1, "aobpr: mean rank of the geometric draw, as a share of the items.")
     generator_rate: float = flag(0.05, "irgan, rns_as, advir: learning rate of the generator.")
@@ -31,7 +33,7 @@ class SamplerConfig:
 
     def check(self) -> None:
         """Raises DataError, naming the flag, for values that cannot work."""
-        for name in ("epsilon", "rank_scale", "generator_rate", "temperature", "radius"):
+        for name in ("epsilon", "rank_scale", "generator_rate", "temperature", "radius", "ahns_beta"):
             require(getattr(self, name) > 0, name, getattr(self, name), "must be above 0")
         for name in ("gain_slots", "perturbation", "perturbed_weight", "warmup_epochs", "negative_weight"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "must not be negative")

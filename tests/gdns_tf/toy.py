@@ -1,7 +1,11 @@
-"""A small random data set for tests of the training side."""
+"""A small random data set, and a trainer of it, for tests of the training side."""
 
 import numpy as np
 
+from gdns_tf.build import build_batches, build_trainer
+from gdns_tf.config import TrainConfig
+from gdns_tf.samplers import Batch
+from gdns_tf.trainer import Trainer
 from pipelines.interactions import Interactions
 
 
@@ -16,3 +20,19 @@ def toy_interactions(num_users: int = 13, num_items: int = 19, seed: int = 0, fe
         user_ids=np.arange(num_users),
         item_ids=np.arange(num_items),
     )
+
+
+def toy_trainer(train: Interactions, sampler: str, **changes) -> tuple[Trainer, Batch]:
+    """A trainer whose scores are of the order of 1, and its first batch, of all users."""
+    settings = {"group_size": 4, "num_candidates": 12, "dim": 5, "init_scale": 1.0, "batch_size": train.num_users}
+    config = TrainConfig(sampler=sampler, **(settings | changes))
+    trainer = build_trainer(train, config)
+    trainer.scorer.w.assign(np.linspace(-0.5, 1.5, config.dim))
+    return trainer, trainer.batch(next(iter(build_batches(train, config))))
+
+
+def scores_of(scorer, users, items) -> np.ndarray:
+    """Scores [batch, n] of items [batch, n], pair by pair from the definition."""
+    P, Q, w = (variable.numpy() for variable in (scorer.P, scorer.Q, scorer.w))
+    rows = zip(np.asarray(users), np.asarray(items), strict=True)
+    return np.array([[float((w * P[user] * Q[item]).sum()) for item in row] for user, row in rows])

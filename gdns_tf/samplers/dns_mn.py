@@ -1,0 +1,45 @@
+"""DNS(M, N) (Shi et al., WWW 2023, On the Theories Behind Hard Negative Sampling for Recommendation)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+
+from gdns_tf.gmf import GMF
+from gdns_tf.samplers.base import Batch, Sampler, Selection
+from gdns_tf.samplers.config import require
+from gdns_tf.samplers.dns import highest_scored
+from pipelines.interactions import Interactions
+
+if TYPE_CHECKING:
+    from gdns_tf.config import TrainConfig
+
+
+class DnsMN(Sampler):
+    """Some of the highest-scored candidates, at random: how many of them there are tunes the hardness.
+
+    The paper takes one of the M highest-scored of its N candidates, for each positive; here `group_size` different ones
+    of the `top_candidates` highest-scored of `num_candidates`, for each user.
+    """
+
+    def __init__(self, top_candidates: int) -> None:
+        """Args:
+        top_candidates: how many of the highest-scored candidates to choose from.
+        """
+        super().__init__(name="dns_mn")
+        self._top_candidates = top_candidates
+
+    @classmethod
+    def build(cls, train: Interactions, config: TrainConfig) -> DnsMN:
+        """Raises DataError, naming the flag, for more or fewer candidates than there are to choose from."""
+        fewest, most = config.group_size, config.num_candidates
+        rule = f"must lie between --group_size={fewest} and --num_candidates={most}"
+        require(fewest <= config.top_candidates <= most, "top_candidates", config.top_candidates, rule)
+        return cls(config.top_candidates)
+
+    def select(self, batch: Batch, scorer: GMF) -> Selection:
+        hard = highest_scored(batch, scorer, self._top_candidates)
+        lots = tf.random.stateless_uniform(tf.shape(hard), batch.seed)
+        drawn = tf.math.top_k(lots, batch.group_size, sorted=False).indices
+        return Selection(tf.gather(hard, drawn, batch_dims=1))

@@ -1,0 +1,42 @@
+"""Positive mixing (Huang et al., KDD 2021, MixGCF: An Improved Training Method for Graph Neural Network-based
+Recommender Systems); without a graph there are no hops to mix."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+
+from gdns_tf.gmf import GMF
+from gdns_tf.losses import RankingLoss
+from gdns_tf.samplers.base import Batch, Sampler, Scored, Selection
+
+if TYPE_CHECKING:
+    from gdns_tf.config import TrainConfig
+
+
+class MixGcf(Sampler):
+    """Negatives that never were: each a mixture a q_i + (1 - a) q_j of a positive's factors and a candidate's.
+
+    The k-th positive has M / N of the candidates to itself and one a, uniform in (0, 1), as in the authors' code; of
+    its mixtures the one with the highest score is the k-th negative. As a is the same for all, that is the mixture with
+    the candidate that scores highest. As the score is linear in the item's factors, the score of a mixture is the
+    mixture of the scores, so no mixture is ever built.
+    """
+
+    @classmethod
+    def num_candidates(cls, config: TrainConfig) -> int:
+        """As many for each positive as there are for all."""
+        return config.num_candidates // config.group_size * config.group_size
+
+    def select(self, batch: Batch, scorer: GMF) -> Selection:
+        shape = [-1, batch.candidates.shape[1] // batch.group_size, batch.group_size]  # (user, candidate, positive)
+        scores = tf.reshape(scorer.scores(scorer.queries(batch.users), batch.candidates), shape)
+        hardest = tf.argmax(scores, axis=1, output_type=tf.int32)
+        places = hardest * batch.group_size + tf.range(batch.group_size)
+        share = tf.random.stateless_uniform(tf.shape(batch.positives), batch.seed)
+        return Selection(tf.gather(batch.candidates, places, batch_dims=1), (share,))
+
+    def losses(self, scored: Scored, ranking_loss: RankingLoss) -> tf.Tensor:
+        (share,) = scored.selection.memo
+        return ranking_loss(scored.positives, share * scored.positives + (1 - share) * scored.negatives)
