@@ -1,8 +1,6 @@
 """Figure 4 of the paper: validation NDCG@1 by epoch of GDNS and of GDNS with a part taken away."""
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -14,7 +12,6 @@ from gdns_tf.studies.markdown import interval, mean_sd, provenance, table, verdi
 from gdns_tf.studies.session import METRICS, Session
 from gdns_tf.studies.systems import SYSTEMS
 from gdns_tf.studies.trial import Result
-from pipelines.errors import DataError
 
 FIGURE = "ndcg@1"
 BASELINE = "gdns"
@@ -22,24 +19,13 @@ BASELINE = "gdns"
 
 def run(session: Session) -> None:
     """Trains the variants, compares them with GDNS, and writes the report."""
-    chosen = _choice(session.config.tuned_by)
     arms = [
-        Arm(SYSTEMS[name].title, name, {**SYSTEMS[name].overrides, **chosen.get(name, {})})
+        Arm(SYSTEMS[name].title, name, {**SYSTEMS[name].overrides, **session.choice(name)})
         for name in session.config.systems
         if SYSTEMS[name].task == "train"
     ]
     results = run_arms(session, arms, "variants")
     write_whole(session.folder / "report.md", report(session, results))
-
-
-def _choice(study_dir: str) -> Mapping[str, Mapping[str, object]]:
-    """The hyper-parameters that a `table3` study chose."""
-    if not study_dir:
-        return {}
-    path = Path(study_dir) / "tuned.json"
-    if not path.exists():
-        raise DataError("there is no tuned.json", path=study_dir, remedy="--tuned_by names a finished table3 study.")
-    return json.loads(path.read_text())
 
 
 def report(session: Session, results: Mapping[str, Sequence[Result]]) -> str:

@@ -27,7 +27,8 @@ class StudyConfig:
         (), "table3: alternatives tried for every system, as l2=0.01;dropout=0.1,... First comes what the flags say."
     )
     tuning_seeds: tuple[int, ...] = flag((100,), "table3: seeds of the tuning trials; none of --seeds.")
-    tuned_by: str = flag("", "ablation: a table3 study_dir whose choice of hyper-parameters to take over.")
+    tuning_epochs: int = flag(0, "table3: epochs of a tuning trial, where they shall be fewer; 0: --max_epochs.")
+    tuned_by: str = flag("", "Figures: the study_dir of a table3 study, whose choice of hyper-parameters to take.")
     vary: tuple[str, ...] = flag(
         (), "grid: flags and their values, as l2=0.01|0.1,sampler=uniform|gdns; all combinations are run."
     )
@@ -41,6 +42,8 @@ class StudyConfig:
             raise DataError("--study_dir is not set", remedy="Name a folder, such as --study_dir=runs/studies/table3.")
         if self.workers < 1:
             raise DataError(f"--workers={self.workers} must be at least 1")
+        if self.tuning_epochs < 0:
+            raise DataError(f"--tuning_epochs={self.tuning_epochs} must not be negative")
         if len(self.seeds) < 1 or len(set(self.seeds)) < len(self.seeds):
             raise DataError(f"--seeds={','.join(map(str, self.seeds))} must be one or more different numbers")
         if shared := set(self.seeds) & set(self.tuning_seeds):

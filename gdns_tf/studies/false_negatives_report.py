@@ -22,7 +22,7 @@ MOMENTS = (0.1, 0.5, 1.0)
 def run(session: Session) -> None:
     """Trains with one positive of each user moved to the unobserved items, and writes the report."""
     arms = [
-        Arm(SYSTEMS[name].title, name, SYSTEMS[name].overrides, "false_negatives")
+        Arm(SYSTEMS[name].title, name, {**SYSTEMS[name].overrides, **session.choice(name)}, "false_negatives")
         for name in SYSTEMS_WATCHED
         if name in session.config.systems
     ]

@@ -44,6 +44,19 @@ class Session:
         """The command line that makes this report."""
         return self.config.command or " ".join(["python -m gdns_tf.study", *map(shlex.quote, sys.argv[1:])])
 
+    def choice(self, system: str) -> dict[str, object]:
+        """The hyper-parameters that the `table3` study `--tuned_by` chose for a system; empty without such a study.
+
+        Raises:
+          DataError: there is no such study, or it is not finished.
+        """
+        if not self.config.tuned_by:
+            return {}
+        path = Path(self.config.tuned_by) / "tuned.json"
+        if not path.exists():
+            raise DataError("there is no tuned.json", path=path.parent, remedy="Finish the table3 study there first.")
+        return json.loads(path.read_text()).get(system, {})
+
     def trial(
         self,
         label: str,

@@ -1,6 +1,7 @@
 """One hyper-parameter at several values: Figure 6 (group size), Figure 7 (smoothing), and M."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,6 +23,7 @@ SWEPT = {
 
 def run(session: Session) -> None:
     """Trains at each value and writes the report."""
+    session = replace(session, train=replace(session.train, **session.choice(session.train.sampler)))
     flag, _, values = SWEPT[session.config.study]
     values = session.config.values or values
     arms = [Arm(value, session.train.sampler, _overrides(session, flag, value)) for value in values]

@@ -184,7 +184,8 @@ def _tuning(session: Session, tuned: Mapping[str, Tuned], titles: Mapping[str, s
     return [
         "## Tuning",
         "",
-        f"By validation NDCG@3 on seed {seeds}, as many trials for each system.",
+        f"By validation NDCG@3 on seed {seeds}, as many trials of "
+        f"{session.config.tuning_epochs or session.train.max_epochs} epochs for each system.",
         "",
         table(["system", "chosen", "tried"], rows),
         "",

@@ -35,9 +35,13 @@ def tune(session: Session, names: Sequence[str]) -> tuple[dict[str, Tuned], list
     tried: dict[str, dict[Alternative, float]] = {name: {} for name in names}
     results: list[Result] = []
 
+    epochs = session.config.tuning_epochs or session.train.max_epochs
+
     def run_round(title: str, alternatives: Mapping[str, Sequence[Mapping[str, object]]]) -> None:
         trials = {
-            (name, _frozen(option)): [as_trial(session, name, option, seed) for seed in session.config.tuning_seeds]
+            (name, _frozen(option)): [
+                as_trial(session, name, option, seed, max_epochs=epochs) for seed in session.config.tuning_seeds
+            ]
             for name, options in alternatives.items()
             for option in options
         }
