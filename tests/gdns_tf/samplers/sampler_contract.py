@@ -1,0 +1,342 @@
+"""What every negative sampler must do, whatever it goes by: a mixin of tests with known answers."""
+
+import gc
+import json
+import tracemalloc
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.stats import chisquare
+
+import gdns_tf
+from gdns_tf.build import build_batches, build_trainer
+from gdns_tf.config import TrainConfig
+from gdns_tf.losses import LOSSES, PAIRINGS
+from gdns_tf.run_folder import RunFolder
+from gdns_tf.train import train
+from pipelines.config import DataConfig
+from pipelines.interactions import Interactions
+
+NUM_ITEMS, GROUP_SIZE, NUM_CANDIDATES, BATCH_SIZE = 19, 4, 16, 8
+SAVED_AT, EPOCHS = 5, 15
+
+
+def two_tastes() -> Interactions:
+    """20 users who like 5 of the first 9 items or 5 of the other 10; then one who has all but one, one all but two."""
+    rng = np.random.default_rng(0)
+    tastes = [np.arange(9), np.arange(9, NUM_ITEMS)]
+    rows = [rng.choice(tastes[user % 2], 5, replace=False) for user in range(20)]
+    rows += [np.delete(np.arange(NUM_ITEMS), left) for left in ([7], [3, 12])]
+    return Interactions(
+        offsets=np.cumsum([0, *map(len, rows)]),
+        items=np.concatenate(rows).astype(np.int32),
+        user_ids=np.arange(len(rows)),
+        item_ids=np.arange(NUM_ITEMS),
+    )
+
+
+TRAIN = two_tastes()
+STEPS = -(-TRAIN.num_users // BATCH_SIZE)
+OBSERVED = np.zeros((TRAIN.num_users, NUM_ITEMS), bool)
+OBSERVED[TRAIN.users, TRAIN.items] = True
+
+
+def check_negatives(users, negatives, group_size=GROUP_SIZE):
+    """Of the right shape and type, and unobserved by their users."""
+    assert negatives.dtype == np.int32
+    assert negatives.shape == (len(users), group_size)
+    assert negatives.min() >= 0
+    assert negatives.max() < NUM_ITEMS
+    assert not OBSERVED[users[:, None], negatives].any()
+
+
+class Training:
+    """A trainer whose steps tell which negatives they were taken with."""
+
+    def __init__(self, config):
+        self.trainer, self.config = build_trainer(TRAIN, config), config
+        trainer = self.trainer
+        self.checkpoint = tf.train.Checkpoint(  # what `gdns_tf.run.Run` saves of the training
+            scorer=trainer.scorer, optimizer=trainer.optimizer, sampler=trainer.sampler
+        )
+
+        def step(data):
+            # Once more before the step's own selection, which must choose the same.
+            negatives = trainer.sampler.select(trainer.batch(data), trainer.scorer).negatives
+            trainer.reset_metrics()
+            return negatives, trainer.train_step(data)["loss"]
+
+        # AutoGraph, which takes most of the time that it takes to trace, is for `test_command_line`.
+        self.step = tf.function(step, [build_batches(TRAIN, config).element_spec], autograph=False)
+
+    def batches(self, first_epoch=0):
+        return iter(build_batches(TRAIN, self.config, first_epoch=first_epoch))
+
+    def epoch(self, batches):
+        """Trains an epoch; returns ({user: negatives}, the mean loss)."""
+        chosen, losses = {}, []
+        for _ in range(STEPS):
+            data = next(batches)
+            negatives, loss = self.step(data)
+            users, negatives = data["users"].numpy(), negatives.numpy()
+            check_negatives(users, negatives)
+            chosen |= zip(users.tolist(), negatives.tolist(), strict=True)
+            losses.append(float(loss))
+        return chosen, np.mean(losses)
+
+    def contents(self, prefix):
+        """All that a checkpoint holds, by name."""
+        reader = tf.train.load_checkpoint(self.checkpoint.write(str(prefix)))
+        names = [name for name in reader.get_variable_to_shape_map() if "OBJECT_GRAPH" not in name]
+        return {name: reader.get_tensor(name) for name in names if "save_counter" not in name}
+
+
+class Undisturbed:
+    """A run from the start to the end, and what was to be seen on its way."""
+
+    def __init__(self, config, folder):
+        training = self.training = Training(config)
+        self.folder, self.contents, objects = folder, {}, {}
+        self.negatives, self.losses = np.zeros([EPOCHS, TRAIN.num_users, GROUP_SIZE], np.int32), np.zeros(EPOCHS)
+        self.save(0)
+        batches = training.batches()
+        for epoch in range(1, EPOCHS + 1):
+            chosen, self.losses[epoch - 1] = training.epoch(batches)
+            self.negatives[epoch - 1] = [chosen[user] for user in range(TRAIN.num_users)]
+            if epoch in (SAVED_AT, EPOCHS):
+                gc.collect()
+                objects[epoch] = len(gc.get_objects())
+                self.kept = kept_by_package()
+                self.save(epoch)
+        tracemalloc.stop()
+        self.more_objects = objects[EPOCHS] - objects[SAVED_AT]
+
+    def save(self, epoch):
+        self.contents[epoch] = self.training.contents(self.prefix(epoch))
+
+    def prefix(self, epoch):
+        return str(self.folder / f"epoch{epoch}")
+
+
+def kept_by_package():
+    """How many blocks of memory that code of the package came by since the last call are still held."""
+    kept = 0
+    if tracemalloc.is_tracing():
+        of_package = tracemalloc.Filter(True, str(Path(gdns_tf.__file__).parent / "*"), all_frames=True)
+        traces = tracemalloc.take_snapshot().filter_traces([of_package]).statistics("filename")
+        kept = sum(trace.count for trace in traces)
+        tracemalloc.stop()
+    tracemalloc.start(10)
+    return kept
+
+
+def assert_same(contents, expected):
+    assert contents.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(contents[name], value, err_msg=name)
+
+
+_stateless_uniform = tf.random.stateless_uniform
+
+
+def uniform_alike_under_xla(shape, seed, minval=0, maxval=None, dtype=tf.float32, **options):
+    """`tf.random.stateless_uniform`, whose floats are others where XLA compiles it; the bits are the same."""
+    if not dtype.is_floating:
+        return _stateless_uniform(shape, seed, minval, maxval, dtype, **options)
+    bits = _stateless_uniform(shape, seed, None, None, tf.uint32, **options)
+    uniform = tf.cast(tf.bitwise.right_shift(bits, 8), dtype) / 2**24
+    return minval + uniform * ((1.0 if maxval is None else maxval) - minval)
+
+
+class SamplerContract:
+    """Subclasses name a sampler, and may say more of it; `test_every_sampler` makes one for each that is registered."""
+
+    sampler: str
+    settings: Mapping = MappingProxyType({})
+    """Further flags."""
+    compiles = True
+    """Whether a step can be compiled by XLA."""
+    falls_to = 0.8
+    """The loss of the last epoch is below this share of the first one's."""
+
+    def expected_distribution(self, user: int) -> np.ndarray | None:
+        """[num_items] probabilities of each negative of a user, in the first steps, if all scores are alike.
+
+        None: a test of the sampler's own tells; its file must be there.
+        """
+        return ~OBSERVED[user] / (~OBSERVED[user]).sum()
+
+    @classmethod
+    def config(cls, **changes) -> TrainConfig:
+        settings = {
+            "output_dir": "unused",
+            "sampler": cls.sampler,
+            "group_size": GROUP_SIZE,
+            "num_candidates": NUM_CANDIDATES,
+            "batch_size": BATCH_SIZE,
+            "dim": 6,
+            "init_scale": 0.3,
+            "loss": "squared_hinge",
+            "l2": 0.01,
+            "dropout": 0.1,
+            # Flags of some samplers; the defaults are for larger data.
+            "memory_size": 8,
+            "top_candidates": 8,
+            "warmup_epochs": 3,
+        }
+        return TrainConfig(**(settings | cls.settings | changes))
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def undisturbed(cls, tmp_path_factory):
+        return Undisturbed(cls.config(), tmp_path_factory.mktemp(cls.sampler))
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def another(cls, undisturbed, tmp_path_factory):
+        """A training with the same flags. Tests restore what they need into it."""
+        another = Training(cls.config())
+        assert_same(another.contents(tmp_path_factory.mktemp("another") / "start"), undisturbed.contents[0])
+        return another
+
+    def test_negatives_of_users_with_hardly_an_unobserved_item(self, undisturbed):
+        # That no negative of anybody was an observed item has been checked in every step.
+        assert (undisturbed.negatives[:, 20] == 7).all()
+        assert set(undisturbed.negatives[:, 21].ravel()) == {3, 12}
+
+    def test_training_lowers_the_loss(self, undisturbed):
+        assert np.isfinite(undisturbed.losses).all()
+        assert undisturbed.losses[-1] < self.falls_to * undisturbed.losses[0], undisturbed.losses
+        for values in undisturbed.contents[EPOCHS].values():
+            assert values.dtype.kind != "f" or np.isfinite(values).all()
+
+    def test_nothing_grows(self, undisturbed):
+        shapes = [{name: v.shape for name, v in undisturbed.contents[epoch].items()} for epoch in (0, EPOCHS)]
+        assert shapes[0] == shapes[1]
+        assert undisturbed.training.step.experimental_get_tracing_count() == 1
+        # An object kept in every step would be three an epoch. The second number counts arrays too.
+        assert undisturbed.more_objects < EPOCHS - SAVED_AT
+        assert undisturbed.kept < EPOCHS - SAVED_AT
+
+    def test_a_resumed_run_ends_as_the_undisturbed_one(self, undisturbed, another, tmp_path):
+        another.checkpoint.read(undisturbed.prefix(SAVED_AT)).assert_consumed()
+        batches = another.batches(first_epoch=SAVED_AT)
+        for epoch in range(SAVED_AT, EPOCHS):
+            chosen, loss = another.epoch(batches)
+            assert [chosen[user] for user in range(TRAIN.num_users)] == undisturbed.negatives[epoch].tolist()
+            assert loss == undisturbed.losses[epoch]
+        assert_same(another.contents(tmp_path / "end"), undisturbed.contents[EPOCHS])
+
+    def test_the_same_seed_gives_the_same_run(self, undisturbed, another, tmp_path):
+        another.checkpoint.read(undisturbed.prefix(0)).assert_consumed()
+        batches = another.batches()
+        for epoch in range(SAVED_AT):
+            chosen, _ = another.epoch(batches)
+            assert [chosen[user] for user in range(TRAIN.num_users)] == undisturbed.negatives[epoch].tolist()
+        assert_same(another.contents(tmp_path / "end"), undisturbed.contents[SAVED_AT])
+
+    def test_another_seed_gives_other_negatives(self, undisturbed):
+        trainer = build_trainer(TRAIN, self.config(seed=1))
+        chosen = {}
+        for data in build_batches(TRAIN, self.config(seed=1)).take(STEPS):
+            negatives = trainer.sampler.select(trainer.batch(data), trainer.scorer).negatives
+            chosen |= zip(data["users"].numpy().tolist(), negatives.numpy().tolist(), strict=True)
+        assert [chosen[user] for user in range(20)] != undisturbed.negatives[0, :20].tolist()
+
+    def test_looking_changes_nothing(self, undisturbed, tmp_path):
+        training = undisturbed.training
+        trainer = training.trainer
+        before = training.contents(tmp_path / "before")
+        for data in build_batches(TRAIN, self.config(), first_epoch=EPOCHS).take(2):
+            batch = trainer.batch(data)
+            negatives = [trainer.sampler.select(batch, trainer.scorer).negatives.numpy() for _ in range(2)]
+            np.testing.assert_array_equal(*negatives)
+            for name, value in trainer.sampler.signals(batch).items():
+                assert value.shape == (), name
+                assert np.isfinite(value), name
+            for name, values in trainer.sampler.distributions(batch.users).items():
+                assert np.isfinite(values).all(), name
+        assert_same(training.contents(tmp_path / "after"), before)
+
+    def test_its_variables_are_no_weights_of_the_model(self, undisturbed):
+        trainer = undisturbed.training.trainer
+        own = {id(variable) for variable in trainer.sampler.variables}
+        assert not own & {id(variable) for variable in trainer.variables}
+        assert [tuple(v.shape) for v in trainer.trainable_variables] == [(TRAIN.num_users, 6), (NUM_ITEMS, 6), (6,)]
+
+    @pytest.mark.parametrize(("group_size", "num_candidates"), [(1, 16), (1, 1), (5, 5), (5, 18)])
+    def test_group_sizes(self, group_size, num_candidates):
+        config = self.config(
+            group_size=group_size, num_candidates=num_candidates, top_candidates=min(8, num_candidates)
+        )
+        trainer = build_trainer(TRAIN, config)
+        for data in build_batches(TRAIN, config).take(STEPS):
+            selection = trainer.sampler.select(trainer.batch(data), trainer.scorer)
+            check_negatives(data["users"].numpy(), selection.negatives.numpy(), group_size)
+        assert len(data["users"]) < BATCH_SIZE
+        assert np.isfinite(trainer.train_step(data)["loss"])
+
+    def test_losses_and_pairings(self, undisturbed, another):
+        another.checkpoint.read(undisturbed.prefix(SAVED_AT)).assert_consumed()
+        trainer, former = another.trainer, another.trainer.ranking_loss
+        data = next(another.batches(first_epoch=SAVED_AT))
+        try:
+            for loss in LOSSES:
+                for pairing in PAIRINGS:
+                    trainer.ranking_loss = LOSSES[loss](0.5, pairing)
+                    trainer.reset_metrics()
+                    assert np.isfinite(trainer.train_step(data)["loss"]), (loss, pairing)
+        finally:
+            trainer.ranking_loss = former
+        assert all(np.isfinite(v).all() for v in trainer.trainable_variables)
+
+    def test_negatives_follow_the_distribution(self):
+        if self.expected_distribution(0) is None:
+            name = f"test_{self.sampler}.py"
+            assert Path(__file__).with_name(name).exists(), f"neither expected_distribution nor {name}"
+            pytest.skip(f"its distribution is tested in {name}")
+        config = self.config(group_size=32, num_candidates=64, top_candidates=48, batch_size=TRAIN.num_users)
+        trainer = build_trainer(TRAIN, config)
+        trainer.scorer.P.assign(tf.zeros_like(trainer.scorer.P))
+
+        @tf.function(autograph=False)
+        def select(data):
+            return trainer.sampler.select(trainer.batch(data), trainer.scorer).negatives
+
+        counts = np.zeros(OBSERVED.shape)
+        for data in build_batches(TRAIN, config).take(40):
+            np.add.at(counts, (data["users"].numpy()[:, None], select(data).numpy()), 1)
+        for user in range(TRAIN.num_users):
+            expected = self.expected_distribution(user)
+            pool = expected > 0
+            assert not counts[user, ~pool].any()
+            if pool.sum() > 1:
+                assert chisquare(counts[user, pool], expected[pool] * 40 * 32).pvalue > 1e-4, user
+
+    def test_a_compiled_step_equals_the_plain_one(self, monkeypatch):
+        if not self.compiles:
+            pytest.skip("XLA cannot compile this sampler")
+        monkeypatch.setattr(tf.random, "stateless_uniform", uniform_alike_under_xla)
+        plain, compiled = (build_trainer(TRAIN, self.config(jit_compile=jit, dropout=0.0)) for jit in (False, True))
+        step = tf.function(compiled.train_step, jit_compile=True, autograph=False)
+        for data in build_batches(TRAIN, self.config()).take(2):
+            np.testing.assert_allclose(step(data)["loss"], plain.train_step(data)["loss"], rtol=1e-5)
+        ours, theirs = ([*t.trainable_variables, *t.sampler.variables] for t in (compiled, plain))
+        for our, their in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(our.numpy(), their.numpy(), rtol=1e-4, atol=1e-5, err_msg=their.name)
+
+    def test_command_line(self, tmp_path):
+        data = DataConfig(planted_users=120, planted_items=140)
+        config = self.config(output_dir=str(tmp_path / "run"), batch_size=64, max_epochs=2, eval_every=1, show_users=1)
+        metrics = train(data, config)
+        folder = RunFolder(config.output_dir)
+        assert json.loads(folder.metrics.read_text()) == metrics
+        assert metrics["epochs"] == 2
+        assert 0 < metrics["test"]["mrr"] <= 1
+        assert len(folder.history.read_text().splitlines()) == 3
+        assert list(folder.checkpoints.glob("*.index"))
+        assert list(folder.tensorboard.glob("events*"))
