@@ -13,10 +13,19 @@ class NncfContract(SamplerContract):
 
 class AobprContract(SamplerContract):
     def expected_distribution(self, user):
-        return None
+        return None  # factors rank the items even where they matter to nobody
 
 
-CONTRACTS = {"nncf": NncfContract, "aobpr": AobprContract}
+class DnsMnContract(SamplerContract):
+    equal_if_compiled = False  # lots fall to the hard candidates by place, and top_k has them in no set order
+
+
+class AhnsContract(SamplerContract):
+    def expected_distribution(self, user):
+        return None  # like positives get the same negative, so a group is not of independent draws
+
+
+CONTRACTS = {"nncf": NncfContract, "aobpr": AobprContract, "dns_mn": DnsMnContract, "ahns": AhnsContract}
 
 for _sampler in SAMPLERS:
     _name = "Test" + _sampler.title().replace("_", "")
