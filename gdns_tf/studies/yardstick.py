@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from gdns_tf.config import TrainConfig
 from gdns_tf.weights import Weights
 
-# PENDING
+from gdns_tf.yardsticks import implicit_als, popularity
 from pipelines.interactions import Interactions
 
 
