@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 
 import tensorflow as tf
 
+from gdns_tf.scatter import write_rows
 from pipelines.errors import DataError
 
 MAX_DENSE_BYTES = 12 * 2**30
@@ -74,7 +75,7 @@ class DenseGainTable(GainTable):
         return tf.gather(self.cells, self._cell(users, items))
 
     def write(self, users: tf.Tensor, items: tf.Tensor, values: tf.Tensor) -> None:
-        _scatter(self.cells, self._cell(users, items), values, self._compiled)
+        write_rows(self.cells, self._cell(users, items), values, self._compiled)
 
     def visited(self, users: tf.Tensor) -> tf.Tensor:
         cells = self.read(users, tf.range(self._num_items)[None, :])
@@ -109,15 +110,8 @@ class BoundedGainTable(GainTable):
 
     def write(self, users: tf.Tensor, items: tf.Tensor, values: tf.Tensor) -> None:
         holder = tf.bitcast(items, tf.float32)[:, :, None]
-        _scatter(self.cells, self._cell(users, items), tf.concat([holder, values], axis=2), self._compiled)
+        write_rows(self.cells, self._cell(users, items), tf.concat([holder, values], axis=2), self._compiled)
 
     def visited(self, users: tf.Tensor) -> tf.Tensor:
         slots = tf.gather(self.cells, self._cell(users, tf.range(self._num_slots)[None, :]))
         return tf.boolean_mask(slots, tf.bitcast(slots[:, :, 0], tf.int32) >= 0)[:, 1:]
-
-
-def _scatter(table: tf.Variable, rows: tf.Tensor, values: tf.Tensor, compiled: bool) -> None:
-    if compiled:  # in place under XLA only; elsewhere it would copy the whole table
-        table.assign(tf.tensor_scatter_nd_update(table, rows[..., None], values))
-    else:
-        table.scatter_update(tf.IndexedSlices(values, rows))

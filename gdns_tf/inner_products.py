@@ -48,9 +48,27 @@ def sum_by_item(items: tf.Tensor, factors: tf.Tensor, rows: tf.Tensor, num_items
     Returns:
       [num_items, dim] float32.
     """
-    size = tf.shape(items, out_type=tf.int64)
-    item_of = tf.cast(tf.reshape(items, [-1]), tf.int64)
+    size = tf.shape(items)
     row_of = tf.repeat(tf.range(size[0]), size[1])
-    places = tf.SparseTensor(tf.stack([item_of, row_of], axis=1), tf.reshape(factors, [-1]), [num_items, size[0]])
+    return sum_pairs_by_item(tf.reshape(items, [-1]), row_of, tf.reshape(factors, [-1]), rows, num_items)
+
+
+def sum_pairs_by_item(
+    items: tf.Tensor, row_of: tf.Tensor, factors: tf.Tensor, rows: tf.Tensor, num_items: int
+) -> tf.Tensor:
+    """`sum_by_item` of listed pairs: for each item the sum of factors[n] * rows[row_of[n]] over n with items[n] it.
+
+    Args:
+      items: [n] int32.
+      row_of: [n] int32.
+      factors: [n] float32.
+      rows: [batch, dim] float32.
+      num_items: how many items there are.
+
+    Returns:
+      [num_items, dim] float32.
+    """
+    at = tf.stack([tf.cast(items, tf.int64), tf.cast(row_of, tf.int64)], axis=1)
+    places = tf.SparseTensor(at, factors, [num_items, tf.shape(rows, out_type=tf.int64)[0]])
     blocks = [rows[:, first : first + 16] for first in range(0, rows.shape[1], 16)]
     return tf.concat([tf.sparse.sparse_dense_matmul(places, block) for block in blocks], axis=1)

@@ -5,10 +5,12 @@ from gdns_tf.samplers.aobpr import Aobpr
 from gdns_tf.samplers.base import Batch, Sampler, Scored, Selection
 from gdns_tf.samplers.dns import Dns
 from gdns_tf.samplers.dns_mn import DnsMN
+from gdns_tf.samplers.enmf import Enmf
 from gdns_tf.samplers.gdns import Gdns, GdnsWithoutG
 from gdns_tf.samplers.mixgcf import MixGcf
 from gdns_tf.samplers.nncf import Nncf
 from gdns_tf.samplers.softmax import Softmax
+from gdns_tf.samplers.srns import Srns
 from gdns_tf.samplers.uniform import Uniform
 
 SAMPLERS: dict[str, type[Sampler]] = {
@@ -20,6 +22,8 @@ SAMPLERS: dict[str, type[Sampler]] = {
     "softmax": Softmax,
     "ahns": Ahns,
     "mixgcf": MixGcf,
+    "srns": Srns,
+    "enmf": Enmf,
     "gdns": Gdns,
     "gdns_without_g": GdnsWithoutG,
 }

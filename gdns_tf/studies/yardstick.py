@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from gdns_tf.config import TrainConfig
 from gdns_tf.weights import Weights
-
 from gdns_tf.yardsticks import implicit_als, popularity
 from pipelines.interactions import Interactions
 

@@ -1,0 +1,74 @@
+"""ENMF (Chen et al., TOIS 2020, Efficient Neural Matrix Factorization without Sampling for Recommendation)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+
+from gdns_tf.inner_products import sum_pairs_by_item
+from gdns_tf.losses import RankingLoss
+from gdns_tf.samplers.base import Scored
+from gdns_tf.samplers.uniform import Uniform
+from pipelines.interactions import Interactions
+
+if TYPE_CHECKING:
+    from gdns_tf.config import TrainConfig
+
+
+class Enmf(Uniform):
+    """No sampling: the weighted squared error over all items of each user, in closed form (their Eq. 12).
+
+    An observed pair should score 1 and weighs 1, any other should score 0 and weighs c0. Of a user u with query q,
+
+      sum over observed i of [(1 - c0) r_ui^2 - 2 r_ui]  +  c0 q^T (Q^T Q) q,
+
+    but for a constant, which takes time in proportion to the observed items only. --loss, --pairing and --margin play
+    no part; --l2 acts on the drawn positives and on as many uniform items as beside a ranking loss.
+    """
+
+    def __init__(self, train: Interactions, negative_weight: float = 0.1) -> None:
+        """Args:
+        train: the interactions.
+        negative_weight: c0.
+        """
+        super().__init__(name="enmf")
+        self._offsets, self._items = tf.constant(train.offsets, tf.int64), tf.constant(train.items, tf.int32)
+        self._negative_weight = negative_weight
+
+    @classmethod
+    def build(cls, train: Interactions, config: TrainConfig) -> Enmf:
+        return cls(train, config.negative_weight)
+
+    def losses(self, scored: Scored, ranking_loss: RankingLoss) -> tf.Tensor:
+        queries, Q, c0 = scored.queries, scored.scorer.Q, self._negative_weight
+        row_of, items = self._observed(scored.batch.users)
+        scores = _pair_scores(queries, Q, row_of, items)
+        observed = tf.math.segment_sum((1 - c0) * tf.square(scores) - 2 * scores, row_of)
+        gram = tf.matmul(Q, Q, transpose_a=True)
+        return observed + c0 * tf.reduce_sum(tf.matmul(queries, gram) * queries, axis=1)
+
+    def _observed(self, users: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """All observed pairs of some users: [n] positions in `users`, ascending, and [n] items."""
+        first, counts = tf.gather(self._offsets, users), tf.gather(self._offsets, users + 1)
+        counts -= first
+        row_of = tf.repeat(tf.range(tf.shape(users)[0]), counts)
+        before = tf.cumsum(counts, exclusive=True)
+        places = tf.range(tf.reduce_sum(counts)) + tf.gather(first - before, row_of)
+        return row_of, tf.gather(self._items, places)
+
+
+def _pair_scores(queries: tf.Tensor, table: tf.Variable, row_of: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+    """Inner products of listed pairs: [n]; their gradient builds no sparse rows, see `inner_products`."""
+
+    @tf.custom_gradient
+    def forward(queries: tf.Tensor, values: tf.Tensor) -> tuple:
+        factors = tf.gather(values, items)
+
+        def backward(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            of_queries = tf.math.segment_sum(upstream[:, None] * factors, row_of)
+            return of_queries, sum_pairs_by_item(items, row_of, upstream, queries, values.shape[0])
+
+        return tf.reduce_sum(tf.gather(queries, row_of) * factors, axis=1), backward
+
+    return forward(queries, tf.convert_to_tensor(table))

@@ -1,0 +1,149 @@
+"""SRNS (Ding et al., NeurIPS 2020, Simplify and Robustify Negative Sampling for Implicit Collaborative Filtering)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+
+from gdns_tf.gmf import GMF
+from gdns_tf.samplers.base import Batch, Sampler, Scored, Selection
+from gdns_tf.samplers.config import require
+from gdns_tf.scatter import write_rows
+from pipelines.batches import steps_per_epoch
+from pipelines.interactions import Interactions
+
+if TYPE_CHECKING:
+    from gdns_tf.config import TrainConfig
+
+HISTORY = 5
+"""Past epochs that the standard deviation is taken over."""
+
+
+class Srns(Sampler):
+    """Prefers high-scored items of a memory whose scores vary: false negatives score high and steadily.
+
+    Each user has a memory of items. The negatives are those of it with the highest
+    sigmoid(r_uj - r_u) + alpha_t std_uj (Eq. 4), r_u being the mean score of the positive group, std_uj the deviation
+    of that sigmoid over the last five epochs, and alpha_t rising to `deviation_weight` over `warmup_epochs`. Then the
+    memory takes in the fresh candidates: of both together it keeps as many as it holds, drawn without replacement with
+    probability in proportion to exp(score / temperature) (Eq. 3).
+
+    The authors' code follows the scores of a fixed set of items a user, from which alone the memory is filled. Here the
+    factors at the end of the last five epochs are kept instead: less memory, any item, and exact for newcomers too.
+    """
+
+    def __init__(
+        self,
+        num_users: int,
+        num_items: int,
+        dim: int,
+        steps: int,
+        *,
+        memory_size: int = 64,
+        deviation_weight: float = 1.0,
+        warmup_epochs: int = 50,
+        temperature: float = 1.0,
+        compiled: bool = False,
+    ) -> None:
+        """Args:
+        num_users, num_items, dim: of the model.
+        steps: in an epoch.
+        memory_size: items that a user's memory holds.
+        deviation_weight: alpha.
+        warmup_epochs: until the deviation has its full weight.
+        temperature: of the memory's update.
+        compiled: whether under XLA.
+        """
+        super().__init__(name="srns")
+        self._steps, self._compiled = steps, compiled
+        self._deviation_weight, self._warmup, self._temperature = deviation_weight, warmup_epochs, temperature
+        self.memory = tf.Variable(tf.fill([num_users, memory_size], -1), trainable=False, name="memory")
+        # Epoch e is at place e % HISTORY.
+        self.past_queries = tf.Variable(tf.zeros([HISTORY, num_users, dim]), trainable=False, name="past_queries")
+        self.past_items = tf.Variable(tf.zeros([HISTORY, num_items, dim]), trainable=False, name="past_items")
+        self.past_positives = tf.Variable(tf.zeros([num_users, HISTORY]), trainable=False, name="past_positives")
+
+    @classmethod
+    def build(cls, train: Interactions, config: TrainConfig) -> Srns:
+        require(
+            config.memory_size >= config.group_size,
+            "memory_size",
+            config.memory_size,
+            f"must be at least --group_size={config.group_size}: the negatives are chosen from it",
+        )
+        return cls(
+            train.num_users,
+            train.num_items,
+            config.dim,
+            steps_per_epoch(train.num_users, config.batch_size),
+            memory_size=config.memory_size,
+            deviation_weight=config.deviation_weight,
+            warmup_epochs=config.warmup_epochs,
+            temperature=config.temperature,
+            compiled=config.jit_compile,
+        )
+
+    @classmethod
+    def num_candidates(cls, config: TrainConfig) -> int:
+        return max(config.num_candidates, config.memory_size)  # the first visit fills the memory
+
+    def select(self, batch: Batch, scorer: GMF) -> Selection:
+        memory = tf.gather(self.memory, batch.users)
+        memory = tf.where(memory < 0, batch.candidates[:, : memory.shape[1]], memory)
+        queries = scorer.queries(batch.users)
+        scores = scorer.scores(queries, memory)
+        positive = tf.reduce_mean(scorer.scores(queries, batch.positives), axis=1)
+        epoch = tf.cast(batch.step // self._steps, tf.float32)
+        alpha = self._deviation_weight * tf.minimum(1.0, epoch / max(self._warmup, 1))
+        value = tf.sigmoid(scores - positive[:, None]) + alpha * self._deviation(batch, memory)
+        chosen = tf.math.top_k(value, batch.group_size, sorted=False).indices
+        return Selection(tf.gather(memory, chosen, batch_dims=1), (memory, scores, positive))
+
+    def _deviation(self, batch: Batch, items: tf.Tensor) -> tf.Tensor:
+        """Standard deviation of sigmoid(r_uj - r_u) over the past epochs that there are: [batch, n]."""
+        queries = tf.gather(self.past_queries, batch.users, axis=1)
+        positives = tf.gather(self.past_positives, batch.users)
+        past = []
+        for place in range(HISTORY):
+            factors = tf.gather(self.past_items[place], items)
+            past.append(tf.sigmoid(tf.linalg.matvec(factors, queries[place]) - positives[:, place, None]))
+        count = tf.cast(tf.minimum(batch.step // self._steps, HISTORY), tf.float32)
+        known = tf.cast(tf.range(HISTORY, dtype=tf.float32) < count, tf.float32)[:, None, None]
+        past, count = tf.stack(past), tf.maximum(count, 1.0)
+        mean = tf.reduce_sum(known * past, axis=0) / count
+        return tf.sqrt(tf.reduce_sum(known * tf.square(past - mean), axis=0) / count)
+
+    def update(self, scored: Scored) -> None:
+        batch, (memory, scores, positive) = scored.batch, scored.selection.memo
+        place = batch.step // self._steps % HISTORY
+        self._remember(scored, memory, scores)
+        now = tf.range(HISTORY, dtype=tf.int64) == place
+        positives = tf.where(now, positive[:, None], tf.gather(self.past_positives, batch.users))
+        write_rows(self.past_positives, batch.users, positives, self._compiled)
+        last = batch.step % self._steps == self._steps - 1
+        tf.cond(last, lambda: self._snapshot(scored.scorer, place), tf.no_op)
+
+    def _remember(self, scored: Scored, memory: tf.Tensor, scores: tf.Tensor) -> None:
+        """Draws the memories anew from what they hold and the fresh candidates."""
+        batch, scorer = scored.batch, scored.scorer
+        fresh = scorer.scores(scorer.queries(batch.users), batch.candidates)
+        pool = tf.concat([memory, batch.candidates], axis=1)
+        uniform = tf.random.stateless_uniform(tf.shape(pool), batch.seed, 1e-20, 1.0)
+        # The highest of logits with Gumbel noise are a draw without replacement in proportion to exp(logit).
+        keys = tf.concat([scores, fresh], axis=1) / self._temperature - tf.math.log(-tf.math.log(uniform))
+        order = tf.argsort(pool, axis=1)
+        pool, keys = tf.gather(pool, order, batch_dims=1), tf.gather(keys, order, batch_dims=1)
+        repeated = tf.pad(pool[:, 1:] == pool[:, :-1], [[0, 0], [1, 0]])
+        kept = tf.math.top_k(tf.where(repeated, -1e30, keys), memory.shape[1], sorted=False).indices
+        write_rows(self.memory, batch.users, tf.gather(pool, kept, batch_dims=1), self._compiled)
+
+    def _snapshot(self, scorer: GMF, place: tf.Tensor) -> tf.Operation:
+        for past, values in ((self.past_queries, scorer.P * scorer.w), (self.past_items, scorer.Q)):
+            past.assign(tf.tensor_scatter_nd_update(past, [[place]], values[None]))
+        return tf.no_op()
+
+    def signals(self, batch: Batch) -> dict[str, tf.Tensor]:
+        memory = tf.gather(self.memory, batch.users)
+        filled = tf.maximum(memory, 0)
+        return {"deviation": tf.reduce_mean(self._deviation(batch, filled))}
