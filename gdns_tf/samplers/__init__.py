@@ -1,5 +1,6 @@
 """Negative samplers, one file each behind the interface in `base`; a new one needs its line here."""
 
+from gdns_tf.samplers.advir import AdvIr
 from gdns_tf.samplers.ahns import Ahns
 from gdns_tf.samplers.aobpr import Aobpr
 from gdns_tf.samplers.base import Batch, Sampler, Scored, Selection
@@ -7,8 +8,10 @@ from gdns_tf.samplers.dns import Dns
 from gdns_tf.samplers.dns_mn import DnsMN
 from gdns_tf.samplers.enmf import Enmf
 from gdns_tf.samplers.gdns import Gdns, GdnsWithoutG
+from gdns_tf.samplers.irgan import Irgan
 from gdns_tf.samplers.mixgcf import MixGcf
 from gdns_tf.samplers.nncf import Nncf
+from gdns_tf.samplers.rns_as import RnsAs
 from gdns_tf.samplers.softmax import Softmax
 from gdns_tf.samplers.srns import Srns
 from gdns_tf.samplers.uniform import Uniform
@@ -22,6 +25,9 @@ SAMPLERS: dict[str, type[Sampler]] = {
     "softmax": Softmax,
     "ahns": Ahns,
     "mixgcf": MixGcf,
+    "irgan": Irgan,
+    "rns_as": RnsAs,
+    "advir": AdvIr,
     "srns": Srns,
     "enmf": Enmf,
     "gdns": Gdns,

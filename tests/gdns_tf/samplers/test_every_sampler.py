@@ -25,7 +25,20 @@ class AhnsContract(SamplerContract):
         return None  # like positives get the same negative, so a group is not of independent draws
 
 
-CONTRACTS = {"nncf": NncfContract, "aobpr": AobprContract, "dns_mn": DnsMnContract, "ahns": AhnsContract}
+class GeneratorContract(SamplerContract):
+    def expected_distribution(self, user):
+        return None  # drawn with replacement from the candidates, so a group is not of independent draws
+
+
+CONTRACTS = {
+    "nncf": NncfContract,
+    "aobpr": AobprContract,
+    "dns_mn": DnsMnContract,
+    "ahns": AhnsContract,
+    "irgan": GeneratorContract,
+    "rns_as": GeneratorContract,
+    "advir": GeneratorContract,
+}
 
 for _sampler in SAMPLERS:
     _name = "Test" + _sampler.title().replace("_", "")
