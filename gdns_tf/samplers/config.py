@@ -24,7 +24,7 @@ class SamplerConfig:
     memory_size: int = flag(64, "srns: items that each user's memory holds.")
     deviation_weight: float = flag(1.0, "srns: alpha, weight of the standard deviation beside the score.")
     warmup_epochs: int = flag(50, "srns: epochs over which that weight rises to its full value.")
-    negative_weight: float = flag(0.1, "enmf: weight of an unobserved pair; an observed one has 1.")
+    negative_weight: float = flag(0.3, "enmf: weight of an unobserved pair; an observed one has 1.")
     top_candidates: int = flag(48, "dns_mn: negatives are drawn from this many of the highest-scored candidates.")
     radius: float = flag(0.5, "softmax: rho, how far from uniform the weights of the negatives may go.")
     ahns_alpha: float = flag(1.0, "ahns: added to the positive's score before the power.")

@@ -23,8 +23,11 @@ class System:
     """Two alternatives to its defaults, tried on validation."""
     task: str = "train"
     """See `gdns_tf.studies.trial.TASKS`."""
-    shared: tuple[Overrides, ...] | None = None
-    """In place of the study's shared alternatives, where those mean nothing to it: as many."""
+    shared: tuple[Overrides, ...] = ()
+    """In place of the study's shared alternatives, where those mean nothing to it; as many of them as those are."""
+    l2_factor: float = 1.0
+    """Scales the L2 strength of the flags and of the shared alternatives. Where all negatives are hard ones, as of a
+    sampler that picks by score from the first step on, what suits uniform ones keeps the factors at zero."""
     tuned_options: bool = False
     """Whether the alternatives are options of a yardstick and not flags."""
     paper: tuple[float, float, float] | None = field(default=None)
@@ -44,8 +47,9 @@ SYSTEMS: dict[str, System] = {
     "enmf": _sampler(
         "enmf",
         "ENMF",
-        {"negative_weight": 0.05},
         {"negative_weight": 0.2},
+        {"negative_weight": 0.4},
+        shared=({"l2": 0.0, "dropout": 0.15}, {"l2": 0.0, "dropout": 0.25}, {"l2": 0.002, "dropout": 0.15}),
         paper=(0.1846, 0.3021, 0.3882),
         released=(0.1846, 0.2970, 0.3804),
     ),
@@ -97,6 +101,7 @@ SYSTEMS: dict[str, System] = {
         "SRNS",
         {"deviation_weight": 0.3},
         {"deviation_weight": 3.0},
+        l2_factor=0.25,
         paper=(0.1933, 0.3070, 0.3912),
         released=(0.1911, 0.3056, 0.3907),
     ),
@@ -104,18 +109,18 @@ SYSTEMS: dict[str, System] = {
     "gdns_pairwise": System("GDNS, pair-wise", {"sampler": "gdns", "pairing": "pair"}, _CANDIDATES),
     "gdns_without_g": _sampler("gdns_without_g", "GDNS without G", *_CANDIDATES),
     "uniform_pairwise": System("Uniform, pair-wise", {"sampler": "uniform", "pairing": "pair"}, _MARGINS),
-    "dns": _sampler("dns", "DNS", *_CANDIDATES),
-    "dns_mn": _sampler("dns_mn", "DNS(M, N)", {"top_candidates": 40}, {"top_candidates": 56}),
+    "dns": _sampler("dns", "DNS", *_CANDIDATES, l2_factor=0.25),
+    "dns_mn": _sampler("dns_mn", "DNS(M, N)", {"top_candidates": 40}, {"top_candidates": 56}, l2_factor=0.25),
     "softmax": _sampler("softmax", "Softmax-v", {"radius": 0.1}, {"radius": 1.0}),
     "ahns": _sampler("ahns", "AHNS", {"ahns_beta": 0.5}, {"ahns_beta": 1.0}),
     "mixgcf": _sampler("mixgcf", "MixGCF (positive mixing)", *_CANDIDATES),
-    "popularity": System("Popularity", {}, ({}, {}), task="popularity", shared=({},)),
+    "popularity": System("Popularity", {}, ({}, {}), task="popularity"),
     "ials": System(
         "iALS",
         {},
-        ({"alpha": 1.0}, {"alpha": 4.0}),
+        ({"alpha": 4.0}, {"alpha": 8.0}),
         task="ials",
-        shared=({"regularization": 1.0}, {"regularization": 10.0}, {"regularization": 30.0}),
+        shared=({"regularization": 10.0}, {"regularization": 30.0}, {"regularization": 3.0}),
         tuned_options=True,
     ),
 }

@@ -61,12 +61,21 @@ def tune(session: Session, names: Sequence[str]) -> tuple[dict[str, Tuned], list
 
     tunable = [name for name in names if any(SYSTEMS[name].own)]
     shared = [{}, *map(overrides_of, session.config.tune)]
-    run_round("tuning 1/2", {name: SYSTEMS[name].shared or shared for name in tunable})
+    run_round("tuning 1/2", {name: _shared(SYSTEMS[name], shared, session.train.l2) for name in tunable})
     run_round(
         "tuning 2/2",
         {name: [dict(best(name)) | dict(option) for option in SYSTEMS[name].own] for name in tunable},
     )
     return {name: Tuned(best(name) if name in tunable else (), tried[name]) for name in names}, results
+
+
+def _shared(system: System, shared: Sequence[Mapping[str, object]], l2: float) -> list[Mapping[str, object]]:
+    """The shared alternatives as they suit a system, as many as there are."""
+    if system.shared:
+        return list(system.shared[: len(shared)])
+    if system.l2_factor == 1:
+        return list(shared)
+    return [{**option, "l2": system.l2_factor * option.get("l2", l2)} for option in shared]
 
 
 def as_trial(session: Session, name: str, option: Mapping[str, object], seed: int, **changes: object) -> Trial:
