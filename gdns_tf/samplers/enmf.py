@@ -27,7 +27,7 @@ class Enmf(Uniform):
     no part; --l2 acts on the drawn positives and on as many uniform items as beside a ranking loss.
     """
 
-    def __init__(self, train: Interactions, negative_weight: float = 0.1) -> None:
+    def __init__(self, train: Interactions, negative_weight: float = 0.3) -> None:
         """Args:
         train: the interactions.
         negative_weight: c0.
