@@ -44,6 +44,7 @@ def implicit_als(
     """
     try:
         from implicit.cpu.als import AlternatingLeastSquares
+        from threadpoolctl import threadpool_limits
     except ImportError:
         raise DataError("iALS needs the package implicit", remedy="pip install -e '.[study]'") from None
     # The package's own `alpha` scales the data, which comes to the same; plain sweeps, not its conjugate gradients.
@@ -56,5 +57,7 @@ def implicit_als(
         random_state=seed,
     )
     ones = np.ones(train.num_interactions, np.float32)
-    model.fit(sparse.csr_matrix((ones, train.items, train.offsets), (train.num_users, train.num_items)), False)
+    observed = sparse.csr_matrix((ones, train.items, train.offsets), (train.num_users, train.num_items))
+    with threadpool_limits(1, "blas"):  # it has threads of its own, which BLAS's would only slow down
+        model.fit(observed, show_progress=False)
     return Weights(model.user_factors, model.item_factors, np.ones(dim))
