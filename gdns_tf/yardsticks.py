@@ -47,17 +47,16 @@ def implicit_als(
         from threadpoolctl import threadpool_limits
     except ImportError:
         raise DataError("iALS needs the package implicit", remedy="pip install -e '.[study]'") from None
-    # The package's own `alpha` scales the data, which comes to the same; plain sweeps, not its conjugate gradients.
-    model = AlternatingLeastSquares(
-        factors=dim,
-        regularization=regularization,
-        alpha=alpha,
-        iterations=iterations,
-        use_cg=False,
-        random_state=seed,
-    )
     ones = np.ones(train.num_interactions, np.float32)
     observed = sparse.csr_matrix((ones, train.items, train.offsets), (train.num_users, train.num_items))
     with threadpool_limits(1, "blas"):  # it has threads of its own, which BLAS's would only slow down
+        model = AlternatingLeastSquares(
+            factors=dim,
+            regularization=regularization,
+            alpha=alpha,  # scales the data, which comes to the same
+            iterations=iterations,
+            use_cg=False,  # exact sweeps
+            random_state=seed,
+        )
         model.fit(observed, show_progress=False)
     return Weights(model.user_factors, model.item_factors, np.ones(dim))
