@@ -2,10 +2,12 @@
 
 import multiprocessing
 import os
+import queue
 import signal
 import sys
+import threading
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
@@ -15,8 +17,8 @@ from gdns_tf.run import Interrupted
 from gdns_tf.studies.trial import Result, Trial, read_result, run_trial
 from pipelines.errors import DataError
 
-TRIALS_A_PROCESS = 12
-"""After so many trials a worker makes room for a new one: TensorFlow keeps what it has compiled."""
+TRIALS_A_PROCESS = 4
+"""After so many trials a worker makes room for a new one: TensorFlow keeps much of what it has built."""
 
 
 def run_trials(trials: Sequence[Trial], root: Path, workers: int, title: str) -> dict[Trial, Result]:
@@ -25,7 +27,7 @@ def run_trials(trials: Sequence[Trial], root: Path, workers: int, title: str) ->
     Args:
       trials: repeats are run once.
       root: where their folders are.
-      workers: processes; the machine's cores are shared out among them. A trial's outcome does not depend on it.
+      workers: processes; the machine's cores are shared out among them.
       title: of the progress bar.
 
     Returns:
@@ -33,7 +35,7 @@ def run_trials(trials: Sequence[Trial], root: Path, workers: int, title: str) ->
 
     Raises:
       gdns_tf.run.Interrupted: by SIGINT or SIGTERM; what is done stays done, what is under way is saved.
-      DataError: a worker died, for want of memory most likely.
+      DataError: a trial cannot be run, or a worker died, for want of memory most likely.
     """
     trials = list(dict.fromkeys(trials))
     left = [trial for trial in trials if read_result(trial, root) is None]
@@ -46,24 +48,32 @@ def run_trials(trials: Sequence[Trial], root: Path, workers: int, title: str) ->
 
 def _run(left: Sequence[Trial], root: Path, workers: int, title: str, total: int) -> None:
     threads = max(1, len(os.sched_getaffinity(0)) // workers)
-    pool = ProcessPoolExecutor(
-        workers,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
-        initargs=(threads,),
-        max_tasks_per_child=TRIALS_A_PROCESS,
-    )
+    idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+    staff = [_Worker(threads) for _ in range(workers)]
+    for worker in staff:
+        idle.put(worker)
+    stopped = threading.Event()
+
+    def serve(trial: Trial) -> str:
+        if stopped.is_set():
+            raise Interrupted
+        worker = idle.get()
+        try:
+            return worker.run(trial, root)
+        finally:
+            idle.put(worker)
+
     former = signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    callers = ThreadPoolExecutor(workers)
     try:
         with tqdm(total=total, initial=total - len(left), desc=title, unit="trial", file=sys.stderr) as bar:
-            futures = {pool.submit(_work, trial, root): trial for trial in left}
+            futures = {callers.submit(serve, trial): trial for trial in left}
             for future in as_completed(futures):
                 if problem := future.result():
                     tqdm.write(f"{futures[future].label}: {problem}", file=sys.stderr)
                 bar.set_postfix_str(futures[future].label)
                 bar.update()
     except (KeyboardInterrupt, Interrupted):
-        _stop(pool)
         raise Interrupted("interrupted; the same command goes on from there") from None
     except BrokenProcessPool:
         raise DataError(
@@ -71,17 +81,43 @@ def _run(left: Sequence[Trial], root: Path, workers: int, title: str, total: int
         ) from None
     finally:
         signal.signal(signal.SIGTERM, former)
-        pool.shutdown(wait=True, cancel_futures=True)
+        stopped.set()
+        for worker in staff:
+            worker.stop()
+        callers.shutdown(wait=True, cancel_futures=True)
+        for worker in staff:
+            worker.leave()
 
 
-def _stop(pool: ProcessPoolExecutor) -> None:
-    """Lets the trials under way save."""
-    for process in list((pool._processes or {}).values()):
-        if process.is_alive():
-            os.kill(process.pid, signal.SIGTERM)
+class _Worker:
+    """A process that runs trials one after the other, and is replaced now and then."""
+
+    def __init__(self, threads: int) -> None:
+        self._threads, self._count, self._pool = threads, 0, None
+
+    def run(self, trial: Trial, root: Path) -> str:
+        # The pool's own max_tasks_per_child hangs in Python 3.11.
+        if self._count % TRIALS_A_PROCESS == 0:
+            self.leave()
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(1, context, initializer=_start, initargs=(self._threads,))
+        self._count += 1
+        return self._pool.submit(run_trial, trial, root).result()
+
+    def stop(self) -> None:
+        """Has the trial under way save and end."""
+        for process in list((self._pool and self._pool._processes or {}).values()):
+            if process.is_alive():
+                os.kill(process.pid, signal.SIGTERM)
+
+    def leave(self) -> None:
+        """Ends the process."""
+        if self._pool:
+            self._pool.shutdown()
+            self._pool = None
 
 
-def _start_worker(threads: int) -> None:
+def _start(threads: int) -> None:
     import tensorflow as tf
     from threadpoolctl import threadpool_limits
 
@@ -89,18 +125,3 @@ def _start_worker(threads: int) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     threadpool_limits(threads)
-
-
-_stopped = False
-"""Of a worker: whether it was asked to stop."""
-
-
-def _work(trial: Trial, root: Path) -> str:
-    global _stopped
-    if _stopped:  # the pool hands out trials ahead of time
-        raise Interrupted
-    try:
-        return run_trial(trial, root)
-    except Interrupted:
-        _stopped = True
-        raise
