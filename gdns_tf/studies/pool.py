@@ -106,7 +106,7 @@ class _Worker:
 
     def stop(self) -> None:
         """Has the trial under way save and end."""
-        for process in list((self._pool and self._pool._processes or {}).values()):
+        for process in list(((self._pool and self._pool._processes) or {}).values()):
             if process.is_alive():
                 os.kill(process.pid, signal.SIGTERM)
 
