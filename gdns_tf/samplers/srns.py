@@ -107,7 +107,8 @@ class Srns(Sampler):
         past = []
         for place in range(HISTORY):
             factors = tf.gather(self.past_items[place], items)
-            past.append(tf.sigmoid(tf.linalg.matvec(factors, queries[place]) - positives[:, place, None]))
+            scores = tf.matmul(queries[place][:, None, :], factors, transpose_b=True)[:, 0]  # faster than matvec
+            past.append(tf.sigmoid(scores - positives[:, place, None]))
         count = tf.cast(tf.minimum(batch.step // self._steps, HISTORY), tf.float32)
         known = tf.cast(tf.range(HISTORY, dtype=tf.float32) < count, tf.float32)[:, None, None]
         past, count = tf.stack(past), tf.maximum(count, 1.0)
@@ -127,15 +128,18 @@ class Srns(Sampler):
     def _remember(self, scored: Scored, memory: tf.Tensor, scores: tf.Tensor) -> None:
         """Draws the memories anew from what they hold and the fresh candidates."""
         batch, scorer = scored.batch, scored.scorer
-        fresh = scorer.scores(scorer.queries(batch.users), batch.candidates)
-        pool = tf.concat([memory, batch.candidates], axis=1)
+        candidates = batch.candidates
+        fresh = scorer.scores(scorer.queries(batch.users), candidates)
+        known = tf.reduce_any(candidates[:, :, None] == memory[:, None, :], axis=2)
+        earlier = tf.linalg.band_part(tf.ones([candidates.shape[1]] * 2, tf.bool), -1, 0)
+        earlier = tf.linalg.set_diag(earlier, tf.zeros([candidates.shape[1]], tf.bool))
+        repeated = known | tf.reduce_any((candidates[:, :, None] == candidates[:, None, :]) & earlier, axis=2)
+        pool = tf.concat([memory, candidates], axis=1)
         uniform = tf.random.stateless_uniform(tf.shape(pool), batch.seed, 1e-20, 1.0)
         # The highest of logits with Gumbel noise are a draw without replacement in proportion to exp(logit).
         keys = tf.concat([scores, fresh], axis=1) / self._temperature - tf.math.log(-tf.math.log(uniform))
-        order = tf.argsort(pool, axis=1)
-        pool, keys = tf.gather(pool, order, batch_dims=1), tf.gather(keys, order, batch_dims=1)
-        repeated = tf.pad(pool[:, 1:] == pool[:, :-1], [[0, 0], [1, 0]])
-        kept = tf.math.top_k(tf.where(repeated, -1e30, keys), memory.shape[1], sorted=False).indices
+        keys = tf.where(tf.pad(repeated, [[0, 0], [memory.shape[1], 0]]), -1e30, keys)
+        kept = tf.math.top_k(keys, memory.shape[1], sorted=False).indices
         write_rows(self.memory, batch.users, tf.gather(pool, kept, batch_dims=1), self._compiled)
 
     def _snapshot(self, scorer: GMF, place: tf.Tensor) -> tf.Operation:
