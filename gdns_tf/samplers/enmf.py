@@ -9,6 +9,7 @@ import tensorflow as tf
 from gdns_tf.inner_products import sum_pairs_by_item
 from gdns_tf.losses import RankingLoss
 from gdns_tf.samplers.base import Scored
+from gdns_tf.samplers.config import require
 from gdns_tf.samplers.uniform import Uniform
 from pipelines.interactions import Interactions
 
@@ -38,6 +39,8 @@ class Enmf(Uniform):
 
     @classmethod
     def build(cls, train: Interactions, config: TrainConfig) -> Enmf:
+        """Raises DataError for a step compiled by XLA, which has no sums over lists of varying length."""
+        require(not config.jit_compile, "jit_compile", config.jit_compile, "does not go with --sampler=enmf")
         return cls(train, config.negative_weight)
 
     def losses(self, scored: Scored, ranking_loss: RankingLoss) -> tf.Tensor:

@@ -32,8 +32,8 @@ FLAGS = [
 ]
 
 
-def start(folder):
-    command = [sys.executable, "-m", "gdns_tf.train", *FLAGS, f"--output_dir={folder}"]
+def start(folder, *flags):
+    command = [sys.executable, "-m", "gdns_tf.train", *FLAGS, *flags, f"--output_dir={folder}"]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -78,10 +78,10 @@ def undisturbed(tmp_path_factory):
     return everything_in(folder)
 
 
-def assert_same(folder, undisturbed):
+def assert_same(folder, undisturbed, table="sampler/table/cells"):
     (tensors, metrics, history), (expected, expected_metrics, expected_history) = everything_in(folder), undisturbed
     assert tensors.keys() == expected.keys()
-    assert any("h_and_g" in name or "cells" in name for name in expected)
+    assert any(table in name for name in expected)
     for name, value in expected.items():
         np.testing.assert_array_equal(tensors[name], value, err_msg=name)
     assert metrics == expected_metrics
@@ -113,3 +113,14 @@ def test_interrupted_and_then_asked_again_when_done(tmp_path, undisturbed):
     assert_same(folder, undisturbed)
     finish(start(folder))  # a finished run is reported again, not trained again
     assert_same(folder, undisturbed)
+
+
+def test_killed_with_another_sampler_that_remembers(tmp_path):
+    flags = ["--sampler=srns", "--memory_size=16"]
+    undisturbed, killed = start(tmp_path / "undisturbed", *flags), start(tmp_path / "killed", *flags)
+    wait_for_epoch(killed, tmp_path / "killed", 20)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    assert "Going on after epoch" in finish(start(tmp_path / "killed", *flags))
+    finish(undisturbed)
+    assert_same(tmp_path / "killed", everything_in(tmp_path / "undisturbed"), table="sampler/memory")

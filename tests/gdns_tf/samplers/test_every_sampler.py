@@ -1,5 +1,6 @@
 """The contract of samplers, for each that is registered: its line in the registry has it tested here."""
 
+import numpy as np
 from sampler_contract import OBSERVED, SamplerContract
 
 from gdns_tf.samplers import SAMPLERS
@@ -30,6 +31,16 @@ class GeneratorContract(SamplerContract):
         return None  # drawn with replacement from the candidates, so a group is not of independent draws
 
 
+class SrnsContract(SamplerContract):
+    def comparable(self, variable):
+        # A memory is a set: top_k has what it keeps in no set order.
+        return np.sort(variable.numpy()) if variable.name.startswith("memory") else variable.numpy()
+
+
+class EnmfContract(SamplerContract):
+    compiles = False
+
+
 CONTRACTS = {
     "nncf": NncfContract,
     "aobpr": AobprContract,
@@ -38,6 +49,8 @@ CONTRACTS = {
     "irgan": GeneratorContract,
     "rns_as": GeneratorContract,
     "advir": GeneratorContract,
+    "srns": SrnsContract,
+    "enmf": EnmfContract,
 }
 
 for _sampler in SAMPLERS:
