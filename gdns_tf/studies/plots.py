@@ -47,6 +47,7 @@ def curves(
     ylabel: str,
     xlabel: str = "epoch",
     deviations: Mapping[str, np.ndarray] | None = None,
+    floor: float | None = None,
 ) -> None:
     """Lines over the epochs, each named where it ends.
 
@@ -55,6 +56,7 @@ def curves(
       lines: title -> (x, y).
       ylabel, xlabel: of the axes.
       deviations: title -> half the height of a band around y.
+      floor: where the y axis begins, if not below all.
     """
     figure, axes = plt.subplots(figsize=(8.5, 5), layout="constrained")
     ends = {}
@@ -63,6 +65,8 @@ def curves(
         if deviations:
             axes.fill_between(x, y - deviations[title], y + deviations[title], color=colour, alpha=0.15, linewidth=0)
         ends[title] = (x[-1], y[-1], colour)
+    if floor is not None:
+        axes.set_ylim(bottom=floor)
     _name_ends(axes, ends)
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
@@ -73,11 +77,25 @@ def curves(
 def _name_ends(axes: Axes, ends: Mapping[str, tuple[float, float, object]]) -> None:
     """Titles beside the ends of lines, pushed apart where they would overlap."""
     low, high = axes.get_ylim()
-    step, at = (high - low) * 0.042, -np.inf
-    right = max(x for x, _, _ in ends.values())
-    for title, (_, y, colour) in sorted(ends.items(), key=lambda end: end[1][1]):
-        at = max(y, at + step)
-        axes.annotate(title, (right, at), xytext=(6, 0), textcoords="offset points", color=colour, va="center")
+    step, right = (high - low) * 0.042, max(x for x, _, _ in ends.values())
+    order = sorted(ends, key=lambda title: ends[title][1])
+    places = np.array([ends[title][1] for title in order])
+    for _ in range(500):  # neighbours push each other apart until all have room
+        overlap = np.maximum(step - np.diff(places), 0)
+        if not (overlap > 1e-3 * step).any():
+            break
+        places[:-1] -= overlap / 2
+        places[1:] += overlap / 2
+    for title, y in zip(order, places, strict=True):
+        axes.annotate(
+            title,
+            (right, y),
+            xytext=(6, 0),
+            textcoords="offset points",
+            color=ends[title][2],
+            va="center",
+            annotation_clip=False,
+        )
 
 
 def trade_off(path: Path, points: Mapping[str, tuple[float, float]], metric: str) -> None:

@@ -40,6 +40,13 @@ def report(
     titles = {name: SYSTEMS[name].title for name in finals}
     results = [result for group in finals.values() for result in group]
     has_published = session.data.dataset == "srns"
+    values = {titles[n]: [r.metrics["test"]["ndcg@3"] for r in group] for n, group in finals.items()}
+    published = {titles[n]: SYSTEMS[n].paper[1] for n in finals if has_published and SYSTEMS[n].paper}
+    plots.ranking(session.folder / "ranking.png", values, published, "NDCG@3")
+    curves = _curves(finals, titles)
+    if curves:  # the first epochs, where all rise, would leave no room for what comes after
+        floor = float(np.median([y[len(y) // 8] for _, y in curves.values()]))
+        plots.curves(session.folder / "curves.png", curves, "validation NDCG@3 (mean over seeds)", floor=floor)
     parts = [
         f"# {len(finals)} systems on {session.data.dataset}",
         "",
@@ -52,17 +59,10 @@ def report(
         "",
         *_significance(session, finals, titles),
         *(_cost(session, finals, titles, costs) if costs else []),
-        "## Validation during training",
-        "",
-        "![validation NDCG@3 by epoch](curves.png)",
-        "",
+        *(["## Validation during training", "", "![validation NDCG@3 by epoch](curves.png)", ""] if curves else []),
         *_tuning(session, tuned, titles),
         provenance(session, results, session.config.seeds),
     ]
-    values = {titles[n]: [r.metrics["test"]["ndcg@3"] for r in group] for n, group in finals.items()}
-    published = {titles[n]: SYSTEMS[n].paper[1] for n in finals if has_published and SYSTEMS[n].paper}
-    plots.ranking(session.folder / "ranking.png", values, published, "NDCG@3")
-    plots.curves(session.folder / "curves.png", _curves(finals, titles), "validation NDCG@3 (mean over seeds)")
     return "\n".join(parts)
 
 
