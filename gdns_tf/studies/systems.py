@@ -6,7 +6,7 @@ another margin instead.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 Overrides = Mapping[str, object]
 """TrainConfig field -> value."""
@@ -30,10 +30,15 @@ class System:
     sampler that picks by score from the first step on, what suits uniform ones keeps the factors at zero."""
     tuned_options: bool = False
     """Whether the alternatives are options of a yardstick and not flags."""
-    paper: tuple[float, float, float] | None = field(default=None)
+    paper: tuple[float, float, float] | None = None
     """Table 3, MovieLens-1M: test NDCG@1, NDCG@3, Recall@3."""
-    released: tuple[float, float, float] | None = field(default=None)
+    released: tuple[float, float, float] | None = None
     """Of the weights that SRNS's authors published, on the same split (their README)."""
+
+    @property
+    def published(self) -> dict[str, tuple[float, float, float] | None]:
+        """Where from -> figures."""
+        return {"paper": self.paper, "released weights": self.released}
 
 
 def _sampler(name: str, title: str, *own: Overrides, **others: object) -> System:

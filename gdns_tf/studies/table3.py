@@ -72,22 +72,17 @@ def _results(finals: Finals, titles: Mapping[str, str], has_published: bool) -> 
         row = [titles[name], *(mean_sd([r.metrics["test"][m] for r in group]) for m in METRICS)]
         row.append(mean_sd([r.metrics["valid"][SELECTION] for r in group]))
         if has_published:
-            system = SYSTEMS[name]
-            row += [" / ".join(f"{x:.4f}" for x in figures) if figures else "" for figures in _figures(system)]
+            row += [" / ".join(f"{x:.4f}" for x in figures or ()) for figures in SYSTEMS[name].published.values()]
         rows.append(row)
     header = ["system", *METRICS.values(), "validation NDCG@3"]
     return table(header + (["paper's Table 3", "SRNS's released weights"] if has_published else []), rows)
-
-
-def _figures(system: object) -> tuple:
-    return system.paper, system.released
 
 
 def _published_note(finals: Finals) -> str:
     """Which systems fall short of their published figures by more than two standard errors of ours."""
     short = []
     for name, group in finals.items():
-        for source, figures in zip(("paper", "released weights"), _figures(SYSTEMS[name]), strict=True):
+        for source, figures in SYSTEMS[name].published.items():
             for metric, figure in zip(METRICS, figures or (), strict=False):
                 ours = np.array([r.metrics["test"][metric] for r in group])
                 error = ours.std(ddof=1) / np.sqrt(len(ours)) if len(ours) > 1 else 0.0
