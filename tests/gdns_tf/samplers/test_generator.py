@@ -8,14 +8,14 @@ from scipy.stats import chisquare
 from toy import scores_of, toy_interactions, toy_trainer
 
 from gdns_tf.samplers.base import Batch, Scored
-from gdns_tf.samplers.generator import INITIAL_ACCUMULATOR, Generator
+from gdns_tf.samplers.generator import ENTROPY, INITIAL_ACCUMULATOR, Generator
 
 TRAIN = toy_interactions()
 SAMPLERS = ["irgan", "rns_as", "advir"]
 
 
 def factors(seed=0):
-    """P [13, 5] and Q [19, 6], of which the last column is the bias, in double precision."""
+    """P [13, 5], and Q [19, 6], of which the last column is the bias."""
     rng = np.random.default_rng(seed)
     return rng.normal(size=(13, 5)).astype(np.float32), rng.normal(size=(19, 6)).astype(np.float32)
 
@@ -61,6 +61,14 @@ def test_draws_follow_the_softmax(temperature):
         assert chisquare(pairs, 2500 * np.outer(probabilities, probabilities).ravel()).pvalue > 1e-4
 
 
+def test_draws_follow_the_seed():
+    generator, batch = make_generator(), make_batch([2, 9, 12], group_size=50)
+    first, again = (generator.draw(batch).negatives.numpy() for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    other = generator.draw(batch._replace(seed=batch.seed + 1)).negatives.numpy()
+    assert 0.1 < (first == other).mean() < 0.8
+
+
 def test_candidates_without_a_chance_are_never_drawn():
     generator, batch = make_generator(), make_batch([0, 1], group_size=2000)
     generator.Q.assign(tf.concat([tf.zeros([19, 5]), tf.where(tf.range(19)[:, None] % 2 == 0, 0.0, -200.0)], axis=1))
@@ -70,8 +78,10 @@ def test_candidates_without_a_chance_are_never_drawn():
 
 
 def objective(P, Q, batch, places, advantages, temperature):
-    chosen = np.take_along_axis(np.log(probabilities_of(P, Q, batch, temperature)), places, axis=1)
-    return (advantages * chosen).mean(axis=1).sum()
+    logs = np.log(probabilities_of(P, Q, batch, temperature))
+    entropy = -(np.exp(logs) * logs).sum(axis=1)
+    rewarded = (advantages * np.take_along_axis(logs, places, axis=1)).mean(axis=1)
+    return (rewarded + ENTROPY * temperature * entropy).sum()
 
 
 def numeric_gradients(P, Q, *args, h=1e-5):
@@ -127,7 +137,8 @@ def scored_by(scorer, batch, selection):
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_learns_to_draw_what_a_model_scores_highly(sampler):
-    trainer, batch = toy_trainer(TRAIN, sampler, generator_rate=0.05)
+    # The temperature is low for the entropy to weigh little.
+    trainer, batch = toy_trainer(TRAIN, sampler, generator_rate=0.05, temperature=0.2)
     sampler, scorer = trainer.sampler, trainer.scorer
     scores = scores_of(scorer, batch.users, batch.candidates)
     before = (sampler.generator.probabilities(batch).numpy() * scores).sum(axis=1)
@@ -143,6 +154,31 @@ def test_learns_to_draw_what_a_model_scores_highly(sampler):
     gained = (after - before) / (scores.max(axis=1) - before)
     assert np.median(gained) > 0.5, gained
     assert gained.min() > 0, gained
+
+
+def test_fixed_rewards_end_at_their_softmax():
+    """With a factor for each user, and all items for candidates, any distribution can be learnt."""
+    users, items, temperature = 2, 5, 0.8
+    generator = Generator(users, items, 8, rate=0.2, temperature=temperature)
+    rewards = tf.constant(np.random.default_rng(0).uniform(-0.6, 0.6, [users, items]), tf.float32)
+
+    @tf.function(autograph=False)
+    def step(seed):
+        batch = Batch(
+            users=tf.range(users),
+            positives=tf.zeros([users, 400], tf.int32),
+            candidates=tf.repeat(tf.range(items)[None], users, axis=0),
+            step=seed,
+            seed=tf.stack([seed, 1]),
+        )
+        selection = generator.draw(batch)
+        got = tf.gather(rewards, selection.negatives, batch_dims=1)
+        generator.learn(batch, selection, got - tf.reduce_mean(got, axis=1, keepdims=True))
+        return generator.probabilities(batch)
+
+    last = [step(tf.constant(seed, tf.int64)).numpy() for seed in range(1000)][-200:]
+    expected = softmax(rewards.numpy() / (ENTROPY * temperature), axis=1)
+    np.testing.assert_allclose(np.mean(last, axis=0), expected, atol=0.03)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
