@@ -17,7 +17,7 @@ class SamplerConfig:
     )
     popularity_power: float = flag(0.75, "nncf: negatives are drawn in proportion to popularity to this power.")
     rank_scale: float = flag(0.1, "aobpr: mean rank of the geometric draw, as a share of the items.")
-    generator_rate: float = flag(0.05, "irgan, rns_as, advir: learning rate of the generator.")
+    generator_rate: float = flag(0.005, "irgan, rns_as, advir: learning rate of the generator.")
     temperature: float = flag(1.0, "irgan, rns_as, advir, srns: of the softmax over candidates.")
     perturbation: float = flag(0.1, "advir: length of the adversarial perturbation of an item's factors.")
     perturbed_weight: float = flag(1.0, "advir: weight of the perturbed loss.")

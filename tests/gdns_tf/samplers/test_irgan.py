@@ -20,8 +20,8 @@ def test_rewards_by_hand():
 
 
 def test_a_step_of_training_teaches_the_generator():
-    trainer, batch = toy_trainer(TRAIN, "irgan")
-    twin, _ = toy_trainer(TRAIN, "irgan")
+    trainer, batch = toy_trainer(TRAIN, "irgan", generator_rate=0.05)
+    twin, _ = toy_trainer(TRAIN, "irgan", generator_rate=0.05)
     before = trainer.sampler.generator.Q.numpy()
     queries = trainer.scorer.queries(batch.users)
     selection = trainer.sampler.select(batch, trainer.scorer)
