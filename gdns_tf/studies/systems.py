@@ -95,8 +95,8 @@ SYSTEMS: dict[str, System] = {
     "advir": _sampler(
         "advir",
         "AdvIR",
-        {"perturbation": 0.03},
-        {"perturbation": 0.3},
+        {"perturbation": 0.001},
+        {"perturbation": 0.01},
         paper=(0.1790, 0.2941, 0.3792),
         released=(0.1792, 0.2889, 0.3699),
     ),
