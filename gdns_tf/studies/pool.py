@@ -1,6 +1,7 @@
 """Runs trials in worker processes: resumable, with progress and time left."""
 
 import multiprocessing
+import multiprocessing.connection
 import os
 import queue
 import signal
@@ -121,7 +122,14 @@ def _start(threads: int) -> None:
     import tensorflow as tf
     from threadpoolctl import threadpool_limits
 
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     os.setsid()  # Ctrl-C reaches the main process alone, which then asks the workers to stop, once
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     threadpool_limits(threads)
+
+
+def _end_with_parent() -> None:
+    """Ends this process when the main process is gone: a worker left over would train beside the next one."""
+    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
