@@ -1,6 +1,6 @@
 """The plots of the reports."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -28,17 +28,27 @@ def ranking(path: Path, systems: Mapping[str, Sequence[float]], published: Mappi
     """
     order = sorted(systems, key=lambda title: np.mean(systems[title]))
     figure, axes = plt.subplots(figsize=(7.5, 1.0 + 0.36 * len(order)), layout="constrained")
+    values = np.concatenate([np.asarray(values) for values in systems.values()])
+    room = 0.12 * np.ptp(values) + 1e-4
+    axes.set_xlim(min([values.min(), *_near(published.values(), values)]) - room, values.max() + room)
     for row, title in enumerate(order):
         values = np.asarray(systems[title])
         colour = _OURS if title.startswith("GDNS") else _OTHER
         axes.plot(values, np.full(len(values), row), "|", color=colour, alpha=0.5)
         axes.errorbar(values.mean(), row, xerr=values.std(ddof=1) if len(values) > 1 else 0, fmt="o", color=colour)
-        if title in published:
+        if title in published and published[title] >= axes.get_xlim()[0]:
             axes.plot(published[title], row, "x", color="black")
+        elif title in published:  # far off: told rather than drawn
+            axes.annotate(f"← × {published[title]:.4f}", (axes.get_xlim()[0], row), fontsize=8, va="center")
     axes.set_yticks(range(len(order)), order)
     axes.set_xlabel(f"test {metric}: mean ± sd over seeds (bars: seeds; ×: published in the paper)")
     axes.grid(axis="x", alpha=0.3)
     _save(figure, path)
+
+
+def _near(figures: Iterable[float], values: np.ndarray) -> list[float]:
+    """The figures that are not so far below the values that they would take most of the plot."""
+    return [figure for figure in figures if figure > values.min() - 1.5 * np.ptp(values)]
 
 
 def curves(
@@ -74,8 +84,8 @@ def curves(
     _save(figure, path)
 
 
-def _name_ends(axes: Axes, ends: Mapping[str, tuple[float, float, object]]) -> None:
-    """Titles beside the ends of lines, pushed apart where they would overlap."""
+def _name_ends(axes: Axes, ends: Mapping[str, tuple[float, float, object]], lines: bool = False) -> None:
+    """Titles to the right of points (x, y, colour), pushed apart where they would overlap; `lines` lead to them."""
     low, high = axes.get_ylim()
     step, right = (high - low) * 0.042, max(x for x, _, _ in ends.values())
     order = sorted(ends, key=lambda title: ends[title][1])
@@ -87,9 +97,13 @@ def _name_ends(axes: Axes, ends: Mapping[str, tuple[float, float, object]]) -> N
         places[:-1] -= overlap / 2
         places[1:] += overlap / 2
     for title, y in zip(order, places, strict=True):
+        if lines:
+            axes.plot(
+                [ends[title][0], right * 1.12], [ends[title][1], y], color=ends[title][2], linewidth=0.5, alpha=0.5
+            )
         axes.annotate(
             title,
-            (right, y),
+            (right * 1.12 if lines else right, y),
             xytext=(6, 0),
             textcoords="offset points",
             color=ends[title][2],
@@ -101,10 +115,13 @@ def _name_ends(axes: Axes, ends: Mapping[str, tuple[float, float, object]]) -> N
 def trade_off(path: Path, points: Mapping[str, tuple[float, float]], metric: str) -> None:
     """Quality over the time it takes: title -> (seconds, value)."""
     figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
+    axes.set_xscale("log")
     for title, (seconds, value) in points.items():
         axes.plot(seconds, value, "o", color=_OURS if title.startswith("GDNS") else _OTHER)
-        axes.annotate(title, (seconds, value), xytext=(5, 4), textcoords="offset points", fontsize=9)
-    axes.set_xscale("log")
+    colours = {title: _OURS if title.startswith("GDNS") else _OTHER for title in points}
+    _name_ends(axes, {title: (*point, colours[title]) for title, point in points.items()}, lines=True)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("{x:g}")
     axes.set_xlabel("seconds of training until the best validation (log scale)")
     axes.set_ylabel(f"test {metric}")
     axes.grid(alpha=0.3)

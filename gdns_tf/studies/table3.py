@@ -14,6 +14,8 @@ from gdns_tf.studies.systems import SYSTEMS
 from gdns_tf.studies.trial import Result
 from gdns_tf.studies.tuning import Tuned, as_trial, describe, tune
 
+FAR_BELOW = "popularity"
+"""Left out of the plots, where it would press all others together."""
 Finals = Mapping[str, Sequence[Result]]
 """System -> its results, a seed each."""
 
@@ -40,7 +42,8 @@ def report(
     titles = {name: SYSTEMS[name].title for name in finals}
     results = [result for group in finals.values() for result in group]
     has_published = session.data.dataset == "srns"
-    values = {titles[n]: [r.metrics["test"]["ndcg@3"] for r in group] for n, group in finals.items()}
+    compared = {n: group for n, group in finals.items() if n != FAR_BELOW}
+    values = {titles[n]: [r.metrics["test"]["ndcg@3"] for r in group] for n, group in compared.items()}
     published = {titles[n]: SYSTEMS[n].paper[1] for n in finals if has_published and SYSTEMS[n].paper}
     plots.ranking(session.folder / "ranking.png", values, published, "NDCG@3")
     curves = _curves(finals, titles)
@@ -134,7 +137,8 @@ def _cost(
                 f"{seconds * best:.2f}",
             ]
         )
-    plots.trade_off(session.folder / "cost.png", points, "NDCG@3")
+    shown = {title: point for title, point in points.items() if title != SYSTEMS[FAR_BELOW].title}
+    plots.trade_off(session.folder / "cost.png", shown, "NDCG@3")
     note = ""
     if "ials" in finals:
         ials = points[titles["ials"]][0]
