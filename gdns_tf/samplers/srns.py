@@ -62,7 +62,6 @@ class Srns(Sampler):
         # Epoch e is at place e % HISTORY.
         self.past_queries = tf.Variable(tf.zeros([HISTORY, num_users, dim]), trainable=False, name="past_queries")
         self.past_items = tf.Variable(tf.zeros([HISTORY, num_items, dim]), trainable=False, name="past_items")
-        self.past_positives = tf.Variable(tf.zeros([num_users, HISTORY]), trainable=False, name="past_positives")
 
     @classmethod
     def build(cls, train: Interactions, config: TrainConfig) -> Srns:
@@ -98,17 +97,21 @@ class Srns(Sampler):
         alpha = self._deviation_weight * tf.minimum(1.0, epoch / max(self._warmup, 1))
         value = tf.sigmoid(scores - positive[:, None]) + alpha * self._deviation(batch, memory)
         chosen = tf.math.top_k(value, batch.group_size, sorted=False).indices
-        return Selection(tf.gather(memory, chosen, batch_dims=1), (memory, scores, positive))
+        return Selection(tf.gather(memory, chosen, batch_dims=1), (memory, scores))
 
     def _deviation(self, batch: Batch, items: tf.Tensor) -> tf.Tensor:
-        """Standard deviation of sigmoid(r_uj - r_u) over the past epochs that there are: [batch, n]."""
+        """Standard deviation of sigmoid(r_uj - r_u) over the past epochs that there are: [batch, n].
+
+        r_u is of the positives of this step in each epoch: what varies is the model and not which positives were drawn.
+        """
         queries = tf.gather(self.past_queries, batch.users, axis=1)
-        positives = tf.gather(self.past_positives, batch.users)
         past = []
         for place in range(HISTORY):
             factors = tf.gather(self.past_items[place], items)
-            scores = tf.matmul(queries[place][:, None, :], factors, transpose_b=True)[:, 0]  # faster than matvec
-            past.append(tf.sigmoid(scores - positives[:, place, None]))
+            positive = tf.reduce_mean(tf.gather(self.past_items[place], batch.positives), axis=1)
+            beyond = factors - positive[:, None, :]
+            differences = tf.matmul(queries[place][:, None, :], beyond, transpose_b=True)[:, 0]  # faster than matvec
+            past.append(tf.sigmoid(differences))
         count = tf.cast(tf.minimum(batch.step // self._steps, HISTORY), tf.float32)
         known = tf.cast(tf.range(HISTORY, dtype=tf.float32) < count, tf.float32)[:, None, None]
         past, count = tf.stack(past), tf.maximum(count, 1.0)
@@ -116,13 +119,9 @@ class Srns(Sampler):
         return tf.sqrt(tf.reduce_sum(known * tf.square(past - mean), axis=0) / count)
 
     def update(self, scored: Scored) -> None:
-        batch, (memory, scores, positive) = scored.batch, scored.selection.memo
-        place = batch.step // self._steps % HISTORY
-        self._remember(scored, memory, scores)
-        now = tf.range(HISTORY, dtype=tf.int64) == place
-        positives = tf.where(now, positive[:, None], tf.gather(self.past_positives, batch.users))
-        write_rows(self.past_positives, batch.users, positives, self._compiled)
-        last = batch.step % self._steps == self._steps - 1
+        step = scored.batch.step
+        self._remember(scored, *scored.selection.memo)
+        place, last = step // self._steps % HISTORY, step % self._steps == self._steps - 1
         tf.cond(last, lambda: self._snapshot(scored.scorer, place), tf.no_op)
 
     def _remember(self, scored: Scored, memory: tf.Tensor, scores: tf.Tensor) -> None:

@@ -34,7 +34,7 @@ def sigmoid(x):
 def test_choices_over_eight_epochs():
     """More epochs than the history holds; the memories are taken over, their updates are tested below."""
     trainer = build_trainer(TRAIN, CONFIG)
-    models, positive_means = {}, {}
+    models = {}
     warm = 0
     for step, data in enumerate(build_batches(TRAIN, CONFIG).take(8 * STEPS)):
         epoch, batch = step // STEPS, trainer.batch(data)
@@ -44,14 +44,14 @@ def test_choices_over_eight_epochs():
         for row, user in enumerate(batch.users.numpy()):
             items = memory[user] if memory[user][0] >= 0 else batch.candidates.numpy()[row][:6]
             assert (memory[user][0] >= 0) == (epoch > 0)
-            mean = np.mean(Q[batch.positives.numpy()[row]] @ (P[user] * w))
-            positive_means[epoch, user] = mean
-            past = [
-                sigmoid(models[e][1][items] @ models[e][0][user] - positive_means[e, user])
-                for e in range(max(0, epoch - HISTORY), epoch)
-            ]
+            positives = batch.positives.numpy()[row]
+
+            def likelihood(query, Q, items=items, positives=positives):
+                return sigmoid(Q[items] @ query - np.mean(Q[positives] @ query))
+
+            past = [likelihood(models[e][0][user], models[e][1]) for e in range(max(0, epoch - HISTORY), epoch)]
             deviation = np.std(past, axis=0) if past else np.zeros(6)
-            value = sigmoid(Q[items] @ (P[user] * w) - mean) + 2.0 * min(1, epoch / 4) * deviation
+            value = likelihood(P[user] * w, Q) + 2.0 * min(1, epoch / 4) * deviation
             best = sorted(range(6), key=lambda k: -value[k])
             if value[best[2]] - value[best[3]] > 1e-4:  # else rounding decides
                 assert sorted(chosen[row]) == sorted(items[best[:3]])
