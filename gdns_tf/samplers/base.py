@@ -66,6 +66,9 @@ class Sampler(tf.Module, ABC):
     draws from the batch's seed, so that a resumed run draws the same.
     """
 
+    revision = 1
+    """To be raised when the same flags come to train differently, so that studies take no former run for a new one."""
+
     @classmethod
     def build(cls, train: Interactions, config: TrainConfig) -> Sampler:
         """The sampler for a run, by its flags."""

@@ -33,6 +33,8 @@ class Srns(Sampler):
     factors at the end of the last five epochs are kept instead: less memory, any item, and exact for newcomers too.
     """
 
+    revision = 2  # the past models score the positives of the step
+
     def __init__(
         self,
         num_users: int,

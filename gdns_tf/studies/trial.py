@@ -17,6 +17,7 @@ from gdns_tf.evaluation import evaluate
 from gdns_tf.flags import replayable
 from gdns_tf.run import KS, Run
 from gdns_tf.run_folder import RunFolder
+from gdns_tf.samplers import SAMPLERS
 from gdns_tf.samplers.config import without_effect
 from gdns_tf.studies import false_negatives, yardstick
 from gdns_tf.weights import Weights
@@ -45,11 +46,13 @@ class Trial:
 
     @property
     def key(self) -> str:
-        """12 hex digits of all that the outcome depends on, but for the files' contents."""
+        """12 hex digits of all that the outcome depends on but the files' contents: flags, task, sampler's revision."""
         config = replace(self.config, output_dir="", overwrite=False, tensorboard=False)
         lines = replayable([replace(self.data, data_dir=""), config]).splitlines()
         silent = without_effect(config.sampler if self.task in SAMPLED else "")
         told = [line for line in lines if line.removeprefix("--").split("=")[0] not in silent]
+        if self.task in SAMPLED and (revision := SAMPLERS[config.sampler].revision) > 1:
+            told.append(f"revision {revision}")
         text = "\n".join([*told, self.task, str(self.options)])
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 

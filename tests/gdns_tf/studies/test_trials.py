@@ -7,6 +7,7 @@ import pytest
 
 from gdns_tf.config import TrainConfig
 from gdns_tf.evaluation import evaluate
+from gdns_tf.samplers.gdns import Gdns
 from gdns_tf.studies.config import StudyConfig
 from gdns_tf.studies.session import Session, overrides_of
 from gdns_tf.studies.trial import Trial, read_result, run_trial
@@ -33,6 +34,13 @@ def test_the_key_changes_with_what_matters_and_with_nothing_else():
     others += [replace(trial(), data=replace(DATA, planted_seed=1)), trial("ials", (("alpha", 2.0),))]
     assert len({key, *(other.key for other in others)}) == 1 + len(others)
     assert trial(sampler="uniform", smoothing=0.3).key == trial(sampler="uniform").key
+
+
+def test_a_new_revision_of_a_sampler_is_another_trial(monkeypatch):
+    keys = trial().key, trial(sampler="uniform").key, trial("popularity").key
+    monkeypatch.setattr(Gdns, "revision", 2)
+    assert trial().key != keys[0]
+    assert (trial(sampler="uniform").key, trial("popularity").key) == keys[1:]
 
 
 def test_a_trial_leaves_ranks_weights_and_history_and_is_not_run_twice(tmp_path):
