@@ -45,8 +45,8 @@ def main(argv: list[str]) -> None:
         sys.exit(f"error: {argv[1]!r} is no flag; flags begin with --")
     try:
         study(Session(from_flags(DataConfig), from_flags(TrainConfig), from_flags(StudyConfig)))
-    except Interrupted as stop:
-        print(stop, file=sys.stderr)
+    except (Interrupted, KeyboardInterrupt):
+        print("interrupted; the same command goes on from there", file=sys.stderr)
         sys.exit(130)
     except DataError as error:
         sys.exit(f"error: {error}")

@@ -64,7 +64,7 @@ def _run(left: Sequence[Trial], root: Path, workers: int, title: str, total: int
         finally:
             idle.put(worker)
 
-    former = signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    former = signal.signal(signal.SIGTERM, signal.default_int_handler)
     callers = ThreadPoolExecutor(workers)
     try:
         with tqdm(total=total, initial=total - len(left), desc=title, unit="trial", file=sys.stderr) as bar:
@@ -75,7 +75,7 @@ def _run(left: Sequence[Trial], root: Path, workers: int, title: str, total: int
                 bar.set_postfix_str(futures[future].label)
                 bar.update()
     except (KeyboardInterrupt, Interrupted):
-        raise Interrupted("interrupted; the same command goes on from there") from None
+        raise Interrupted from None
     except BrokenProcessPool:
         raise DataError(
             "a worker process died", remedy="If memory ran out, lower --workers; the same command goes on."

@@ -38,10 +38,17 @@ FLAGS = [
 TABLE3 = ["--study=table3", "--systems=popularity,uniform,gdns", "--tune=l2=0.1", "--cost_rounds=1"]
 
 
-def start(folder, *flags):
+def start(folder, *flags, sigint=signal.SIG_DFL):
+    """A study in a process of its own. Where a shell has started the tests in the background, they ignore SIGINT."""
     command = [sys.executable, "-m", "gdns_tf.study", *FLAGS, f"--study_dir={folder}", *flags]
     return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, sigint),
     )
 
 
@@ -87,15 +94,19 @@ def test_table3(undisturbed):
 
 def test_killed_and_interrupted_it_ends_the_same(undisturbed, tmp_path):
     folder, trials = tmp_path / "study", tmp_path / "trials"
-    for number, done in ((signal.SIGKILL, 2), (signal.SIGINT, 5)):
-        process = start(folder, *TABLE3)
+    for number, done, sigint in (
+        (signal.SIGKILL, 2, signal.SIG_DFL),
+        (signal.SIGINT, 4, signal.SIG_DFL),
+        (signal.SIGTERM, 6, signal.SIG_IGN),
+    ):
+        process = start(folder, *TABLE3, sigint=sigint)
         deadline = time.monotonic() + 120
         while len(list(trials.glob("*/ranks.npz"))) < done:
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < deadline
             time.sleep(0.02)
         os.kill(process.pid, number)
-        if number == signal.SIGINT:
+        if number != signal.SIGKILL:
             assert "the same command goes on from there" in finish(process, 130)
         else:
             process.communicate()
