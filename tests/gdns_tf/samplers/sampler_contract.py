@@ -24,6 +24,7 @@ from pipelines.interactions import Interactions
 
 NUM_ITEMS, GROUP_SIZE, NUM_CANDIDATES, BATCH_SIZE = 19, 4, 16, 8
 SAVED_AT, EPOCHS = 5, 15
+EAGER = type(tf.constant(0))
 
 
 def two_tastes() -> Interactions:
@@ -101,7 +102,7 @@ class Undisturbed:
 
     def __init__(self, config, folder):
         training = self.training = Training(config)
-        self.folder, self.contents = folder, {}
+        self.folder, self.contents, tensors = folder, {}, {}
         self.negatives, self.losses = np.zeros([EPOCHS, TRAIN.num_users, GROUP_SIZE], np.int32), np.zeros(EPOCHS)
         self.save(0)
         batches = training.batches()
@@ -110,9 +111,11 @@ class Undisturbed:
             self.negatives[epoch - 1] = [chosen[user] for user in range(TRAIN.num_users)]
             if epoch in (SAVED_AT, EPOCHS):
                 gc.collect()
+                tensors[epoch] = sum(type(kept) is EAGER for kept in gc.get_objects())
                 self.kept = kept_by_package()
                 self.save(epoch)
         tracemalloc.stop()
+        self.more_tensors = tensors[EPOCHS] - tensors[SAVED_AT]
 
     def save(self, epoch):
         self.contents[epoch] = self.training.contents(self.prefix(epoch))
@@ -234,7 +237,9 @@ class SamplerContract:
         shapes = [{name: v.shape for name, v in undisturbed.contents[epoch].items()} for epoch in (0, EPOCHS)]
         assert shapes[0] == shapes[1]
         assert undisturbed.training.step.experimental_get_tracing_count() == 1
-        assert undisturbed.kept < EPOCHS - SAVED_AT  # what is kept in every step would be three an epoch
+        # What is kept in every step would be three an epoch.
+        assert undisturbed.kept < EPOCHS - SAVED_AT
+        assert undisturbed.more_tensors < EPOCHS - SAVED_AT
 
     def test_a_resumed_run_ends_as_the_undisturbed_one(self, undisturbed, another, tmp_path):
         another.checkpoint.read(undisturbed.prefix(SAVED_AT)).assert_consumed()
