@@ -1,6 +1,8 @@
 """What every negative sampler must do, whatever it goes by: a mixin of tests with known answers."""
 
+import functools
 import gc
+import inspect
 import json
 import tracemalloc
 from collections.abc import Mapping
@@ -165,6 +167,18 @@ def draw_alike_under_xla(monkeypatch):
     )
 
 
+def noting_seeds(draw, seeds):
+    """`draw`, one of `tf.random.stateless_*`, which also puts its seed into the last of some sets."""
+
+    @functools.wraps(draw)
+    def noting(*args, **kwargs):
+        seed = inspect.signature(draw).bind(*args, **kwargs).arguments["seed"]
+        seeds[-1].add(tuple(np.asarray(seed).tolist()))
+        return draw(*args, **kwargs)
+
+    return noting
+
+
 class SamplerContract:
     """Subclasses name a sampler, and may say more of it; `test_every_sampler` makes one for each that is registered."""
 
@@ -265,6 +279,19 @@ class SamplerContract:
             negatives = trainer.sampler.select(trainer.batch(data), trainer.scorer).negatives
             chosen |= zip(data["users"].numpy().tolist(), negatives.numpy().tolist(), strict=True)
         assert [chosen[user] for user in range(20)] != undisturbed.negatives[0, :20].tolist()
+
+    def test_every_step_draws_from_seeds_of_its_own(self, undisturbed, another, monkeypatch):
+        another.checkpoint.read(undisturbed.prefix(SAVED_AT)).assert_consumed()
+        data, seeds = next(another.batches(first_epoch=SAVED_AT)), []
+        for name in ("uniform", "normal", "truncated_normal", "gamma", "binomial", "poisson", "categorical"):
+            name = f"stateless_{name}"
+            monkeypatch.setattr(tf.random, name, noting_seeds(getattr(tf.random, name), seeds))
+        for step in (15, 16):
+            seeds.append(set())
+            another.trainer.reset_metrics()
+            another.trainer.train_step(data | {"step": tf.constant(step, tf.int64)})
+        assert len(seeds[0]) == len(seeds[1])
+        assert not seeds[0] & seeds[1]
 
     def test_looking_changes_nothing(self, undisturbed, tmp_path):
         training = undisturbed.training
