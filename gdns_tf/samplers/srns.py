@@ -29,7 +29,8 @@ class Srns(Sampler):
     memory takes in the fresh candidates: of both together it keeps as many as it holds, drawn without replacement with
     probability in proportion to exp(score / temperature) (Eq. 3).
 
-    The authors' code follows the scores of a fixed set of items a user, from which alone the memory is filled. Here the
+    The authors' code follows the scores of a random set of items a user, another in each epoch, from which alone the
+    memory is filled. Here the
     factors at the end of the last five epochs are kept instead: less memory, any item, and exact for newcomers too.
     """
 
