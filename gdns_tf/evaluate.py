@@ -15,15 +15,15 @@ from pathlib import Path
 from absl import app
 from absl import flags as absl_flags
 
-from gdns_tf.evaluation import PROTOCOLS, SPLITS, TIES, Report, check_fits, evaluate, without_padding
+from gdns_tf.evaluation.ranking import PROTOCOLS, SPLITS, TIES, Report, check_fits, evaluate, without_padding
+from gdns_tf.evaluation.significance import bootstrap_intervals, paired_tests
 from gdns_tf.flags import define, from_flags, read_config
-from gdns_tf.run_folder import RunFolder
-from gdns_tf.significance import bootstrap_intervals, paired_tests
-from gdns_tf.weights import Weights
+from gdns_tf.models.factors import Weights
+from gdns_tf.runs.run_folder import RunFolder
 from pipelines.config import DataConfig, flag
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 from pipelines.load import load_dataset
-from pipelines.split import Dataset
+from pipelines.split import Split
 
 CONFIDENCE = 0.95
 
@@ -48,26 +48,26 @@ class EvaluateConfig:
     bootstrap: int = flag(1000, "Resamples of the users for the confidence intervals; 0: no intervals.")
 
     def __post_init__(self) -> None:
-        """Raises DataError, naming the flag, for values that cannot work."""
+        """Raises InputError, naming the flag, for values that cannot work."""
         if bool(self.run_dir) == bool(self.weights):
-            raise DataError("give either --run_dir or --weights", remedy="See --help.")
+            raise InputError("give either --run_dir or --weights", remedy="See --help.")
         if not self.k or min(self.k) < 1:
-            raise DataError(f"--k={','.join(map(str, self.k))} must list one or more numbers, each at least 1")
+            raise InputError(f"--k={','.join(map(str, self.k))} must list one or more numbers, each at least 1")
         if self.bootstrap < 0:
-            raise DataError(f"--bootstrap={self.bootstrap} must not be negative")
+            raise InputError(f"--bootstrap={self.bootstrap} must not be negative")
 
 
-def load_model(path: str, dataset: Dataset) -> Weights:
+def load_model(path: str, dataset: Split) -> Weights:
     """The weights in the folder of a run, or in an `.npz` file, for a data set.
 
     Raises:
-      DataError: there are none, they are of another shape, or the run was trained on other data.
+      InputError: there are none, they are of another shape, or the run was trained on other data.
     """
     if Path(path).is_dir():
         folder = RunFolder(path)
         _check_same_data(folder, dataset)
         if not folder.weights.exists():
-            raise DataError(
+            raise InputError(
                 f"the folder has no {folder.weights.name}",
                 path=path,
                 remedy="Training writes it when it ends: start it again with the same flags to go on.",
@@ -81,8 +81,8 @@ def load_model(path: str, dataset: Dataset) -> Weights:
         print(f"{path}: left out {count} row(s) of zeros after the last item of Q.", file=sys.stderr)
     try:
         check_fits(trimmed, dataset)
-    except DataError as error:
-        raise DataError(str(error).removesuffix("."), path=path) from None
+    except InputError as error:
+        raise InputError(str(error).removesuffix("."), path=path) from None
     return trimmed
 
 
@@ -92,27 +92,27 @@ def _data_of(run_dir: str) -> DataConfig | None:
         return None
     flags = RunFolder(run_dir).flags
     if not flags.exists():
-        raise DataError(f"there is no {flags.name}", path=run_dir, remedy="Give the --output_dir of a training run.")
+        raise InputError(f"there is no {flags.name}", path=run_dir, remedy="Give the --output_dir of a training run.")
     return read_config(flags, DataConfig)
 
 
-def _check_same_data(folder: RunFolder, dataset: Dataset) -> None:
-    """Raises DataError if the run says that it was trained on other data; a run that has not ended says nothing."""
+def _check_same_data(folder: RunFolder, dataset: Split) -> None:
+    """Raises InputError if the run says that it was trained on other data; a run that has not ended says nothing."""
     if not folder.metrics.exists():
         return
     try:
         fingerprint = json.loads(folder.metrics.read_text()).get("data_fingerprint")
     except (ValueError, AttributeError):
-        raise DataError("this is not the JSON object that training writes", path=folder.metrics) from None
+        raise InputError("this is not the JSON object that training writes", path=folder.metrics) from None
     if fingerprint not in (None, dataset.fingerprint):
-        raise DataError(
+        raise InputError(
             f"the run was trained on data with fingerprint {fingerprint}, but this data has {dataset.fingerprint}",
             path=folder.path,
             remedy="Give the data flags of the run, and the same files.",
         )
 
 
-def summarise(config: EvaluateConfig, dataset: Dataset, report: Report, other: Report | None) -> dict:
+def summarise(config: EvaluateConfig, dataset: Split, report: Report, other: Report | None) -> dict:
     """What the table shows and the JSON line holds: metrics, intervals, and the comparison if there is one."""
     summary = {
         "model": config.run_dir or config.weights,
@@ -171,7 +171,7 @@ def main(argv: list[str], flag_values: absl_flags.FlagValues = absl_flags.FLAGS)
     """Evaluates as the flags say; returns the exit status."""
     try:
         if len(argv) > 1:
-            raise DataError(f"{argv[1]!r} is no flag", remedy="Flags begin with --.")
+            raise InputError(f"{argv[1]!r} is no flag", remedy="Flags begin with --.")
         config = from_flags(EvaluateConfig, flag_values=flag_values)
         dataset = load_dataset(from_flags(DataConfig, _data_of(config.run_dir), flag_values))
         reports = [
@@ -179,7 +179,7 @@ def main(argv: list[str], flag_values: absl_flags.FlagValues = absl_flags.FLAGS)
             for path in (config.run_dir or config.weights, config.compare)
             if path
         ]
-    except (DataError, OSError) as error:
+    except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     summary = summarise(config, dataset, reports[0], reports[1] if config.compare else None)

@@ -16,7 +16,7 @@ from gdns_tf.serving.export import data_of_run, export_run
 from gdns_tf.serving.fold_in import FoldIn
 from gdns_tf.serving.model import ITEM_DTYPES
 from pipelines.config import DataConfig, flag
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ def main(argv: list[str], flag_values: absl_flags.FlagValues = absl_flags.FLAGS)
     """Exports as the flags say; exits with a message where that cannot be done."""
     try:
         if len(argv) > 1:
-            raise DataError(f"{argv[1]!r} is no flag", remedy="Flags begin with --.")
+            raise InputError(f"{argv[1]!r} is no flag", remedy="Flags begin with --.")
         config = from_flags(ExportConfig, flag_values=flag_values)
         if not config.run_dir:
-            raise DataError("--run_dir is not set", remedy="Give the --output_dir of a training run.")
+            raise InputError("--run_dir is not set", remedy="Give the --output_dir of a training run.")
         export_run(
             config.run_dir,
             config.export_dir,
@@ -49,7 +49,7 @@ def main(argv: list[str], flag_values: absl_flags.FlagValues = absl_flags.FLAGS)
             fold_in=FoldIn(config.fold_in_alpha, config.fold_in_l2),
             data=from_flags(DataConfig, data_of_run(config.run_dir), flag_values),
         )
-    except (DataError, OSError) as error:
+    except (InputError, OSError) as error:
         sys.exit(f"error: {error}")
 
 

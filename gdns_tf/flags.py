@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from absl import flags
 
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 
 Config = TypeVar("Config")
 
@@ -127,7 +127,7 @@ def read_config(path: str | os.PathLike, config_class: type[Config]) -> Config:
     """The dataclass that a flagfile describes; flags in it that are not the dataclass's are passed over.
 
     Raises:
-      DataError: the file cannot be read, or a value is not one that the flag takes.
+      InputError: the file cannot be read, or a value is not one that the flag takes.
     """
     flag_values = flags.FlagValues()
     define(config_class, flag_values)
@@ -135,4 +135,4 @@ def read_config(path: str | os.PathLike, config_class: type[Config]) -> Config:
         flag_values(["", "--flagfile", os.fspath(path)], known_only=True)
         return from_flags(config_class, flag_values=flag_values)
     except (flags.Error, ValueError) as error:
-        raise DataError(str(error).removeprefix("ERROR:: ").removesuffix("."), path=path) from None
+        raise InputError(str(error).removeprefix("ERROR:: ").removesuffix("."), path=path) from None

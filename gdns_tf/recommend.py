@@ -17,15 +17,15 @@ from pathlib import Path
 from absl import app
 from absl import flags as absl_flags
 
+from gdns_tf.clients.bulk import WRITERS, recommend_everyone
 from gdns_tf.clients.errors import ServingError
-from gdns_tf.clients.everyone import WRITERS, recommend_everyone
 from gdns_tf.clients.in_process import version_folder
 from gdns_tf.clients.recommender import Recommender
 from gdns_tf.clients.results import Recommendations
 from gdns_tf.clients.titles import read_titles
 from gdns_tf.flags import define, from_flags
 from pipelines.config import flag
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 
 FORMATS = ("table", "json")
 _TITLES = Path("assets.extra", "titles.tsv")
@@ -56,32 +56,32 @@ class RecommendConfig:
     batch_size: int = flag(256, "Users a request with --all_users.")
 
     def __post_init__(self) -> None:
-        """Raises DataError, naming the flag, for values that cannot work."""
+        """Raises InputError, naming the flag, for values that cannot work."""
         asked = [name for name in ("user", "history", "similar", "all_users") if getattr(self, name)]
         if len(asked) != 1:
-            raise DataError(
+            raise InputError(
                 f"--{' and --'.join(asked)} exclude each other" if asked else "nothing is asked for",
                 remedy="Give one of --user=ID, --history=ID,ID, --similar=ID and --all_users.",
             )
         for name in ("k", "batch_size"):
             if getattr(self, name) < 1:
-                raise DataError(f"--{name}={getattr(self, name)} must be at least 1")
+                raise InputError(f"--{name}={getattr(self, name)} must be at least 1")
         if not self.timeout > 0:
-            raise DataError(f"--timeout={self.timeout:g} must be above 0")
+            raise InputError(f"--timeout={self.timeout:g} must be above 0")
         if self.model_version < 0:
-            raise DataError(f"--model_version={self.model_version} must not be negative")
+            raise InputError(f"--model_version={self.model_version} must not be negative")
         if self.model_version and self.model_label:
-            raise DataError("--model_version and --model_label exclude each other")
+            raise InputError("--model_version and --model_label exclude each other")
         if not self.server and (self.model_version or self.model_label):
-            raise DataError("--model_version and --model_label are a server's", remedy="Give --model=FOLDER/VERSION.")
+            raise InputError("--model_version and --model_label are a server's", remedy="Give --model=FOLDER/VERSION.")
         if self.all_users != bool(self.output):
-            raise DataError("--all_users and --output go together")
+            raise InputError("--all_users and --output go together")
         if self.output and Path(self.output).suffix not in WRITERS:
-            raise DataError(f"--output={self.output} must end in {', '.join(WRITERS)}")
+            raise InputError(f"--output={self.output} must end in {', '.join(WRITERS)}")
         if not self.user and not self.all_users:
             for name in ("exclude", "restrict_to"):
                 if getattr(self, name):
-                    raise DataError(f"--{name} has no effect on --{asked[0]}")
+                    raise InputError(f"--{name} has no effect on --{asked[0]}")
 
 
 def open_recommender(config: RecommendConfig) -> Recommender:
@@ -163,13 +163,13 @@ def recommend(config: RecommendConfig) -> None:
     """Does what the flags say.
 
     Raises:
-      ServingError, DataError, OSError: it cannot be done.
+      ServingError, InputError, OSError: it cannot be done.
     """
     users = None
     if config.all_users:
         users = _beside_the_model(config, _USERS)
         if users is None:
-            raise DataError(
+            raise InputError(
                 "has no exported model to take the ids of all users from",
                 path=config.model,
                 remedy="Give --model, with --server too.",
@@ -207,9 +207,9 @@ def main(argv: list[str], flag_values: absl_flags.FlagValues = absl_flags.FLAGS)
     """Recommends as the flags say; returns the exit status."""
     try:
         if len(argv) > 1:
-            raise DataError(f"{argv[1]!r} is no flag", remedy="Flags begin with --.")
+            raise InputError(f"{argv[1]!r} is no flag", remedy="Flags begin with --.")
         recommend(from_flags(RecommendConfig, flag_values=flag_values))
-    except (ServingError, DataError, OSError) as error:
+    except (ServingError, InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -5,26 +5,26 @@ import sys
 
 from absl import app, logging
 
-from gdns_tf.config import TrainConfig
 from gdns_tf.flags import define, from_flags
-from gdns_tf.run import Interrupted
+from gdns_tf.runs.run import Interrupted
 from gdns_tf.studies.config import StudyConfig
 from gdns_tf.studies.session import Session
+from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 
 
 def study(session: Session) -> None:
     """Runs, or goes on with, a study; its report is then in `session.folder`.
 
     Raises:
-      DataError: the flags, the data or a folder cannot be used.
-      gdns_tf.run.Interrupted: by SIGINT or SIGTERM; what was done stays done.
+      InputError: the flags, the data or a folder cannot be used.
+      gdns_tf.runs.run.Interrupted: by SIGINT or SIGTERM; what was done stays done.
     """
     try:
         module = importlib.import_module(MODULES[session.config.study])
     except ImportError as error:
-        raise DataError(f"a study needs the package {error.name}", remedy="pip install -e '.[study]'") from None
+        raise InputError(f"a study needs the package {error.name}", remedy="pip install -e '.[study]'") from None
     module.run(session)
     print(f"The report is {session.folder / 'report.md'}")
 
@@ -48,7 +48,7 @@ def main(argv: list[str]) -> None:
     except (Interrupted, KeyboardInterrupt):
         print("interrupted; the same command goes on from there", file=sys.stderr)
         sys.exit(130)
-    except DataError as error:
+    except InputError as error:
         sys.exit(f"error: {error}")
 
 

@@ -4,14 +4,14 @@ import sys
 
 from absl import app, logging
 
-from gdns_tf.config import TrainConfig
 from gdns_tf.flags import define, from_flags
-from gdns_tf.report import format_metrics, format_recommendations
-from gdns_tf.run import Interrupted, Run
-from gdns_tf.run_folder import RunFolder
+from gdns_tf.runs.run import Interrupted, Run
+from gdns_tf.runs.run_folder import RunFolder
+from gdns_tf.runs.summary import format_metrics, format_recommendations
 from gdns_tf.serving.export import export_run
+from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 from pipelines.load import format_statistics, load_dataset
 
 
@@ -22,8 +22,8 @@ def train(data: DataConfig, config: TrainConfig) -> dict:
       What `metrics.json` holds.
 
     Raises:
-      DataError: the data, the folder or that of the export cannot be used.
-      gdns_tf.run.Interrupted: by SIGINT or SIGTERM, after saving.
+      InputError: the data, the folder or that of the export cannot be used.
+      gdns_tf.runs.run.Interrupted: by SIGINT or SIGTERM, after saving.
     """
     folder = RunFolder.open(data, config)
     dataset = load_dataset(data)
@@ -50,7 +50,7 @@ def main(argv: list[str]) -> None:
     except Interrupted as stop:
         print(stop, file=sys.stderr)
         sys.exit(130)
-    except (DataError, FloatingPointError) as error:
+    except (InputError, FloatingPointError) as error:
         sys.exit(f"error: {error}")
 
 

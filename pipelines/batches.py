@@ -42,7 +42,7 @@ def user_batches(
       [batch, num_candidates] int32 and "step" [] int64, counted from the start of epoch 0.
 
     Raises:
-      DataError: a user has no item, or has every item (that has a weight).
+      InputError: a user has no item, or has every item (that has a weight).
     """
     num_users = train.num_users
     draw_positives = positive_drawer(train, group_size)

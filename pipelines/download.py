@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from tqdm import tqdm
 
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 
 _CONNECT_SECONDS = 5.0
 _CHUNK_BYTES = 1 << 18
@@ -41,7 +41,7 @@ def fetch(url: str, checksum: str, target: Path, *, remedy: str = "") -> Path:
       `target`.
 
     Raises:
-      DataError: no network, no such address, an answer cut short or with another checksum, or a folder that cannot
+      InputError: no network, no such address, an answer cut short or with another checksum, or a folder that cannot
         be written. Nothing half-written is left.
     """
     if target.exists() and _md5(target) == checksum:
@@ -52,12 +52,12 @@ def fetch(url: str, checksum: str, target: Path, *, remedy: str = "") -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         except OSError as error:
-            raise DataError(f"cannot be written ({error.strerror})", path=target.parent, remedy=remedy) from error
+            raise InputError(f"cannot be written ({error.strerror})", path=target.parent, remedy=remedy) from error
         try:
             with open(descriptor, "wb") as file:
                 found = _copy(response, file, url, remedy)
             if found != checksum:
-                raise DataError(
+                raise InputError(
                     f"the checksum of {url} is {found}, not {checksum}: what was sent is not the published file",
                     remedy=remedy,
                 )
@@ -69,7 +69,7 @@ def fetch(url: str, checksum: str, target: Path, *, remedy: str = "") -> Path:
 
 
 def require_reachable(url: str, remedy: str) -> None:
-    """Raises DataError within seconds if `url` cannot be downloaded."""
+    """Raises InputError within seconds if `url` cannot be downloaded."""
     _connect(url, "HEAD", remedy).close()
 
 
@@ -90,10 +90,10 @@ def _connect(url: str, method: str, remedy: str) -> BinaryIO:
     except queue.Empty:
         answer = TimeoutError(f"no answer in {2 * _CONNECT_SECONDS:.0f} seconds")
     if isinstance(answer, urllib.error.HTTPError):
-        raise DataError(f"the server refuses {url}: {answer.code} {answer.reason}", remedy=remedy) from answer
+        raise InputError(f"the server refuses {url}: {answer.code} {answer.reason}", remedy=remedy) from answer
     if isinstance(answer, (OSError, HTTPException)):
         reason = getattr(answer, "reason", answer)
-        raise DataError(f"cannot download {url}: {reason}", remedy=f"Check the network. {remedy}") from answer
+        raise InputError(f"cannot download {url}: {reason}", remedy=f"Check the network. {remedy}") from answer
     if isinstance(answer, Exception):
         raise answer
     return answer
@@ -108,11 +108,13 @@ def _copy(response: BinaryIO, file: BinaryIO, url: str, remedy: str) -> str:
             try:
                 file.write(chunk)
             except OSError as error:
-                raise DataError(f"{url} cannot be saved ({error.strerror})", remedy="Make room on the disk.") from error
+                raise InputError(
+                    f"{url} cannot be saved ({error.strerror})", remedy="Make room on the disk."
+                ) from error
             digest.update(chunk)
             progress.update(len(chunk))
     if file.tell() < size:
-        raise DataError(f"{url} broke off after {file.tell()} of {size} bytes", remedy=f"Try again. {remedy}")
+        raise InputError(f"{url} broke off after {file.tell()} of {size} bytes", remedy=f"Try again. {remedy}")
     return digest.hexdigest()
 
 
@@ -120,7 +122,7 @@ def _read(response: BinaryIO, url: str, remedy: str) -> bytes:
     try:
         return response.read(_CHUNK_BYTES)
     except (OSError, HTTPException) as error:
-        raise DataError(f"{url} broke off ({error})", remedy=f"Try again. {remedy}") from error
+        raise InputError(f"{url} broke off ({error})", remedy=f"Try again. {remedy}") from error
 
 
 def _md5(path: Path) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 from pipelines.interactions import Interactions
 from pipelines.observed import Observed
 
@@ -18,7 +18,7 @@ def positive_drawer(train: Interactions, count: int) -> Drawer:
     """Draws [batch, count] observed items of users [batch], independently and uniformly.
 
     Raises:
-      DataError: a user has no item.
+      InputError: a user has no item.
     """
     _check_each(train, train.counts, "no item")
     offsets, items = tf.constant(train.offsets, tf.int64), tf.constant(train.items, tf.int32)
@@ -44,7 +44,7 @@ def unobserved_drawer(train: Interactions, count: int, weights: np.ndarray | Non
       weights: [num_items] numbers >= 0; items of weight 0 are never drawn. None: all alike.
 
     Raises:
-      DataError: a user has every item, or every item that has a weight.
+      InputError: a user has every item, or every item that has a weight.
       ValueError: the weights are no such numbers.
     """
     masses = np.ones(train.num_items, np.int64) if weights is None else _masses(weights, train.num_items)
@@ -117,7 +117,7 @@ def _uniform_below(limits: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
 def _check_each(train: Interactions, counts: np.ndarray, what: str) -> None:
     if (users := np.flatnonzero(counts <= 0)).size:
-        raise DataError(
+        raise InputError(
             f"user {train.user_ids[users[0]]} has {what} in training, and so have {users.size - 1} others",
             remedy="Drop such users: there is nothing to tell apart.",
         )

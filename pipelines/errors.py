@@ -1,10 +1,14 @@
-"""The one error that bad input raises."""
+"""The one error that bad input raises, of data, settings and files alike."""
 
 from pathlib import Path
 
 
-class DataError(ValueError):
-    """Input that cannot be used: says what is wrong, where, and what to do about it."""
+class InputError(ValueError):
+    """Input that cannot be used: says what is wrong, where, and what to do about it.
+
+    Settings are named in backticks, as `num_candidates`: so they are keywords of the Python API. The command line shows
+    them as its flags (`gdns_tf.command`).
+    """
 
     def __init__(self, problem: str, *, path: str | Path = "", line: int | None = None, remedy: str = "") -> None:
         """Args:
@@ -16,3 +20,9 @@ class DataError(ValueError):
         where = f"{path}, line {line}: " if line is not None else f"{path}: " if str(path) else ""
         super().__init__(f"{where}{problem}.{' ' + remedy if remedy else ''}")
         self.path, self.line = str(path), line
+
+
+def require(good: bool, name: str, value: object, rule: str) -> None:
+    """Raises InputError, naming the setting, where a value is not good."""
+    if not good:
+        raise InputError(f"`{name}`={value} {rule}")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def from_ratings(
       duplicates: which row of a repeated pair counts: "last" (latest in time, else in the source), "first" or "error".
 
     Raises:
-      DataError: nothing is left, or `duplicates="error"` and there is a repeat.
+      InputError: nothing is left, or `duplicates="error"` and there is a repeat.
     """
     keep = np.ones(len(ratings.users), bool) if ratings.ratings is None else ratings.ratings >= min_rating
     rows = np.flatnonzero(keep)
@@ -114,7 +114,7 @@ def from_ratings(
             break
         rows, users, items = rows[enough], users[enough], items[enough]
     if not len(rows):
-        raise DataError(
+        raise InputError(
             f"no user has {min_user_items} items left (ratings of at least {min_rating:g}, items with at least "
             f"{min_item_users} users)",
             path=ratings.source,
@@ -151,7 +151,7 @@ def _without_repeats(
     same = (np.diff(users[order]) == 0) & (np.diff(items[order]) == 0)
     if duplicates == "error" and same.any():
         row = rows[order[1:][same]].min()
-        raise DataError(
+        raise InputError(
             f"user {ratings.users[row]} has item {ratings.items[row]} more than once (row {row + 1} of the data)",
             path=ratings.source,
             remedy="Remove the repeat, or choose --duplicates=last or --duplicates=first.",

@@ -7,18 +7,18 @@ from pathlib import Path
 from absl import logging
 
 from pipelines.config import DataConfig
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 from pipelines.interactions import Ratings, from_ratings
 from pipelines.readers import READERS, planted, read_tfds, srns
 from pipelines.readers.files import require_given
-from pipelines.split import Dataset, leave_one_out
+from pipelines.split import Split, leave_one_out
 
 _TFDS = "tfds:"
 _COLUMNS = {"user_column", "item_column", "rating_column", "timestamp_column", "title_column"}
 _FILTERS = {"min_rating", "min_user_items", "min_item_users", "duplicates", "split_seed"}
 
 
-def load_dataset(config: DataConfig, log: Callable[[str], None] = logging.info) -> Dataset:
+def load_dataset(config: DataConfig, log: Callable[[str], None] = logging.info) -> Split:
     """Reads, filters and splits the data set that `config` names.
 
     `srns` keeps its own split and negatives, and `planted` is generated whole: neither is filtered.
@@ -28,12 +28,12 @@ def load_dataset(config: DataConfig, log: Callable[[str], None] = logging.info) 
       log: told, a line at a time, what was kept and which of the changed flags have no effect.
 
     Raises:
-      DataError: there is no such data set, --data_dir is missing, or the input cannot be used.
+      InputError: there is no such data set, --data_dir is missing, or the input cannot be used.
     """
     name, path = config.dataset, Path(config.data_dir)
     tfds_name = name.removeprefix(_TFDS) if name.startswith(_TFDS) else ""
     if not tfds_name and name not in ("planted", "srns", *READERS):
-        raise DataError(
+        raise InputError(
             f"--dataset={name} is not known",
             remedy=f"Choose planted, srns, {', '.join(READERS)}, or {_TFDS}NAME such as {_TFDS}movielens/1m-ratings.",
         )
@@ -48,7 +48,7 @@ def load_dataset(config: DataConfig, log: Callable[[str], None] = logging.info) 
     return _split(read_tfds(tfds_name, config) if tfds_name else READERS[name](path, config), config, log)
 
 
-def format_statistics(dataset: Dataset) -> str:
+def format_statistics(dataset: Split) -> str:
     """The paper's Table 2 for one data set, and what else tells it from others, as lines with aligned columns."""
     statistics = dataset.statistics()
     held_out = statistics["#Valid"] + statistics["#Test"]
@@ -81,7 +81,7 @@ def _without_effect(config: DataConfig) -> Iterator[str]:
             yield field.name
 
 
-def _split(ratings: Ratings, config: DataConfig, log: Callable[[str], None]) -> Dataset:
+def _split(ratings: Ratings, config: DataConfig, log: Callable[[str], None]) -> Split:
     interactions = from_ratings(
         ratings,
         min_rating=config.min_rating,

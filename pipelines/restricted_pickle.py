@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 
 _DTYPES = frozenset(["b1", *(kind + size for kind in "iu" for size in "1248"), "f2", "f4", "f8"])
 
@@ -26,26 +26,26 @@ def load_array(path: str | Path) -> np.ndarray:
       A read-only array of integers, floats or booleans.
 
     Raises:
-      DataError: the file is missing, damaged, holds something else than an array, or asks for anything else.
+      InputError: the file is missing, damaged, holds something else than an array, or asks for anything else.
     """
     try:
         with open(path, "rb") as file:
             loaded = _ArraysOnly(file, encoding="latin1").load()
     except _Refused as refused:
-        raise DataError(
+        raise InputError(
             str(refused), path=path, remedy="It was not loaded, and should not be elsewhere: such a file may run code."
         ) from None
     except OSError as error:
-        raise DataError(f"cannot be read ({error.strerror})", path=path) from None
+        raise InputError(f"cannot be read ({error.strerror})", path=path) from None
     except Exception as error:  # Bytes that are no pickle raise nearly anything: the pickle module promises no list.
-        raise DataError(
+        raise InputError(
             f"is not a whole pickle of a NumPy array ({type(error).__name__}: {error})",
             path=path,
             remedy="Copy or download it again: it may be truncated.",
         ) from None
     if not isinstance(loaded, _Array) or loaded.values is None:
         kind = "an unfinished array" if isinstance(loaded, _Array) else f"a {type(loaded).__name__}"
-        raise DataError(f"holds {kind}, not a NumPy array", path=path, remedy="Write it as pickle.dump(array, file).")
+        raise InputError(f"holds {kind}, not a NumPy array", path=path, remedy="Write it as pickle.dump(array, file).")
     return loaded.values
 
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 from pipelines.interactions import Interactions
 
 NUM_EVALUATION_NEGATIVES = 100
 
 
 @dataclass(frozen=True)
-class Dataset:
+class Split:
     """A split data set: what training sees, and what evaluation asks."""
 
     name: str
@@ -57,18 +57,18 @@ class Dataset:
         }
 
 
-def leave_one_out(name: str, interactions: Interactions, seed: int) -> Dataset:
+def leave_one_out(name: str, interactions: Interactions, seed: int) -> Split:
     """Holds out each user's latest item for test and the one before for validation.
 
     Ties in time go to the earlier row of the source, which reproduces SRNS's published split of MovieLens-1M. Where
     there are no timestamps the two are drawn at random from `seed`.
 
     Raises:
-      DataError: a user has fewer than three items, or has seen so much that 100 negatives cannot be drawn.
+      InputError: a user has fewer than three items, or has seen so much that 100 negatives cannot be drawn.
     """
     counts = interactions.counts
     if (short := np.flatnonzero(counts < 3)).size:
-        raise DataError(
+        raise InputError(
             f"user {interactions.user_ids[short[0]]} has {counts[short[0]]} item(s), and {short.size - 1} other users "
             "have fewer than three; validation, test and training need one each",
             remedy="Set --min_user_items to 3 or more.",
@@ -84,7 +84,7 @@ def leave_one_out(name: str, interactions: Interactions, seed: int) -> Dataset:
     in_train = np.ones(interactions.num_interactions, bool)
     in_train[test_row] = in_train[valid_row] = False
     negatives = draw_negatives(interactions, NUM_EVALUATION_NEGATIVES, seed)
-    return Dataset(
+    return Split(
         name=name,
         train=interactions.keep(in_train),
         valid=interactions.items[valid_row],
@@ -101,12 +101,12 @@ def draw_negatives(interactions: Interactions, count: int, seed: int) -> np.ndar
       [num_users, count] int32.
 
     Raises:
-      DataError: a user has fewer than `count` items left.
+      InputError: a user has fewer than `count` items left.
     """
     left = interactions.num_items - interactions.counts
     if (left < count).any():
         user = int(np.argmin(left))
-        raise DataError(
+        raise InputError(
             f"user {interactions.user_ids[user]} has {left[user]} unobserved item(s) of {interactions.num_items}, "
             f"fewer than the {count} that evaluation ranks against",
             remedy="Leave such users out, or lower --min_item_users for a larger catalogue.",

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gdns_tf.top_items import top_items
-from gdns_tf.weights import Weights
+from gdns_tf.evaluation.top_items import top_items
+from gdns_tf.models.factors import Weights
 from pipelines.interactions import Interactions
 
 PAGE = Path(__file__).parents[1] / "savedmodel" / "RETRIEVAL.md"

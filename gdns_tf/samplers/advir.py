@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from gdns_tf.losses import RankingLoss
+from gdns_tf.models.losses import RankingLoss
 from gdns_tf.samplers.base import Scored
 from gdns_tf.samplers.generator import Generator
 from gdns_tf.samplers.irgan import Irgan
 from pipelines.interactions import Interactions
 
 if TYPE_CHECKING:
-    from gdns_tf.config import TrainConfig
+    from gdns_tf.training.config import TrainConfig
 
 
 class AdvIr(Irgan):

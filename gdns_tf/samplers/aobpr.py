@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from gdns_tf.gmf import GMF
+from gdns_tf.models.gmf import GMF
 from gdns_tf.samplers.base import Batch, Sampler, Scored, Selection
 from pipelines.interactions import Interactions
 from pipelines.observed import Observed
 
 if TYPE_CHECKING:
-    from gdns_tf.config import TrainConfig
+    from gdns_tf.training.config import TrainConfig
 
 PROPOSALS = 3
 STEPS_BETWEEN_SORTS = 8

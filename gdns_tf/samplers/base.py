@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from gdns_tf.gmf import GMF
-from gdns_tf.losses import RankingLoss
+from gdns_tf.models.gmf import GMF
+from gdns_tf.models.losses import RankingLoss
 from pipelines.interactions import Interactions
 
 if TYPE_CHECKING:
-    from gdns_tf.config import TrainConfig
+    from gdns_tf.training.config import TrainConfig
 
 
 class Batch(NamedTuple):

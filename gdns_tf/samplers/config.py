@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 
 from pipelines.config import flag
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class SamplerConfig:
     ahns_power: float = flag(-2.0, "ahns: p; the more negative, the easier the negatives of high-scored positives.")
 
     def check(self) -> None:
-        """Raises DataError, naming the flag, for values that cannot work."""
+        """Raises InputError, naming the flag, for values that cannot work."""
         for name in ("epsilon", "rank_scale", "generator_rate", "temperature", "radius", "ahns_beta"):
             require(getattr(self, name) > 0, name, getattr(self, name), "must be above 0")
         for name in ("gain_slots", "perturbation", "perturbed_weight", "warmup_epochs", "negative_weight"):
@@ -46,6 +46,6 @@ def without_effect(sampler: str) -> set[str]:
 
 
 def require(good: bool, name: str, value: object, rule: str) -> None:
-    """Raises DataError, naming the flag, where a value is not good."""
+    """Raises InputError, naming the flag, where a value is not good."""
     if not good:
-        raise DataError(f"--{name}={value} {rule}")
+        raise InputError(f"--{name}={value} {rule}")

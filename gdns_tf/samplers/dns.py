@@ -3,7 +3,7 @@ Item Sampling)."""
 
 import tensorflow as tf
 
-from gdns_tf.gmf import GMF
+from gdns_tf.models.gmf import GMF
 from gdns_tf.samplers.base import Batch, Sampler, Selection
 
 

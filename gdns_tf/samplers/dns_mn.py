@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from gdns_tf.gmf import GMF
+from gdns_tf.models.gmf import GMF
 from gdns_tf.samplers.base import Batch, Sampler, Selection
 from gdns_tf.samplers.config import require
 from gdns_tf.samplers.dns import highest_scored
 from pipelines.interactions import Interactions
 
 if TYPE_CHECKING:
-    from gdns_tf.config import TrainConfig
+    from gdns_tf.training.config import TrainConfig
 
 
 class DnsMN(Sampler):
@@ -32,7 +32,7 @@ class DnsMN(Sampler):
 
     @classmethod
     def build(cls, train: Interactions, config: TrainConfig) -> DnsMN:
-        """Raises DataError, naming the flag, for more or fewer candidates than there are to choose from."""
+        """Raises InputError, naming the flag, for more or fewer candidates than there are to choose from."""
         fewest, most = config.group_size, config.num_candidates
         rule = f"must lie between --group_size={fewest} and --num_candidates={most}"
         require(fewest <= config.top_candidates <= most, "top_candidates", config.top_candidates, rule)

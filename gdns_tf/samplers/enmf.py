@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from gdns_tf.inner_products import sum_pairs_by_item
-from gdns_tf.losses import RankingLoss
+from gdns_tf.models.inner_products import sum_pairs_by_item
+from gdns_tf.models.losses import RankingLoss
 from gdns_tf.samplers.base import Scored
 from gdns_tf.samplers.config import require
 from gdns_tf.samplers.uniform import Uniform
 from pipelines.interactions import Interactions
 
 if TYPE_CHECKING:
-    from gdns_tf.config import TrainConfig
+    from gdns_tf.training.config import TrainConfig
 
 
 class Enmf(Uniform):
@@ -39,7 +39,7 @@ class Enmf(Uniform):
 
     @classmethod
     def build(cls, train: Interactions, config: TrainConfig) -> Enmf:
-        """Raises DataError for a step compiled by XLA, which has no sums over lists of varying length."""
+        """Raises InputError for a step compiled by XLA, which has no sums over lists of varying length."""
         require(not config.jit_compile, "jit_compile", config.jit_compile, "does not go with --sampler=enmf")
         return cls(train, config.negative_weight)
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from gdns_tf.gain_table import BoundedGainTable, DenseGainTable, GainTable, gain
-from gdns_tf.gmf import GMF
+from gdns_tf.models.gmf import GMF
 from gdns_tf.samplers.base import Batch, Sampler, Scored, Selection
+from gdns_tf.samplers.gain_table import BoundedGainTable, DenseGainTable, GainTable, gain
 from pipelines.interactions import Interactions
 
 if TYPE_CHECKING:
-    from gdns_tf.config import TrainConfig
+    from gdns_tf.training.config import TrainConfig
 
 _H, _G = 0, 1
 

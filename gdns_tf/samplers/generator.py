@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from gdns_tf.inner_products import sum_by_item
+from gdns_tf.models.inner_products import sum_by_item
 from gdns_tf.samplers.base import Batch, Selection
-from gdns_tf.scatter import write_rows
+from gdns_tf.samplers.scatter import write_rows
 from pipelines.interactions import Interactions
 
 if TYPE_CHECKING:
-    from gdns_tf.config import TrainConfig
+    from gdns_tf.training.config import TrainConfig
 
 INIT_SCALE = 0.05
 INITIAL_ACCUMULATOR = 1e-3

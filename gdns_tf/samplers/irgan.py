@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from gdns_tf.gmf import GMF
+from gdns_tf.models.gmf import GMF
 from gdns_tf.samplers.base import Batch, Sampler, Scored, Selection
 from gdns_tf.samplers.generator import Generator
 from pipelines.interactions import Interactions
 
 if TYPE_CHECKING:
-    from gdns_tf.config import TrainConfig
+    from gdns_tf.training.config import TrainConfig
 
 
 class Irgan(Sampler):

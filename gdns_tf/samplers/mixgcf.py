@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from gdns_tf.gmf import GMF
-from gdns_tf.losses import RankingLoss
+from gdns_tf.models.gmf import GMF
+from gdns_tf.models.losses import RankingLoss
 from gdns_tf.samplers.base import Batch, Sampler, Scored, Selection
 
 if TYPE_CHECKING:
-    from gdns_tf.config import TrainConfig
+    from gdns_tf.training.config import TrainConfig
 
 
 class MixGcf(Sampler):

@@ -10,7 +10,7 @@ from gdns_tf.samplers.uniform import Uniform
 from pipelines.interactions import Interactions
 
 if TYPE_CHECKING:
-    from gdns_tf.config import TrainConfig
+    from gdns_tf.training.config import TrainConfig
 
 
 class Nncf(Uniform):

@@ -14,7 +14,7 @@ from pipelines.batches import steps_per_epoch
 from pipelines.interactions import Interactions
 
 if TYPE_CHECKING:
-    from gdns_tf.config import TrainConfig
+    from gdns_tf.training.config import TrainConfig
 
 
 class RnsAs(Irgan):

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from gdns_tf.losses import RankingLoss
+from gdns_tf.models.losses import RankingLoss
 from gdns_tf.samplers.base import Scored
 from gdns_tf.samplers.uniform import Uniform
 from pipelines.interactions import Interactions
 
 if TYPE_CHECKING:
-    from gdns_tf.config import TrainConfig
+    from gdns_tf.training.config import TrainConfig
 
 
 class Softmax(Uniform):

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from gdns_tf.gmf import GMF
+from gdns_tf.models.gmf import GMF
 from gdns_tf.samplers.base import Batch, Sampler, Scored, Selection
 from gdns_tf.samplers.config import require
-from gdns_tf.scatter import write_rows
+from gdns_tf.samplers.scatter import write_rows
 from pipelines.batches import steps_per_epoch
 from pipelines.interactions import Interactions
 
 if TYPE_CHECKING:
-    from gdns_tf.config import TrainConfig
+    from gdns_tf.training.config import TrainConfig
 
 HISTORY = 5
 """Past epochs that the standard deviation is taken over."""

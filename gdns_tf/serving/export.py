@@ -10,22 +10,22 @@ import numpy as np
 import tensorflow as tf
 
 import gdns_tf
-from gdns_tf.config import TrainConfig
 from gdns_tf.evaluate import load_model
 from gdns_tf.flags import read_config
-from gdns_tf.run_folder import RunFolder
+from gdns_tf.models.factors import Weights
+from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.serving.card import format_card, format_effect
+from gdns_tf.serving.float16 import effect_of_rounding
 from gdns_tf.serving.fold_in import FoldIn
-from gdns_tf.serving.half import effect_of_rounding
 from gdns_tf.serving.model import ITEM_DTYPES, PADDING_SCORE, ServedModel, stored_items
 from gdns_tf.serving.versions import new_version
 from gdns_tf.serving.warmup import example_inputs, write_warmup
-from gdns_tf.weights import Weights
+from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 from pipelines.interactions import Interactions
 from pipelines.load import load_dataset
-from pipelines.split import Dataset
+from pipelines.split import Split
 
 _OF_THE_MACHINE = ("data_dir", "output_dir", "export_dir", "overwrite")
 """Flags that say nothing about the model."""
@@ -40,7 +40,7 @@ def export_run(
     version: int | None = None,
     fold_in: FoldIn | None = None,
     data: DataConfig | None = None,
-    dataset: Dataset | None = None,
+    dataset: Split | None = None,
 ) -> Path:
     """Exports the best weights of a run as the next version of a model, and prints what it did.
 
@@ -58,7 +58,7 @@ def export_run(
       The version folder.
 
     Raises:
-      DataError: there is no run, it has not ended or diverged, the data is not that which it was trained on, an option
+      InputError: there is no run, it has not ended or diverged, the data is not that which it was trained on, an option
         cannot be used, or the folder cannot be written. Nothing is left behind.
     """
     _check_options(export_dir, k, item_dtype, version)
@@ -101,15 +101,15 @@ def data_of_run(run_dir: str | Path) -> DataConfig:
     """The data flags of a run.
 
     Raises:
-      DataError: there is no run.
+      InputError: there is no run.
     """
     flags = RunFolder(run_dir).flags
     if not flags.exists():
-        raise DataError(f"there is no {flags.name}", path=run_dir, remedy="Give the --output_dir of a training run.")
+        raise InputError(f"there is no {flags.name}", path=run_dir, remedy="Give the --output_dir of a training run.")
     return read_config(flags, DataConfig)
 
 
-def all_interactions(dataset: Dataset) -> Interactions:
+def all_interactions(dataset: Split) -> Interactions:
     """Training, validation and test: all that a user who is served is known to have seen."""
     train = dataset.train
     added = np.repeat(train.offsets[1:], 2)  # both go to the end of their user's row
@@ -124,17 +124,17 @@ def all_interactions(dataset: Dataset) -> Interactions:
 
 def _check_options(export_dir: str | Path, k: int, item_dtype: str, version: int | None) -> None:
     if not str(export_dir):
-        raise DataError("--export_dir is not set", remedy="For example --export_dir=savedmodel/models/gdns.")
+        raise InputError("--export_dir is not set", remedy="For example --export_dir=savedmodel/models/gdns.")
     if k < 1:
-        raise DataError(f"--k={k} must be at least 1")
+        raise InputError(f"--k={k} must be at least 1")
     if item_dtype not in ITEM_DTYPES:
-        raise DataError(f"--item_dtype={item_dtype} must be one of {', '.join(ITEM_DTYPES)}")
+        raise InputError(f"--item_dtype={item_dtype} must be one of {', '.join(ITEM_DTYPES)}")
     if version is not None and version < 1:
-        raise DataError(f"--version={version} must be at least 1")
+        raise InputError(f"--version={version} must be at least 1")
 
 
 def _describe(
-    run: RunFolder, data: DataConfig, dataset: Dataset, weights: Weights, k: int, item_dtype: str, fold_in: FoldIn
+    run: RunFolder, data: DataConfig, dataset: Split, weights: Weights, k: int, item_dtype: str, fold_in: FoldIn
 ) -> dict:
     """What `describe` and the model card tell, but for the name and number."""
     metrics = json.loads(run.metrics.read_text()) if run.metrics.exists() else {}
@@ -159,7 +159,7 @@ def _describe(
     }
 
 
-def _raw_ids(dataset: Dataset) -> dict[str, np.ndarray]:
+def _raw_ids(dataset: Split) -> dict[str, np.ndarray]:
     return {"user": dataset.train.user_ids, "item": dataset.train.item_ids}
 
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 
 
 @dataclass(frozen=True)
 class FoldIn:
     """Strengths of the ridge regression of `fold_in`. Both are free of the scale of the item factors.
 
-    The defaults are the best of `gdns_tf.bench_fold_in` on validation items of MovieLens-1M (savedmodel/RETRIEVAL.md).
+    The defaults are the best of `gdns_tf.studies.fold_in` on validation items of MovieLens-1M: savedmodel/RETRIEVAL.md.
     """
 
     alpha: float = 0.003
@@ -21,9 +21,9 @@ class FoldIn:
     """Weight of the query's squared norm, in units of the mean squared item factor."""
 
     def __post_init__(self) -> None:
-        """Raises DataError for values that leave the query undetermined."""
+        """Raises InputError for values that leave the query undetermined."""
         if not (0 <= self.alpha < float("inf") and 0 < self.l2 < float("inf")):
-            raise DataError(
+            raise InputError(
                 f"--fold_in_alpha={self.alpha} and --fold_in_l2={self.l2} cannot be used",
                 remedy="alpha must be 0 or more, and l2 above 0.",
             )

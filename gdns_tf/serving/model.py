@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from gdns_tf.models.factors import Weights
 from gdns_tf.serving.fold_in import FoldIn, fold_in, penalty
 from gdns_tf.serving.top_k import top_k
 from gdns_tf.serving.vocabulary import Vocabulary
-from gdns_tf.weights import Weights
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 from pipelines.interactions import Interactions
 
 ITEM_DTYPES = ("float32", "float16")
@@ -53,7 +53,7 @@ class ServedModel(tf.Module):
         assets: an existing folder for the vocabularies, which must stay until the model is saved.
 
         Raises:
-          DataError: an id cannot be served, or a score could exceed the numbers of its type.
+          InputError: an id cannot be served, or a score could exceed the numbers of its type.
         """
         super().__init__(name="gdns")
         stored = stored_items(weights, item_dtype)
@@ -217,16 +217,18 @@ def stored_items(weights: Weights, item_dtype: str) -> np.ndarray:
     """Q in the type in which it is stored.
 
     Raises:
-      DataError: a score could exceed float32, or a factor float16.
+      InputError: a score could exceed float32, or a factor float16.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         largest = np.sqrt(np.square(weights.query, dtype=np.float64).sum(1).max(initial=0))
         largest *= np.sqrt(np.square(weights.Q, dtype=np.float64).sum(1).max(initial=0))
         stored = weights.Q.astype(item_dtype)
     if not largest < np.finfo(np.float32).max / 2:
-        raise DataError(f"scores may reach {largest:.2g}, beyond float32", remedy="Train again: the training diverged.")
+        raise InputError(
+            f"scores may reach {largest:.2g}, beyond float32", remedy="Train again: the training diverged."
+        )
     if not np.isfinite(stored).all():
-        raise DataError(
+        raise InputError(
             f"an item factor of {np.abs(weights.Q).max():.3g} is beyond {item_dtype}",
             remedy="Export with --item_dtype=float32.",
         )

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 
 _UNFINISHED = ".unfinished-"
 """What an unfinished version's name begins with: TensorFlow Serving looks at names that are numbers only."""
@@ -28,13 +28,13 @@ def new_version(export_dir: Path, version: int | None = None) -> Iterator[tuple[
       The number and the hidden folder.
 
     Raises:
-      DataError: the folder cannot be written, or the version is there already.
+      InputError: the folder cannot be written, or the version is there already.
     """
     remedy = "Choose another --export_dir, or make room."
     try:
         number, unfinished, lock = _reserve(export_dir, version)
     except OSError as error:
-        raise DataError(f"cannot be written: {error.strerror}", path=export_dir, remedy=remedy) from None
+        raise InputError(f"cannot be written: {error.strerror}", path=export_dir, remedy=remedy) from None
     try:
         yield number, unfinished
         _sync(unfinished)
@@ -42,7 +42,7 @@ def new_version(export_dir: Path, version: int | None = None) -> Iterator[tuple[
         _sync_one(export_dir)
     except OSError as error:
         shutil.rmtree(unfinished, ignore_errors=True)
-        raise DataError(f"cannot be written: {error.strerror or error}", path=export_dir, remedy=remedy) from error
+        raise InputError(f"cannot be written: {error.strerror or error}", path=export_dir, remedy=remedy) from error
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
@@ -60,7 +60,7 @@ def _reserve(export_dir: Path, version: int | None) -> tuple[int, Path, int]:
         taken = {int(name) for name in names if name.isascii() and name.isdigit()}
         number = max(taken, default=0) + 1 if version is None else version
         if number in taken:
-            raise DataError(
+            raise InputError(
                 f"version {number} is there already, or is being written",
                 path=export_dir,
                 remedy="Leave out --version to take the next free number.",

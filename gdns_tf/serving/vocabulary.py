@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 
 
 class Vocabulary(tf.Module):
@@ -19,7 +19,7 @@ class Vocabulary(tf.Module):
           path: the file to write; its name is that of the asset. It must stay until the model is saved.
 
         Raises:
-          DataError: an id cannot be told from padding, or does not survive in a file of lines.
+          InputError: an id cannot be told from padding, or does not survive in a file of lines.
         """
         super().__init__(name=path.stem)
         is_integer = ids.dtype.kind in "iu"
@@ -44,11 +44,11 @@ class Vocabulary(tf.Module):
 
 def _checked(raw_id: int | str, padding: int | str) -> int | str:
     if raw_id == padding:
-        raise DataError(
+        raise InputError(
             f"the id {raw_id!r} cannot be served: it stands for padding", remedy="Give that user or item another id."
         )
     if isinstance(raw_id, str) and not raw_id.isprintable() and set(raw_id) & set("\n\r\0"):
-        raise DataError(
+        raise InputError(
             f"the id {raw_id!r} cannot be served: it holds a line break or NUL",
             remedy="Give that user or item another id.",
         )

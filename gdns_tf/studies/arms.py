@@ -8,7 +8,7 @@ import numpy as np
 from gdns_tf.studies.comparison import per_user
 from gdns_tf.studies.session import Session, result_row
 from gdns_tf.studies.trial import Result
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def run_arms(session: Session, arms: Sequence[Arm], title: str) -> dict[str, lis
       Title -> results, a seed each, in the order of the arms.
 
     Raises:
-      DataError: an arm diverged.
+      InputError: an arm diverged.
     """
     trials = {
         arm.title: [session.trial(arm.label, arm.overrides, seed, arm.task) for seed in session.config.seeds]
@@ -39,7 +39,9 @@ def run_arms(session: Session, arms: Sequence[Arm], title: str) -> dict[str, lis
     done = session.run([trial for group in trials.values() for trial in group], title)
     for name, group in trials.items():
         if missing := [trial.config.seed for trial in group if trial not in done]:
-            raise DataError(f"{name} diverged with seed {missing[0]}", remedy="Leave it out, or lower --learning_rate.")
+            raise InputError(
+                f"{name} diverged with seed {missing[0]}", remedy="Leave it out, or lower --learning_rate."
+            )
     results = {name: [done[trial] for trial in group] for name, group in trials.items()}
     session.write_results([result_row(r, "final") for group in results.values() for r in group])
     return results

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gdns_tf import metrics
+from gdns_tf.evaluation import metrics
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from gdns_tf.studies.systems import ABLATIONS, SYSTEMS, TABLE3, YARDSTICKS
 from pipelines.config import flag
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 
 STUDIES = ("table3", "ablation", "false_negatives", "group_size", "smoothing", "candidates", "grid")
 
@@ -37,24 +37,24 @@ class StudyConfig:
     command: str = flag("", "Shown in the report in place of the command that was given.")
 
     def __post_init__(self) -> None:
-        """Raises DataError, naming the flag, for values that cannot work."""
+        """Raises InputError, naming the flag, for values that cannot work."""
         if not self.study_dir:
-            raise DataError("--study_dir is not set", remedy="Name a folder, such as --study_dir=runs/studies/table3.")
+            raise InputError("--study_dir is not set", remedy="Name a folder, such as --study_dir=runs/studies/table3.")
         if self.workers < 1:
-            raise DataError(f"--workers={self.workers} must be at least 1")
+            raise InputError(f"--workers={self.workers} must be at least 1")
         if self.tuning_epochs < 0:
-            raise DataError(f"--tuning_epochs={self.tuning_epochs} must not be negative")
+            raise InputError(f"--tuning_epochs={self.tuning_epochs} must not be negative")
         if len(self.seeds) < 1 or len(set(self.seeds)) < len(self.seeds):
-            raise DataError(f"--seeds={','.join(map(str, self.seeds))} must be one or more different numbers")
+            raise InputError(f"--seeds={','.join(map(str, self.seeds))} must be one or more different numbers")
         if shared := set(self.seeds) & set(self.tuning_seeds):
-            raise DataError(
+            raise InputError(
                 f"--tuning_seeds and --seeds both hold {min(shared)}",
                 remedy="Tune on seeds of their own: what is chosen on a seed looks too good on it.",
             )
         for name in self.systems:
             if name not in SYSTEMS:
-                raise DataError(f"--systems: there is no {name!r}", remedy=f"Choose among {', '.join(SYSTEMS)}.")
+                raise InputError(f"--systems: there is no {name!r}", remedy=f"Choose among {', '.join(SYSTEMS)}.")
         if self.study == "table3" and self.baseline not in self.systems:
-            raise DataError(f"--baseline={self.baseline} is not among --systems={','.join(self.systems)}")
+            raise InputError(f"--baseline={self.baseline} is not among --systems={','.join(self.systems)}")
         if self.study == "grid" and not self.vary:
-            raise DataError("--vary is not set", remedy="Name flags and values, such as --vary='l2=0.01|0.1'.")
+            raise InputError("--vary is not set", remedy="Name flags and values, such as --vary='l2=0.01|0.1'.")

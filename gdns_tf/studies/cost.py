@@ -9,12 +9,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from gdns_tf.build import build_batches, build_trainer
-from gdns_tf.config import TrainConfig
-from gdns_tf.run_folder import write_whole
+from gdns_tf.runs.run_folder import write_whole
 from gdns_tf.studies import yardstick
 from gdns_tf.studies.session import Session
 from gdns_tf.studies.trial import Trial
+from gdns_tf.training.build import build_batches, build_trainer
+from gdns_tf.training.config import TrainConfig
 from pipelines.interactions import Interactions
 from pipelines.load import load_dataset
 

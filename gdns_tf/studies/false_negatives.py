@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 from scipy import stats
 
-from gdns_tf.run import Run
-from pipelines.split import Dataset, draw_negatives
+from gdns_tf.runs.run import Run
+from pipelines.split import Split, draw_negatives
 
 BINS = 50
 COMMON_A_USER = 30
@@ -17,7 +17,7 @@ COMMON_A_USER = 30
 INDICATORS = ("H", "G", "score")
 
 
-def move_positives(dataset: Dataset, seed: int) -> Dataset:
+def move_positives(dataset: Split, seed: int) -> Split:
     """Takes one random training item of each user out of training, where it then counts as unobserved.
 
     Users with a single training item keep it. Validation and test stay as they are.
@@ -41,7 +41,7 @@ class Watch:
     held-out items are in neither group. Writes `indicators.npz` into the folder of the run: see `read`.
     """
 
-    def __init__(self, dataset: Dataset, folder: Path) -> None:
+    def __init__(self, dataset: Split, folder: Path) -> None:
         self._path = folder / "indicators.npz"
         offsets, items = dataset.false_negatives
         self._false_users = np.repeat(np.arange(dataset.train.num_users), np.diff(offsets))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from gdns_tf.run_folder import write_whole
+from gdns_tf.runs.run_folder import write_whole
 from gdns_tf.studies import plots
 from gdns_tf.studies.arms import Arm, all_of, run_arms
 from gdns_tf.studies.false_negatives import INDICATORS, read

@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from gdns_tf.run_folder import write_whole
+from gdns_tf.runs.run_folder import write_whole
 from gdns_tf.studies import plots
 from gdns_tf.studies.arms import Arm, all_of, run_arms, users_of
 from gdns_tf.studies.comparison import compare_all
 from gdns_tf.studies.markdown import interval, mean_sd, provenance, table, verdicts
 from gdns_tf.studies.session import METRICS, SELECTION, Session, overrides_of
 from gdns_tf.studies.trial import Result
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 
 
 def run(session: Session) -> None:
@@ -29,7 +29,7 @@ def _values(part: str) -> list[str]:
     """The alternatives "flag=value" of a text such as "l2=0.01|0.1"."""
     name, equals, values = part.partition("=")
     if not equals or not values:
-        raise DataError(f"--vary: {part!r} is no flag with values", remedy="Write flag=value|value, as l2=0.01|0.1.")
+        raise InputError(f"--vary: {part!r} is no flag with values", remedy="Write flag=value|value, as l2=0.01|0.1.")
     return [f"{name}={value}" for value in values.split("|")]
 
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 import gdns_tf
-from gdns_tf.config import TrainConfig
 from gdns_tf.flags import replayable
 from gdns_tf.studies.comparison import Comparison
 from gdns_tf.studies.session import Session
 from gdns_tf.studies.trial import Result
+from gdns_tf.training.config import TrainConfig
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

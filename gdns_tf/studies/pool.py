@@ -14,9 +14,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from gdns_tf.run import Interrupted
+from gdns_tf.runs.run import Interrupted
 from gdns_tf.studies.trial import Result, Trial, read_result, run_trial
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 
 TRIALS_A_PROCESS = 4
 """After so many trials a worker makes room for a new one: TensorFlow keeps much of what it has built."""
@@ -35,8 +35,8 @@ def run_trials(trials: Sequence[Trial], root: Path, workers: int, title: str) ->
       The results of all trials but those that diverged, which are named on standard error.
 
     Raises:
-      gdns_tf.run.Interrupted: by SIGINT or SIGTERM; what is done stays done, what is under way is saved.
-      DataError: a trial cannot be run, or a worker died, for want of memory most likely.
+      gdns_tf.runs.run.Interrupted: by SIGINT or SIGTERM; what is done stays done, what is under way is saved.
+      InputError: a trial cannot be run, or a worker died, for want of memory most likely.
     """
     trials = list(dict.fromkeys(trials))
     left = [trial for trial in trials if read_result(trial, root) is None]
@@ -77,7 +77,7 @@ def _run(left: Sequence[Trial], root: Path, workers: int, title: str, total: int
     except (KeyboardInterrupt, Interrupted):
         raise Interrupted from None
     except BrokenProcessPool:
-        raise DataError(
+        raise InputError(
             "a worker process died", remedy="If memory ran out, lower --workers; the same command goes on."
         ) from None
     finally:

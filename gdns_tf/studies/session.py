@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gdns_tf.config import TrainConfig
-from gdns_tf.run_folder import write_whole
+from gdns_tf.runs.run_folder import write_whole
 from gdns_tf.studies.config import StudyConfig
 from gdns_tf.studies.pool import run_trials
 from gdns_tf.studies.trial import Result, Trial
+from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 
 METRICS = {"ndcg@1": "NDCG@1", "ndcg@3": "NDCG@3", "recall@3": "Recall@3"}
 """What the paper reports, and its names in tables."""
@@ -48,13 +48,13 @@ class Session:
         """The hyper-parameters that the `table3` study `--tuned_by` chose for a system; empty without such a study.
 
         Raises:
-          DataError: there is no such study, or it is not finished.
+          InputError: there is no such study, or it is not finished.
         """
         if not self.config.tuned_by:
             return {}
         path = Path(self.config.tuned_by) / "tuned.json"
         if not path.exists():
-            raise DataError("there is no tuned.json", path=path.parent, remedy="Finish the table3 study there first.")
+            raise InputError("there is no tuned.json", path=path.parent, remedy="Finish the table3 study there first.")
         return json.loads(path.read_text()).get(system, {})
 
     def trial(
@@ -93,16 +93,16 @@ def overrides_of(text: str, separator: str = ";") -> dict[str, object]:
     """Flags and values in a text such as "l2=0.01;dropout=0.1".
 
     Raises:
-      DataError: there is no such training flag, or the value is not of its type.
+      InputError: there is no such training flag, or the value is not of its type.
     """
     types = typing.get_type_hints(TrainConfig)
     overrides = {}
     for part in filter(None, (part.strip() for part in text.split(separator))):
         name, equals, value = part.partition("=")
         if not equals or types.get(name) not in (str, int, float):
-            raise DataError(f"{part!r} is no training flag with a value", remedy="Write flag=value, such as l2=0.01.")
+            raise InputError(f"{part!r} is no training flag with a value", remedy="Write flag=value, such as l2=0.01.")
         try:
             overrides[name] = types[name](value)
         except ValueError:
-            raise DataError(f"{part!r}: {value!r} is not of type {types[name].__name__}") from None
+            raise InputError(f"{part!r}: {value!r} is not of type {types[name].__name__}") from None
     return overrides

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from gdns_tf.run_folder import write_whole
+from gdns_tf.runs.run_folder import write_whole
 from gdns_tf.studies import plots
 from gdns_tf.studies.arms import Arm, all_of, run_arms, users_of
 from gdns_tf.studies.comparison import compare_all

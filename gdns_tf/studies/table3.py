@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from gdns_tf.run_folder import write_whole
+from gdns_tf.runs.run_folder import write_whole
 from gdns_tf.studies import cost, plots
 from gdns_tf.studies.comparison import compare_all, per_user
 from gdns_tf.studies.markdown import interval, mean_sd, provenance, table, verdicts

@@ -12,18 +12,18 @@ from pathlib import Path
 
 import numpy as np
 
-from gdns_tf.config import TrainConfig
-from gdns_tf.evaluation import evaluate
+from gdns_tf.evaluation.ranking import evaluate
 from gdns_tf.flags import replayable
-from gdns_tf.run import KS, Run
-from gdns_tf.run_folder import RunFolder
+from gdns_tf.models.factors import Weights
+from gdns_tf.runs.run import KS, Run
+from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.samplers import SAMPLERS
 from gdns_tf.samplers.config import without_effect
 from gdns_tf.studies import false_negatives, yardstick
-from gdns_tf.weights import Weights
+from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
 from pipelines.load import load_dataset
-from pipelines.split import Dataset
+from pipelines.split import Split
 
 SPLITS = ("valid", "test")
 SAMPLED = ("train", "false_negatives")
@@ -87,7 +87,7 @@ def run_trial(trial: Trial, root: Path) -> str:
       "" or, if the training diverged, why; then the folder holds `failed.txt`.
 
     Raises:
-      gdns_tf.run.Interrupted: by SIGINT or SIGTERM, after saving.
+      gdns_tf.runs.run.Interrupted: by SIGINT or SIGTERM, after saving.
     """
     folder = trial.folder(root)
     if (folder / "ranks.npz").exists():
@@ -128,24 +128,24 @@ def read_result(trial: Trial, root: Path) -> Result | None:
 
 
 @functools.lru_cache(maxsize=2)
-def _dataset(data: DataConfig) -> Dataset:
+def _dataset(data: DataConfig) -> Split:
     return load_dataset(data)
 
 
-def _train(trial: Trial, dataset: Dataset, folder: RunFolder, config: TrainConfig) -> Dataset:
+def _train(trial: Trial, dataset: Split, folder: RunFolder, config: TrainConfig) -> Split:
     run = Run(dataset, config, folder)
     run.finish(run.fit(progress=False))
     return dataset
 
 
-def _train_watched(trial: Trial, dataset: Dataset, folder: RunFolder, config: TrainConfig) -> Dataset:
+def _train_watched(trial: Trial, dataset: Split, folder: RunFolder, config: TrainConfig) -> Split:
     moved = false_negatives.move_positives(dataset, config.seed)
     run = Run(moved, config, folder)
     run.finish(run.fit(progress=False, observer=false_negatives.Watch(moved, folder.path)))
     return moved
 
 
-def _yardstick(trial: Trial, dataset: Dataset, folder: RunFolder, config: TrainConfig) -> Dataset:
+def _yardstick(trial: Trial, dataset: Split, folder: RunFolder, config: TrainConfig) -> Split:
     began = time.monotonic()
     weights = yardstick.train(trial.task, dataset.train, config, dict(trial.options))
     seconds = time.monotonic() - began
@@ -158,7 +158,7 @@ def _yardstick(trial: Trial, dataset: Dataset, folder: RunFolder, config: TrainC
     return dataset
 
 
-TASKS: dict[str, Callable[[Trial, Dataset, RunFolder, TrainConfig], Dataset]] = {
+TASKS: dict[str, Callable[[Trial, Split, RunFolder, TrainConfig], Split]] = {
     "train": _train,
     "false_negatives": _train_watched,
     "popularity": _yardstick,

@@ -8,7 +8,7 @@ import numpy as np
 from gdns_tf.studies.session import SELECTION, Session, overrides_of
 from gdns_tf.studies.systems import SYSTEMS, System
 from gdns_tf.studies.trial import Result, Trial
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 
 Alternative = tuple[tuple[str, object], ...]
 """Sorted (name, value) of flags, or of options of a yardstick."""
@@ -30,7 +30,7 @@ def tune(session: Session, names: Sequence[str]) -> tuple[dict[str, Tuned], list
       What was chosen for each system, and the results of all trials.
 
     Raises:
-      DataError: a system diverged with all of its alternatives.
+      InputError: a system diverged with all of its alternatives.
     """
     tried: dict[str, dict[Alternative, float]] = {name: {} for name in names}
     results: list[Result] = []
@@ -54,7 +54,7 @@ def tune(session: Session, names: Sequence[str]) -> tuple[dict[str, Tuned], list
     def best(name: str) -> Alternative:
         values = {option: value for option, value in tried[name].items() if not np.isnan(value)}
         if not values:
-            raise DataError(
+            raise InputError(
                 f"{name} diverged with every alternative", remedy="Lower --learning_rate, or raise --l2 in --tune."
             )
         return max(values, key=values.get)

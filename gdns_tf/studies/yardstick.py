@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from gdns_tf.config import TrainConfig
-from gdns_tf.weights import Weights
-from gdns_tf.yardsticks import implicit_als, popularity
+from gdns_tf.evaluation.baselines import implicit_als, popularity
+from gdns_tf.models.factors import Weights
+from gdns_tf.training.config import TrainConfig
 from pipelines.interactions import Interactions
 
 

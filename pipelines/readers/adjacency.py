@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.config import DataConfig
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 from pipelines.interactions import Ratings
 from pipelines.readers.files import Source, require_given
 from pipelines.readers.ids import MAX_ID
@@ -25,7 +25,7 @@ def read(path: Path, config: DataConfig) -> Ratings:
       `Ratings` with int64 ids and nothing else, in the order of the file.
 
     Raises:
-      DataError: a word is not an integer from 0 to 2^63 - 1, or there are no items.
+      InputError: a word is not an integer from 0 to 2^63 - 1, or there are no items.
     """
     require_given(path, config, "the file with a line `user item item ...` for each user")
     source = Source(path)
@@ -37,7 +37,7 @@ def read(path: Path, config: DataConfig) -> Ratings:
             line += lines.count(b"\n") + len(newline)
     _parse(rest, line, source, users, items)
     if not sum(map(len, items)):
-        raise DataError("empty: no user has an item", path=source, remedy="Check that the file was copied whole.")
+        raise InputError("empty: no user has an item", path=source, remedy="Check that the file was copied whole.")
     return Ratings(np.concatenate(users), np.concatenate(items), source=str(source))
 
 
@@ -57,11 +57,11 @@ def _parse(text: bytes, line: int, source: Source, users: list[np.ndarray], item
 
 
 def _check(text: bytes, first_line: int, source: Source) -> None:
-    """Raises DataError about the first word that is not an id, if there is one."""
+    """Raises InputError about the first word that is not an id, if there is one."""
     for line, content in enumerate(text.split(b"\n"), first_line):
         for word in content.split():
             if not word.isdigit() or int(word[:32]) > MAX_ID:
-                raise DataError(
+                raise InputError(
                     f"{word[:60].decode(errors='replace')!r} is not an id (an integer from 0 to 2^63 - 1)",
                     path=source,
                     line=line,

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 from pipelines.readers.files import Source, not_utf8
 from pipelines.readers.ids import decode_ids
 
@@ -83,7 +83,7 @@ def peek(source: Source, form: Format, count: int) -> list[list[str]]:
     """The values of the first `count` lines that are not blank (fewer if the file has fewer).
 
     Raises:
-      DataError: the file cannot be read or is not UTF-8 text.
+      InputError: the file cannot be read or is not UTF-8 text.
     """
     with source.open() as file:
         return [form.split(text) for _, text in islice(_lines(file, source), count)]
@@ -97,7 +97,7 @@ def read_columns(source: Source, form: Format, kinds: Mapping[str, Kind]) -> dic
       `pipelines.readers.ids`), RATING float32, SECONDS float64, dates datetime64[ns], TEXT a dictionary array.
 
     Raises:
-      DataError: the file cannot be read, has no rows, lacks a column or holds a value that is not of its kind.
+      InputError: the file cannot be read, has no rows, lacks a column or holds a value that is not of its kind.
     """
     with source.open() as file:
         start, given, unnamed = 1, form, [position for position, name in enumerate(form.names or ()) if not name]
@@ -108,7 +108,7 @@ def read_columns(source: Source, form: Format, kinds: Mapping[str, Kind]) -> dic
         parser = _Parser(source, form, positions | dict.fromkeys(unnamed, _NOTHING))
         tables = [parser.parse(line, block) for line, block in _blocks(file, source, form, start)]
     if not sum(table.num_rows for table in tables):
-        raise DataError("empty: there are no rows", path=source, remedy="Check that the file was copied whole.")
+        raise InputError("empty: there are no rows", path=source, remedy="Check that the file was copied whole.")
     table = pa.concat_tables(tables)
     del tables
     columns = {}
@@ -126,7 +126,7 @@ def _ids(words: pa.DictionaryArray, name: str, source: Source, form: Format) -> 
     """`decode_ids`, with its error about a row replaced by one about a line where the parser sees it so."""
     try:
         return decode_ids(words, name, source)
-    except DataError:
+    except InputError:
         read_columns(source, form, {name: INTEGER_ID})
         raise
 
@@ -135,14 +135,14 @@ def _positions(source: Source, form: Format, kinds: Mapping[str, Kind]) -> dict[
     """Where each wanted column stands.
 
     Raises:
-      DataError: one is not there, or is there twice.
+      InputError: one is not there, or is there twice.
     """
     if not form.names:
-        raise DataError("empty", path=source, remedy="The first line must name the columns.")
+        raise InputError("empty", path=source, remedy="The first line must name the columns.")
     for name in kinds:
         if (count := form.names.count(name)) != 1:
             hint = f", and that they are separated by {form.delimiter!r}" if len(form.names) == 1 else ""
-            raise DataError(
+            raise InputError(
                 f"{'no column' if not count else f'{count} columns'} named {name!r}; there are {list(form.names)}",
                 path=source,
                 remedy=f"Check the names of the columns{hint}.",
@@ -159,7 +159,7 @@ def _lines(file: BinaryIO, source: Source) -> Iterator[tuple[int, str]]:
         except UnicodeDecodeError:
             raise not_utf8(source, number) from None
         if "\r" in text:
-            raise DataError(
+            raise InputError(
                 "lines end in a carriage return alone",
                 path=source,
                 line=number,
@@ -170,7 +170,7 @@ def _lines(file: BinaryIO, source: Source) -> Iterator[tuple[int, str]]:
 
 
 def _refuse_binary(text: bytes, source: Source, line: int) -> None:
-    """Raises DataError if there is a NUL, which no text has except in UTF-16 or UTF-32."""
+    """Raises InputError if there is a NUL, which no text has except in UTF-16 or UTF-32."""
     if (position := text.find(0)) >= 0:
         raise not_utf8(source, line + text.count(b"\n", 0, position))
 
@@ -187,7 +187,7 @@ def _blocks(file: BinaryIO, source: Source, form: Format, line: int) -> Iterator
             yield line, rest[:end]
             line, rest = line + rest.count(b"\n", 0, end), rest[end:]
         elif len(rest) > _MAX_RECORD_BYTES:
-            raise DataError(
+            raise InputError(
                 f"a record of more than {_MAX_RECORD_BYTES >> 20} MiB",
                 path=source,
                 line=line,
@@ -219,14 +219,14 @@ class _Parser:
         """The wanted columns of a block, named by their positions.
 
         Raises:
-          DataError: a record is bad; `line` is the number of the block's first line.
+          InputError: a record is bad; `line` is the number of the block's first line.
         """
         try:
             table = self._parse(block, self.kinds)
         except pa.ArrowInvalid as error:
             raise self._diagnosis(line, block, error) from None
         if self.form.quoted and block.count(b'"') % 2 and self._swallows_what_follows(block):
-            raise DataError(
+            raise InputError(
                 "a quoted value has no closing quote",
                 path=self.source,
                 line=line + block.count(b"\n", 0, block.rfind(b'"')),
@@ -269,7 +269,7 @@ class _Parser:
         added = b"\n" + self.form.delimiter.encode() * (len(self.form.names) - 1) + b'""'
         return self._parse(block + added, kinds).num_rows == self._parse(block, kinds).num_rows
 
-    def _diagnosis(self, line: int, block: bytes, error: pa.ArrowInvalid) -> DataError:
+    def _diagnosis(self, line: int, block: bytes, error: pa.ArrowInvalid) -> InputError:
         """The error for the first bad record of a block that was refused with `error`."""
         ends = self._record_ends(block)
         good, bad = 0, len(ends) - 1  # records before ends[good] are fine; one before ends[bad] is not
@@ -284,7 +284,7 @@ class _Parser:
         texts = {position: TEXT for position, kind in self.kinds.items() if kind.arrow == _WORDS}
         if self._accepts(record, dict.fromkeys(texts, _ANYTHING)) and not self._accepts(record, texts):
             return not_utf8(self.source, line)
-        return DataError(
+        return InputError(
             self._what_is_wrong(record, error),
             path=self.source,
             line=line,

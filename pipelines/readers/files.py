@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pipelines.config import DataConfig
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -28,33 +28,33 @@ class Source:
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
-        """The bytes as a stream; whatever goes wrong while they are read becomes a `DataError`.
+        """The bytes as a stream; whatever goes wrong while they are read becomes a `InputError`.
 
         Raises:
-          DataError: the file is missing, a folder, not readable, or a truncated or damaged archive.
+          InputError: the file is missing, a folder, not readable, or a truncated or damaged archive.
         """
         try:
             with ExitStack() as stack:
                 yield self._stream(stack)
         except FileNotFoundError:
-            raise DataError("no such file", path=self, remedy="Check --data_dir.") from None
+            raise InputError("no such file", path=self, remedy="Check --data_dir.") from None
         except IsADirectoryError:
-            raise DataError(
+            raise InputError(
                 "this is a folder, not a file", path=self, remedy="Give the file itself as --data_dir."
             ) from None
         except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
-            raise DataError(
+            raise InputError(
                 f"the archive is truncated or damaged ({error})", path=self, remedy="Copy or download it again."
             ) from error
         except OSError as error:
             remedy = "Check the path and its permissions."
-            raise DataError(f"cannot be read ({error.strerror or error})", path=self, remedy=remedy) from error
+            raise InputError(f"cannot be read ({error.strerror or error})", path=self, remedy=remedy) from error
 
     def text(self, *encodings: str) -> str:
         """The whole content, decoded by the first of `encodings` that fits (default: UTF-8 alone).
 
         Raises:
-          DataError: as `open`, or no encoding fits.
+          InputError: as `open`, or no encoding fits.
         """
         with self.open() as file:
             content = file.read()
@@ -71,16 +71,16 @@ class Source:
             try:
                 return stack.enter_context(archive.open(self.member))
             except (KeyError, RuntimeError, NotImplementedError) as error:  # absent, encrypted, unknown compression
-                raise DataError(f"cannot be read from the zip ({error})", path=self) from error
+                raise InputError(f"cannot be read from the zip ({error})", path=self) from error
         file = stack.enter_context(self.path.open("rb"))
         if self.path.suffix == ".gz" or file.peek(2).startswith(_GZIP_MAGIC):
             return stack.enter_context(gzip.GzipFile(fileobj=file))
         return file
 
 
-def not_utf8(source: Source, line: int) -> DataError:
+def not_utf8(source: Source, line: int) -> InputError:
     """The error for text in an encoding that is not UTF-8."""
-    return DataError(
+    return InputError(
         "not UTF-8 text",
         path=source,
         line=line,
@@ -94,8 +94,8 @@ def is_default(path: Path, config: DataConfig) -> bool:
 
 
 def require_given(path: Path, config: DataConfig, what: str) -> None:
-    """Raises DataError if --data_dir was left empty or nothing is there; `what` says what it should name."""
+    """Raises InputError if --data_dir was left empty or nothing is there; `what` says what it should name."""
     if is_default(path, config):
-        raise DataError("--data_dir is empty", remedy=f"Set it to {what}.")
+        raise InputError("--data_dir is empty", remedy=f"Set it to {what}.")
     if not path.exists():
-        raise DataError("no such file or folder", path=path, remedy=f"Set --data_dir to {what}.")
+        raise InputError("no such file or folder", path=path, remedy=f"Set --data_dir to {what}.")

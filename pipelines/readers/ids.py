@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 
 _PLAIN_INTEGER = r"^(0|-?[1-9][0-9]*)$"
 MAX_ID = 2**63 - 1
@@ -27,7 +27,7 @@ def decode_ids(tokens: pa.DictionaryArray, name: str, source: object) -> np.ndar
       [num_rows] int64 or str.
 
     Raises:
-      DataError: an integer id is negative or does not fit int64.
+      InputError: an integer id is negative or does not fit int64.
     """
     words, codes = tokens.dictionary, tokens.indices.to_numpy()
     if not pc.all(pc.match_substring_regex(words, _PLAIN_INTEGER), min_count=0).as_py():
@@ -39,9 +39,9 @@ def decode_ids(tokens: pa.DictionaryArray, name: str, source: object) -> np.ndar
     return np.array(numbers, dtype=np.int64)[codes]
 
 
-def bad_id(number: int, name: str, row: int, source: object) -> DataError:
+def bad_id(number: int, name: str, row: int, source: object) -> InputError:
     """The error for an integer that cannot be an id, in row `row` counted from 0."""
-    return DataError(
+    return InputError(
         f"{name} {number} in row {row + 1} of the data is not an id (0 to 2^63 - 1)",
         path=str(source),
         remedy="Correct the row, or if ids are names and not numbers, write a letter before each.",

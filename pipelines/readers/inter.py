@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.config import DataConfig
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 from pipelines.interactions import Ratings
 from pipelines.readers.delimited import RATING, SECONDS, TOKEN, Format, peek, read_columns
 from pipelines.readers.files import Source, require_given
@@ -26,7 +26,7 @@ def read(path: Path, config: DataConfig) -> Ratings:
       `Ratings` with int64 or str ids; grades, times and titles where there are any.
 
     Raises:
-      DataError: not exactly one file, no user or item column, or a malformed line.
+      InputError: not exactly one file, no user or item column, or a malformed line.
     """
     require_given(path, config, "an .inter file or the folder that holds it")
     source, form = Source(_only_file(path)), Format("\t")
@@ -45,7 +45,7 @@ def _only_file(path: Path) -> Path:
         return path
     files = sorted(path.glob("*.inter"))
     if len(files) != 1:
-        raise DataError(
+        raise InputError(
             f"{len(files)} .inter files in this folder {[file.name for file in files[:10]]}, one is needed",
             path=path,
             remedy="Set --data_dir to the file itself.",
@@ -63,14 +63,14 @@ def _titles(source: Source, numbers: bool) -> Iterator[tuple[int | str, str]]:
     if title is None:
         return
     if "item_id" not in names:
-        raise DataError(f"no column item_id; there are {names}", path=source, line=1, remedy="Correct the header.")
+        raise InputError(f"no column item_id; there are {names}", path=source, line=1, remedy="Correct the header.")
     item = names.index("item_id")
     for number, line in enumerate(lines[1:], start=2):
         values = line.rstrip("\r").split("\t")
         if values == [""]:
             continue
         if len(values) != len(names):
-            raise DataError(
+            raise InputError(
                 f"{len(values)} columns where the header has {len(names)}",
                 path=source,
                 line=number,

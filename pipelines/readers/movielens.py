@@ -15,7 +15,7 @@ from zipfile import ZipFile
 
 from pipelines.config import DataConfig
 from pipelines.download import cache_folder, fetch
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 from pipelines.interactions import Ratings
 from pipelines.readers.delimited import INTEGER_ID, RATING, SECONDS, Format, read_columns
 from pipelines.readers.files import Source, is_default
@@ -68,7 +68,7 @@ def read(path: Path, config: DataConfig) -> Ratings:
       `Ratings` with int64 ids, float32 ratings, float64 timestamps and, where the movies file is there, titles.
 
     Raises:
-      DataError: `path` does not exist, a line is malformed, an archive is damaged, or the download fails.
+      InputError: `path` does not exist, a line is malformed, an archive is damaged, or the download fails.
     """
     name, release = config.dataset, RELEASES[config.dataset]
     ratings, movies = _locate(path, config, name, release)
@@ -84,7 +84,7 @@ def _locate(path: Path, config: DataConfig, name: str, release: Release) -> tupl
     if is_default(path, config):
         return _in_zip(_download(archive, release, f"Put {archive} somewhere and set --data_dir to it."), release)
     if not path.exists():
-        raise DataError(
+        raise InputError(
             "no such file or folder",
             path=path,
             remedy=f"Set --data_dir to {release.ratings}, its folder or {archive}, or leave it out to download.",
@@ -113,7 +113,7 @@ def _in_zip(archive: Path, release: Release) -> tuple[Source, Source | None]:
     with Source(archive).open() as file, ZipFile(file) as members:
         found = {PurePosixPath(member).name: member for member in members.namelist()}
     if release.ratings not in found:
-        raise DataError(
+        raise InputError(
             f"no {release.ratings} in this zip; there are {sorted(found)[:10]}",
             path=archive,
             remedy="Check that --dataset and --data_dir belong together.",
@@ -130,7 +130,7 @@ def _titles(movies: Source, delimiter: str) -> Iterator[tuple[int, str]]:
         if not "".join(row).strip() or row[:2] == ["movieId", "title"]:
             continue
         if len(row) < 2 or not row[0].isascii() or not row[0].isdecimal():
-            raise DataError(
+            raise InputError(
                 f"{delimiter.join(row)[:80]!r} has not the form id{delimiter}title{delimiter}...",
                 path=movies,
                 line=number,

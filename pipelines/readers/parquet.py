@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 import pyarrow.types as is_type
 
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 from pipelines.readers.delimited import SECONDS, TEXT, TOKEN, Kind
 from pipelines.readers.files import Source
 from pipelines.readers.ids import bad_id, decode_ids
@@ -22,21 +22,21 @@ def read_columns(source: Source, kinds: Mapping[str, Kind]) -> dict[str, np.ndar
       numbers, or from dates as seconds since 1970), TEXT a dictionary array.
 
     Raises:
-      DataError: the file is damaged or empty, lacks a column, or a value is missing or not of its kind.
+      InputError: the file is damaged or empty, lacks a column, or a value is missing or not of its kind.
     """
     with source.open() as file:
         try:
             content = pyarrow.parquet.ParquetFile(file)
             names = content.schema_arrow.names
             if missing := [name for name in kinds if name not in names]:
-                raise DataError(f"no column named {missing[0]!r}; there are {names}", path=source, remedy=_NAMES)
+                raise InputError(f"no column named {missing[0]!r}; there are {names}", path=source, remedy=_NAMES)
             table = content.read(columns=list(kinds))
         except (pa.ArrowException, OSError) as error:
-            raise DataError(
+            raise InputError(
                 f"not Parquet, or damaged ({error})", path=source, remedy="Write or copy it again."
             ) from None
     if not table.num_rows:
-        raise DataError("empty: there are no rows", path=source, remedy="Check that the file was written whole.")
+        raise InputError("empty: there are no rows", path=source, remedy="Check that the file was written whole.")
     return {name: convert(table[name], kind, name, source) for name, kind in kinds.items()}
 
 
@@ -64,7 +64,7 @@ def convert(column: pa.ChunkedArray, kind: Kind, name: str, source: object) -> n
             return column.cast(pa.timestamp("us", zone), safe=False).cast(pa.int64()).to_numpy() / 1e6
         column = column.cast(kind.arrow, safe=False)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise DataError(
+        raise InputError(
             f"column {name!r} of type {column.type} cannot be read as {kind.says} ({error})",
             path=str(source),
             remedy="Name another column, or convert it.",
@@ -80,7 +80,7 @@ def _ids(column: pa.ChunkedArray, name: str, source: object) -> np.ndarray:
             raise bad_id(int(values[bad[0]]), name, int(bad[0]), source)
         return values.astype(np.int64)
     if is_type.is_floating(column.type):
-        raise DataError(
+        raise InputError(
             f"column {name!r} holds {column.type} numbers; ids are integers or text",
             path=str(source),
             remedy="Convert it (in pandas: .astype('int64')).",
@@ -91,9 +91,9 @@ def _ids(column: pa.ChunkedArray, name: str, source: object) -> np.ndarray:
 
 
 def _refuse(bad: pa.ChunkedArray, column: pa.ChunkedArray, kind: Kind, name: str, source: object) -> None:
-    """Raises DataError about the first row where `bad` is true."""
+    """Raises InputError about the first row where `bad` is true."""
     if (row := pc.index(bad, True).as_py()) >= 0:
-        raise DataError(
+        raise InputError(
             f"{name} {column[row].as_py()!r} in row {row + 1} of the data is not {kind.says}",
             path=str(source),
             remedy="Correct or remove the row, or check that this is the right column.",

@@ -11,9 +11,9 @@ from dataclasses import replace
 import numpy as np
 
 from pipelines.config import DataConfig
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 from pipelines.interactions import Interactions
-from pipelines.split import NUM_EVALUATION_NEGATIVES, Dataset, draw_negatives, leave_one_out
+from pipelines.split import NUM_EVALUATION_NEGATIVES, Split, draw_negatives, leave_one_out
 
 GENRES = (
     *("Animation", "Comedy", "Documentary", "Fantasy", "Heist", "Horror"),
@@ -30,7 +30,7 @@ _SECONDS_A_YEAR = 31_536_000
 _USERS_AT_ONCE = 1024
 
 
-def generate(config: DataConfig) -> Dataset:
+def generate(config: DataConfig) -> Split:
     """Generates the data set that `planted_users`, `planted_items`, `planted_seed` and `split_seed` describe.
 
     Interactions have times, at random within a year, so that the split is by time. Evaluation negatives are drawn from
@@ -41,12 +41,12 @@ def generate(config: DataConfig) -> Dataset:
       no interaction.
 
     Raises:
-      DataError: the catalogue is too small for each user to dislike as many items as evaluation needs.
+      InputError: the catalogue is too small for each user to dislike as many items as evaluation needs.
     """
     num_users, num_items = config.planted_users, config.planted_items
     fewest = int(np.ceil(NUM_EVALUATION_NEGATIVES / (1 - LIKED_SHARE[1])))
     if num_users < 1 or num_items < fewest:
-        raise DataError(
+        raise InputError(
             f"cannot plant {num_users} users and {num_items} items",
             remedy=f"Set --planted_users to 1 or more and --planted_items to {fewest} or more.",
         )

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 from pipelines.interactions import Interactions
 from pipelines.restricted_pickle import load_array
-from pipelines.split import Dataset
+from pipelines.split import Split
 
 FILES = ("train.pkl", "val.pkl", "test.pkl", "test_neg.pkl")
 _ITEMS_HEADER = ["item", "movie_id", "title", "genres"]
 
 
-def read(path: Path) -> Dataset:
+def read(path: Path) -> Split:
     """Reads a folder of SRNS's files.
 
     The items are the rows of `items.tsv` if it is there, else 0 to the largest of `train.pkl`. A held-out item among
@@ -33,11 +33,11 @@ def read(path: Path) -> Dataset:
       without one gets -1 - item); without the file, the item numbers.
 
     Raises:
-      DataError: a file is missing, damaged or not what it should be, or the files contradict each other.
+      InputError: a file is missing, damaged or not what it should be, or the files contradict each other.
     """
     path = Path(path)
     if missing := [name for name in FILES if not (path / name).is_file()]:
-        raise DataError(
+        raise InputError(
             f"has no {', '.join(missing)}", path=path, remedy=f"--data_dir must be a folder with {', '.join(FILES)}."
         )
     train, valid, test = (_read_pairs(path / name) for name in FILES[:3])
@@ -52,7 +52,7 @@ def read(path: Path) -> Dataset:
 
     by_user = np.argsort(train.users, kind="stable")
     shared_negatives = negatives.items.reshape(num_users, -1).astype(np.int32)
-    return Dataset(
+    return Split(
         name="srns",
         train=Interactions(
             offsets=np.concatenate([[0], np.cumsum(np.bincount(train.users))]),
@@ -78,11 +78,11 @@ class _Pairs:
     items: np.ndarray
 
     def refuse(self, wrong: np.ndarray, problem: str, remedy: str = "") -> None:
-        """Raises DataError that names the first pair where `wrong` [num_pairs] is true."""
+        """Raises InputError that names the first pair where `wrong` [num_pairs] is true."""
         if wrong.any():
             row, user, item = (column[np.argmax(wrong)] for column in (self.rows, self.users, self.items))
             problem = f"row {row} (the first is 0) pairs user {user} with item {item}, but {problem}"
-            raise DataError(problem, path=self.file, remedy=remedy)
+            raise InputError(problem, path=self.file, remedy=remedy)
 
     def keys(self, num_items: int) -> np.ndarray:
         """[num_pairs] int64: one number for each different pair."""
@@ -93,14 +93,14 @@ def _read_integers(file: Path) -> np.ndarray:
     array = load_array(file)
     if array.ndim != 2 or array.dtype.kind not in "iu" or not array.size:
         found = f"an array of shape {list(array.shape)} and dtype {array.dtype}"
-        raise DataError(f"holds {found}, where rows of integers should be", path=file)
+        raise InputError(f"holds {found}, where rows of integers should be", path=file)
     return array.astype(np.int64)  # uint64 beyond its range wraps to negative numbers, which are refused
 
 
 def _read_pairs(file: Path) -> _Pairs:
     array = _read_integers(file)
     if array.shape[1] != 2:
-        raise DataError(f"has {array.shape[1]} columns, where user and item should be", path=file)
+        raise InputError(f"has {array.shape[1]} columns, where user and item should be", path=file)
     return _Pairs(file, np.arange(len(array)), array[:, 0], array[:, 1])
 
 
@@ -115,24 +115,24 @@ def _read_items(file: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
         lines = file.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
-        raise DataError(f"is not UTF-8 (byte {error.start})", path=file, remedy="Save it as UTF-8.") from None
+        raise InputError(f"is not UTF-8 (byte {error.start})", path=file, remedy="Save it as UTF-8.") from None
     header = "\t".join(_ITEMS_HEADER)
     if lines[0].split("\t") != _ITEMS_HEADER:
-        raise DataError("has another header", path=file, line=1, remedy=f"It must be {header!r}, with tabs.")
+        raise InputError("has another header", path=file, line=1, remedy=f"It must be {header!r}, with tabs.")
     titles: dict[int, str] = {}
     for item, line in enumerate(lines[1:]):
         cells = line.split("\t")
         if len(cells) != len(_ITEMS_HEADER) or cells[0] != str(item):
             problem = f"is {line[:80]!r}, where item {item} with its movie_id, title and genres should be"
-            raise DataError(problem, path=file, line=item + 2)
+            raise InputError(problem, path=file, line=item + 2)
         _, movie_id, title, _ = cells
         if not movie_id:
             titles[-1 - item] = f"(item {item})"
             continue
         if not movie_id.isdecimal() or len(movie_id) > 18:  # int64 holds all of 18 digits
-            raise DataError(f"movie_id {movie_id[:80]!r} is not a number", path=file, line=item + 2)
+            raise InputError(f"movie_id {movie_id[:80]!r} is not a number", path=file, line=item + 2)
         if int(movie_id) in titles:
-            raise DataError(f"movie_id {movie_id} stands there twice", path=file, line=item + 2)
+            raise InputError(f"movie_id {movie_id} stands there twice", path=file, line=item + 2)
         titles[int(movie_id)] = title
     return np.array(list(titles), np.int64), np.array(list(titles.values()), str)
 
@@ -145,12 +145,12 @@ def _check_users(train: _Pairs, valid: _Pairs, test: _Pairs, negatives: _Pairs) 
     num_users = len(test.rows)
     for part in (valid, negatives):
         if (rows := part.rows[-1] + 1) != num_users:
-            raise DataError(f"has {rows} rows, but test.pkl has {num_users} users", path=part.file)
+            raise InputError(f"has {rows} rows, but test.pkl has {num_users} users", path=part.file)
     train.refuse((train.users < 0) | (train.users >= num_users), f"test.pkl has users 0 to {num_users - 1}")
     counts = np.bincount(train.users, minlength=num_users)
     if not counts.all():
         remedy = "Leave the user out of all files: nothing can be learnt about them."
-        raise DataError(f"has no row of user {np.argmin(counts)}", path=train.file, remedy=remedy)
+        raise InputError(f"has no row of user {np.argmin(counts)}", path=train.file, remedy=remedy)
 
 
 def _count_items(train: _Pairs, most: int) -> int:

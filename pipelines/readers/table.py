@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.config import DataConfig
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 from pipelines.interactions import Ratings
 from pipelines.readers import delimited, parquet
 from pipelines.readers.delimited import DATE, RATING, SECONDS, TEXT, TOKEN, ZONED_DATE, Format, Kind
@@ -27,14 +27,14 @@ def read(path: Path, config: DataConfig) -> Ratings:
       `Ratings` with int64 or str ids, and grades, times and titles where `config` names their columns.
 
     Raises:
-      DataError: the file is of another type, a column is missing, or a value is missing or malformed.
+      InputError: the file is of another type, a column is missing, or a value is missing or malformed.
     """
     require_given(path, config, "a .csv, .tsv or .parquet file")
     source, kinds = Source(path), _kinds(config)
     suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
     if path.is_file() and suffix not in (".parquet", *_DELIMITERS):
         remedy = "Convert it, or choose another --dataset."
-        raise DataError("not a .csv, .tsv or .parquet file", path=source, remedy=remedy)
+        raise InputError("not a .csv, .tsv or .parquet file", path=source, remedy=remedy)
     if suffix == ".parquet":
         columns = parquet.read_columns(source, kinds)
     else:
@@ -57,7 +57,7 @@ def _kinds(config: DataConfig) -> dict[str, Kind]:
     owner: dict[str, str] = {}
     for flag in flags:
         if (name := getattr(config, flag)) in owner:
-            raise DataError(
+            raise InputError(
                 f"--{owner[name]} and --{flag} both name {name!r}",
                 remedy="Name another column, or leave out the flag (items without titles are shown by id).",
             )

@@ -22,7 +22,7 @@ import tensorflow_datasets as tfds
 
 from pipelines.config import DataConfig
 from pipelines.download import cache_folder, require_reachable
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 from pipelines.interactions import Ratings
 from pipelines.readers.delimited import RATING, SECONDS, TEXT, TOKEN, Kind
 from pipelines.readers.ids import titles_by_item
@@ -50,7 +50,7 @@ def read(name: str, config: DataConfig) -> Ratings:
       `Ratings` sorted by user, time and item; ids are int64 or str (see `pipelines.readers.ids`).
 
     Raises:
-      DataError: no such set, no user or item among its features, or it must be downloaded and cannot be.
+      InputError: no such set, no user or item among its features, or it must be downloaded and cannot be.
     """
     source = f"tfds:{name}"
     builder = _prepared(name, config.data_dir, source)
@@ -78,7 +78,7 @@ def _prepared(name: str, data_dir: str, source: str) -> tfds.core.DatasetBuilder
     try:
         builder = tfds.builder(name, data_dir=data_dir or None)
     except (ValueError, ImportError, OSError) as error:
-        raise DataError(
+        raise InputError(
             f"TFDS cannot open this set ({str(error).splitlines()[0]})",
             path=source,
             remedy="Give the name as in tfds.load, such as tfds:movielens/1m-ratings.",
@@ -89,10 +89,10 @@ def _prepared(name: str, data_dir: str, source: str) -> tfds.core.DatasetBuilder
     try:
         with _no_download_without_network(archives), redirect_stdout(sys.stderr):  # it prints what it does
             builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=archives))
-    except DataError:
+    except InputError:
         raise
     except Exception as error:  # whatever a builder's own code raises
-        raise DataError(
+        raise InputError(
             f"TFDS cannot prepare it in {builder.data_path} ({error})", path=source, remedy="See the cause above."
         ) from error
     return builder
@@ -137,7 +137,7 @@ def _recognise(features: Mapping[str, object], config: DataConfig, source: str) 
         path = given if given in features else next((by_name[name] for name in usual if name in by_name), None)
         chosen = given != getattr(DataConfig, flag)
         if (chosen and path != given) or (path is None and flag in ("user_column", "item_column")):
-            raise DataError(
+            raise InputError(
                 f"no feature {given!r} for --{flag} among {sorted(features)}",
                 path=source,
                 remedy=f"Set --{flag} to one of them, or choose a set of ratings.",
@@ -166,9 +166,9 @@ def _columns(
             for flag, path in paths.items():
                 chunks[flag].append(pa.array(reduce(operator.getitem, path.split("/"), batch)))
     except (tf.errors.OpError, OSError) as error:
-        raise DataError(
+        raise InputError(
             f"damaged ({error.args[-1]})", path=builder.data_path, remedy="Delete the folder to have it prepared again."
         ) from error
     if not chunks["user_column"]:
-        raise DataError("empty: there are no rows", path=source)
+        raise InputError("empty: there are no rows", path=source)
     return {flag: convert(pa.chunked_array(chunks[flag]), _COLUMNS[flag][0], paths[flag], source) for flag in paths}

@@ -9,10 +9,10 @@ import pytest
 from absl import flags as absl_flags
 
 from gdns_tf import evaluate
-from gdns_tf.config import TrainConfig
-from gdns_tf.evaluation import evaluate as evaluate_weights
+from gdns_tf.evaluation.ranking import evaluate as evaluate_weights
 from gdns_tf.flags import define, replayable
-from gdns_tf.weights import Weights
+from gdns_tf.models.factors import Weights
+from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
 from pipelines.load import load_dataset
 

@@ -8,7 +8,7 @@ from absl import flags as absl_flags
 
 from gdns_tf import flags
 from pipelines.config import DataConfig
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 
 
 def option(default, help="", choices=()):
@@ -162,12 +162,12 @@ def test_read_config_takes_its_own_flags_from_a_file_of_many(tmp_path):
 def test_read_config_names_the_file_and_the_flag(tmp_path, line):
     path = tmp_path / "flags.txt"
     path.write_text(line)
-    with pytest.raises(DataError, match=r"flags\.txt: .*--count"):
+    with pytest.raises(InputError, match=r"flags\.txt: .*--count"):
         flags.read_config(path, Sample)
 
 
 def test_read_config_of_a_missing_file(tmp_path):
-    with pytest.raises(DataError, match="No such file"):
+    with pytest.raises(InputError, match="No such file"):
         flags.read_config(tmp_path / "absent.txt", Sample)
 
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from gdns_tf.build import build_batches, build_trainer
-from gdns_tf.config import TrainConfig
 from gdns_tf.samplers import Batch
-from gdns_tf.trainer import Trainer
+from gdns_tf.training.build import build_batches, build_trainer
+from gdns_tf.training.config import TrainConfig
+from gdns_tf.training.trainer import Trainer
 from pipelines.interactions import Interactions
 
 

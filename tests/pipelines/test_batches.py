@@ -8,7 +8,7 @@ from scipy.stats import chisquare
 
 import pipelines.observed
 from pipelines.batches import steps_per_epoch, user_batches
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 from pipelines.interactions import Interactions
 
 
@@ -103,5 +103,5 @@ def test_draws_differ_between_steps_users_and_roles():
 
 @pytest.mark.parametrize(("items", "message"), [([], "has no item"), (range(ITEMS), "has every item")])
 def test_a_user_without_choice_is_named(items, message):
-    with pytest.raises(DataError, match=f"user 1 {message}"):
+    with pytest.raises(InputError, match=f"user 1 {message}"):
         batches(interactions_of([[1, 2], items], ITEMS))

@@ -11,7 +11,7 @@ import pytest
 
 from pipelines import download
 from pipelines.download import cache_folder, fetch, require_reachable
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 
 CONTENT = bytes(range(256)) * 3000
 CHECKSUM = hashlib.md5(CONTENT).hexdigest()
@@ -82,7 +82,7 @@ def test_file_that_is_there_is_downloaded_again_only_if_wrong(server, tmp_path):
     ],
 )
 def test_bad_answer(server, tmp_path, file, checksum, says):
-    with pytest.raises(DataError, match=says) as raised:
+    with pytest.raises(InputError, match=says) as raised:
         fetch(f"{server.url}/{file}", checksum, tmp_path / file, remedy="Put it there.")
     assert f"{server.url}/{file}" in str(raised.value)
     assert "Put it there." in str(raised.value)
@@ -94,7 +94,7 @@ def test_refused_connection(tmp_path):
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/a.zip"
         for attempt in (lambda: fetch(url, CHECKSUM, tmp_path / "a.zip"), lambda: require_reachable(url, "Bring it.")):
-            with pytest.raises(DataError, match=r"refused.*Check the network"):
+            with pytest.raises(InputError, match=r"refused.*Check the network"):
                 attempt()
     assert everything_in(tmp_path) == []
 
@@ -104,7 +104,7 @@ def test_server_that_never_answers(tmp_path, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/a.zip"
         start = time.monotonic()
-        with pytest.raises(DataError, match="timed out"):
+        with pytest.raises(InputError, match="timed out"):
             fetch(url, CHECKSUM, tmp_path / "a.zip")
         assert time.monotonic() - start < 3
 
@@ -112,7 +112,7 @@ def test_server_that_never_answers(tmp_path, monkeypatch):
 def test_name_look_up_that_hangs(tmp_path, monkeypatch):
     monkeypatch.setattr(download, "_CONNECT_SECONDS", 0.1)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: time.sleep(2))
-    with pytest.raises(DataError, match="no answer"):
+    with pytest.raises(InputError, match="no answer"):
         fetch("http://data.example/a.zip", CHECKSUM, tmp_path / "a.zip")
 
 
@@ -129,14 +129,14 @@ def test_interrupt_leaves_nothing(server, tmp_path, monkeypatch):
 def test_failure_keeps_the_file_that_was_there(server, tmp_path):
     target = tmp_path / "a.zip"
     target.write_bytes(b"older")
-    with pytest.raises(DataError):
+    with pytest.raises(InputError):
         fetch(f"{server.url}/short.zip", CHECKSUM, target)
     assert target.read_bytes() == b"older"
 
 
 def test_folder_that_cannot_be_made(server, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="cannot be written"):
+    with pytest.raises(InputError, match="cannot be written"):
         fetch(f"{server.url}/a.zip", CHECKSUM, tmp_path / "file" / "a.zip")
 
 

@@ -9,7 +9,7 @@ from test_batches import ITEMS, LISTS, TRAIN, interactions_of
 import pipelines.observed
 from pipelines.batches import user_batches
 from pipelines.draws import exact_drawer, unobserved_drawer
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 
 # From rare to common, and every fifth is never to be drawn.
 WEIGHTS = np.where(np.arange(ITEMS) % 5 == 4, 0.0, 0.3 * 1.15 ** np.arange(ITEMS))
@@ -68,7 +68,7 @@ def test_a_tiny_weight_is_not_lost():
 
 
 def test_a_user_with_nothing_to_draw_is_named():
-    with pytest.raises(DataError, match="user 1 has every item that has a weight"):
+    with pytest.raises(InputError, match="user 1 has every item that has a weight"):
         unobserved_drawer(interactions_of([[1], [2, 3]], 5), 4, np.array([0, 0, 1, 1, 0]))
 
 

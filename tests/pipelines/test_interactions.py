@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 from pipelines.interactions import Ratings, from_ratings
 
 
@@ -95,7 +95,7 @@ def test_a_repeat_can_be_an_error():
         ratings=np.array([5.0, 1.0, 5.0, 4.0], np.float32),
         source="some.csv",
     )
-    with pytest.raises(DataError, match=r"some\.csv: user 1 has item 5 more than once \(row 4 of the data\)"):
+    with pytest.raises(InputError, match=r"some\.csv: user 1 has item 5 more than once \(row 4 of the data\)"):
         from_ratings(ratings, min_user_items=1, duplicates="error")
     grades = np.array([5, 1, 5, 3], np.float32)
     ratings = Ratings(ratings.users, ratings.items, grades)
@@ -103,9 +103,9 @@ def test_a_repeat_can_be_an_error():
 
 
 def test_nothing_left_is_an_error_that_names_the_flags():
-    with pytest.raises(DataError, match=r"made up: no user has 400 items left .*--min_user_items"):
+    with pytest.raises(InputError, match=r"made up: no user has 400 items left .*--min_user_items"):
         from_ratings(random_ratings(0), min_user_items=400)
-    with pytest.raises(DataError, match="no user has 6 items left"):
+    with pytest.raises(InputError, match="no user has 6 items left"):
         from_ratings(Ratings(np.array([], np.int64), np.array([], np.int64)))
 
 

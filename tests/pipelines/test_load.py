@@ -5,7 +5,7 @@ import pytest
 
 from pipelines import load
 from pipelines.config import DataConfig
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 from pipelines.interactions import Ratings
 from pipelines.load import format_statistics, load_dataset
 from pipelines.readers import READERS, planted, srns
@@ -65,16 +65,16 @@ def test_each_reader_gets_the_path_and_the_flags(dataset, monkeypatch):
 def test_tfds_names_reach_tfds(monkeypatch):
     def read_tfds(name, config):
         assert name == "movielens/1m-ratings"
-        raise DataError("reached")
+        raise InputError("reached")
 
     monkeypatch.setattr(load, "read_tfds", read_tfds)
-    with pytest.raises(DataError, match="reached"):
+    with pytest.raises(InputError, match="reached"):
         load_dataset(DataConfig(dataset="tfds:movielens/1m-ratings"))
 
 
 @pytest.mark.parametrize("name", ["ml-10m", "", "tfds:", "ML-1M", "planted "])
 def test_an_unknown_name_lists_the_known_ones(name):
-    with pytest.raises(DataError) as error:
+    with pytest.raises(InputError) as error:
         load_dataset(DataConfig(dataset=name))
     for known in ("planted", "srns", "ml-1m", "ml-32m", "adjacency", "inter", "table", "tfds:NAME"):
         assert known in str(error.value)
@@ -90,9 +90,9 @@ def test_an_unknown_name_lists_the_known_ones(name):
     ],
 )
 def test_a_missing_data_dir_says_what_it_should_be(dataset, message, tmp_path):
-    with pytest.raises(DataError, match=f"--data_dir is empty.*{message}"):
+    with pytest.raises(InputError, match=f"--data_dir is empty.*{message}"):
         load_dataset(DataConfig(dataset=dataset))
-    with pytest.raises(DataError, match=r"nowhere: no such file or folder\. Set --data_dir to"):
+    with pytest.raises(InputError, match=r"nowhere: no such file or folder\. Set --data_dir to"):
         load_dataset(DataConfig(dataset=dataset, data_dir=str(tmp_path / "nowhere")))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 from pipelines.interactions import Interactions
 from pipelines.split import draw_negatives, leave_one_out
 
@@ -61,7 +61,7 @@ def test_without_timestamps_the_split_is_random_but_seeded():
 
 
 def test_too_few_items_for_a_split_names_the_user_and_the_flag():
-    with pytest.raises(DataError, match=r"user 1001 has 2 item\(s\), and 1 other .*--min_user_items"):
+    with pytest.raises(InputError, match=r"user 1001 has 2 item\(s\), and 1 other .*--min_user_items"):
         leave_one_out("made", make_interactions([5, 2, 1, 4], 120), seed=0)
 
 
@@ -103,7 +103,7 @@ def test_negatives_are_uniform_over_the_unobserved():
 
 
 def test_too_few_unobserved_items_names_the_user():
-    with pytest.raises(DataError, match=r"user 1001 has 99 unobserved item\(s\) of 200"):
+    with pytest.raises(InputError, match=r"user 1001 has 99 unobserved item\(s\) of 200"):
         draw_negatives(make_interactions([100, 101, 50], 200), 100, seed=0)
 
 

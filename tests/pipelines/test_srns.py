@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipelines.config import DataConfig
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 from pipelines.interactions import from_ratings
 from pipelines.readers import movielens, srns
 from pipelines.restricted_pickle import load_array
@@ -81,12 +81,12 @@ def test_items_tsv_names_the_items_and_says_how_many_there_are(write):
     ],
 )
 def test_a_wrong_items_tsv_is_refused(write, rows, message):
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(InputError, match=message):
         srns.read(write(items_tsv=rows.encode()))
 
 
 def test_items_tsv_in_another_encoding_is_refused(write):
-    with pytest.raises(DataError, match=r"items\.tsv: is not UTF-8 \(byte \d+\)"):
+    with pytest.raises(InputError, match=r"items\.tsv: is not UTF-8 \(byte \d+\)"):
         srns.read(write(items_tsv=ITEMS.encode("latin1")))
 
 
@@ -128,7 +128,7 @@ def test_items_tsv_in_another_encoding_is_refused(write):
     ],
 )
 def test_files_that_contradict_each_other_are_refused(write, changes, message):
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(InputError, match=message):
         srns.read(write(**changes))
 
 
@@ -191,7 +191,7 @@ class Runs:
 def test_a_pickle_that_runs_code_is_refused(tmp_path, write, protocol):
     victim = tmp_path / "victim"
     for evil in (Runs(f"touch {victim}"), [ARRAYS["train"], Runs(f"touch {victim}")]):
-        with pytest.raises(DataError, match=r"train\.pkl: asks for (posix|nt)\.system, .* may run code"):
+        with pytest.raises(InputError, match=r"train\.pkl: asks for (posix|nt)\.system, .* may run code"):
             srns.read(write(train=pickle.dumps(evil, protocol)))
         assert not victim.exists()
 
@@ -221,7 +221,7 @@ def call(module, name, *arguments):
     ],
 )
 def test_what_is_not_an_array_of_numbers_is_refused(write, written, message):
-    with pytest.raises(DataError, match=rf"train\.pkl: .*{message}"):
+    with pytest.raises(InputError, match=rf"train\.pkl: .*{message}"):
         srns.read(write(train=written))
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from gdns_tf.config import TrainConfig
 from gdns_tf.flags import replayable
+from gdns_tf.models.factors import Weights
 from gdns_tf.serving.export import export_run
-from gdns_tf.weights import Weights
+from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
 from pipelines.interactions import Interactions
-from pipelines.split import Dataset
+from pipelines.split import Split
 
 PADDING = {"int64": -1, "string": ""}
 
@@ -78,7 +78,7 @@ def export_model(
     )
     negatives = np.zeros((num_users, 100), np.int32)
     held_out = np.array([pick[:2] for pick in picks], np.int32)
-    dataset = Dataset("random", train, held_out[:, 0], held_out[:, 1], negatives, negatives)
+    dataset = Split("random", train, held_out[:, 0], held_out[:, 1], negatives, negatives)
     weights = Weights(
         rng.integers(-4, 5, (num_users, 6)), rng.integers(-4, 5, (num_items, 6)), rng.choice([0.5, 1.0, 2.0], 6)
     )

@@ -15,13 +15,13 @@ import tensorflow as tf
 from scipy.stats import chisquare
 
 import gdns_tf
-from gdns_tf.build import build_batches, build_trainer
-from gdns_tf.config import TrainConfig
-from gdns_tf.losses import LOSSES, PAIRINGS
-from gdns_tf.run_folder import RunFolder
+from gdns_tf.models.losses import LOSSES, PAIRINGS
+from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.train import train
+from gdns_tf.training.build import build_batches, build_trainer
+from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 from pipelines.interactions import Interactions
 
 NUM_ITEMS, GROUP_SIZE, NUM_CANDIDATES, BATCH_SIZE = 19, 4, 16, 8
@@ -64,7 +64,7 @@ class Training:
     def __init__(self, config):
         self.trainer, self.config = build_trainer(TRAIN, config), config
         trainer = self.trainer
-        self.checkpoint = tf.train.Checkpoint(  # what `gdns_tf.run.Run` saves of the training
+        self.checkpoint = tf.train.Checkpoint(  # what `gdns_tf.runs.run.Run` saves of the training
             scorer=trainer.scorer, optimizer=trainer.optimizer, sampler=trainer.sampler
         )
 
@@ -366,7 +366,7 @@ class SamplerContract:
 
     def test_a_compiled_step_equals_the_plain_one(self, monkeypatch):
         if not self.compiles:
-            with pytest.raises(DataError, match="--jit_compile"):
+            with pytest.raises(InputError, match="--jit_compile"):
                 build_trainer(TRAIN, self.config(jit_compile=True))
             return
         draw_alike_under_xla(monkeypatch)

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from toy import toy_interactions, toy_trainer
 
-from gdns_tf.losses import LOSSES
+from gdns_tf.models.losses import LOSSES
 from gdns_tf.samplers import Scored
 
 TRAIN = toy_interactions()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from toy import scores_of, toy_interactions, toy_trainer
 
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 
 TRAIN = toy_interactions()
 
@@ -39,5 +39,5 @@ def test_higher_scored_positives_get_easier_negatives():
 
 
 def test_no_hardness_is_refused():
-    with pytest.raises(DataError, match="--ahns_beta=0"):
+    with pytest.raises(InputError, match="--ahns_beta=0"):
         toy_trainer(TRAIN, "ahns", ahns_beta=0.0)

@@ -5,10 +5,10 @@ import tensorflow as tf
 from scipy.stats import chisquare
 from toy import toy_interactions
 
-from gdns_tf.build import build_batches, build_trainer
-from gdns_tf.config import TrainConfig
 from gdns_tf.samplers.aobpr import Aobpr
 from gdns_tf.samplers.base import Scored, Selection
+from gdns_tf.training.build import build_batches, build_trainer
+from gdns_tf.training.config import TrainConfig
 
 TRAIN = toy_interactions()
 DIM, COUNT, MEAN_RANK = 4, 4000, 5.0

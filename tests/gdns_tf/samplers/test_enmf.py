@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 from toy import toy_interactions
 
-from gdns_tf.build import build_batches, build_trainer
-from gdns_tf.config import TrainConfig
+from gdns_tf.training.build import build_batches, build_trainer
+from gdns_tf.training.config import TrainConfig
 
 TRAIN = toy_interactions()
 C0 = 0.3

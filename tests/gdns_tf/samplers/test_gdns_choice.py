@@ -6,9 +6,9 @@ import tensorflow as tf
 from scipy.stats import binom
 from toy import toy_interactions
 
-from gdns_tf.build import build_trainer
-from gdns_tf.config import TrainConfig
 from gdns_tf.samplers.base import Batch
+from gdns_tf.training.build import build_trainer
+from gdns_tf.training.config import TrainConfig
 
 TRAIN = toy_interactions(num_users=5)
 N, M, DRAWS, SLOTS = 3, 8, 4000, 7

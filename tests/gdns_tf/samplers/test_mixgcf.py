@@ -6,7 +6,7 @@ import tensorflow as tf
 from scipy.stats import kstest
 from toy import scores_of, toy_interactions, toy_trainer
 
-from gdns_tf.losses import Softplus
+from gdns_tf.models.losses import Softplus
 from gdns_tf.samplers.base import Scored
 
 TRAIN = toy_interactions()

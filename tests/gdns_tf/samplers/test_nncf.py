@@ -5,8 +5,8 @@ import pytest
 from scipy.stats import chisquare
 from toy import toy_interactions
 
-from gdns_tf.build import build_batches, build_trainer
-from gdns_tf.config import TrainConfig
+from gdns_tf.training.build import build_batches, build_trainer
+from gdns_tf.training.config import TrainConfig
 
 TRAIN = toy_interactions()
 

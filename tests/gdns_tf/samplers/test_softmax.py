@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from toy import toy_interactions, toy_trainer
 
-from gdns_tf.losses import SquaredHinge
+from gdns_tf.models.losses import SquaredHinge
 from gdns_tf.samplers.base import Scored, Selection
 from gdns_tf.samplers.softmax import Softmax
 

@@ -5,11 +5,11 @@ import pytest
 import tensorflow as tf
 from toy import toy_interactions
 
-from gdns_tf.build import build_batches, build_trainer
-from gdns_tf.config import TrainConfig
 from gdns_tf.samplers.base import Batch, Scored
 from gdns_tf.samplers.srns import HISTORY, Srns
-from pipelines.errors import DataError
+from gdns_tf.training.build import build_batches, build_trainer
+from gdns_tf.training.config import TrainConfig
+from pipelines.errors import InputError
 
 TRAIN = toy_interactions(num_items=60)
 CONFIG = TrainConfig(
@@ -104,5 +104,5 @@ def test_an_item_stands_in_a_memory_once():
 
 
 def test_a_memory_smaller_than_the_group_is_refused():
-    with pytest.raises(DataError, match="--memory_size=6 must be at least --group_size=8"):
+    with pytest.raises(InputError, match="--memory_size=6 must be at least --group_size=8"):
         build_trainer(TRAIN, TrainConfig(sampler="srns", group_size=8, num_candidates=8, memory_size=6))

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gdns_tf.config import TrainConfig
 from gdns_tf.flags import replayable
+from gdns_tf.models.factors import Weights
 from gdns_tf.serving.export import export_run
 from gdns_tf.serving.fold_in import FoldIn
-from gdns_tf.weights import Weights
+from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
 from pipelines.load import load_dataset
-from pipelines.split import Dataset
+from pipelines.split import Split
 
 PLANTED = DataConfig(dataset="planted", planted_users=60, planted_items=150)
 FOLD_IN = FoldIn(alpha=0.2, l2=0.7)
@@ -29,7 +29,7 @@ class Served:
     """An exported model and what it was made of."""
 
     folder: Path
-    dataset: Dataset
+    dataset: Split
     weights: Weights
 
 

@@ -18,15 +18,15 @@ from brute_force import seen_by
 from conftest import PLANTED, make_run, random_weights
 
 from gdns_tf import export
-from gdns_tf.config import TrainConfig
 from gdns_tf.flags import define
+from gdns_tf.models.factors import Weights
 from gdns_tf.serving import export as export_module
 from gdns_tf.serving.export import all_interactions, export_run
 from gdns_tf.serving.fold_in import FoldIn
 from gdns_tf.train import train
-from gdns_tf.weights import Weights
+from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 
 ROOT = Path(__file__).parents[3]
 
@@ -125,7 +125,7 @@ def overflowing(weights, name, value):
 def test_what_cannot_be_exported_is_named_and_leaves_nothing(planted_run, tmp_path, damage, options, message):
     run = shutil.copytree(planted_run, tmp_path / "run")
     damage(run)
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(InputError, match=message):
         export_run(run, tmp_path / "models" / "gdns", **options)
     assert not (tmp_path / "models").exists()
 
@@ -138,7 +138,7 @@ def test_numbers_too_large_are_refused(planted_dataset, tmp_path):
         ("P", 3e38, "float32", "beyond float32"),
     ):
         run = make_run(tmp_path / "run", PLANTED, planted_dataset, overflowing(weights, name, value))
-        with pytest.raises(DataError, match=message):
+        with pytest.raises(InputError, match=message):
             export_run(run, tmp_path / "models", item_dtype=item_dtype, dataset=planted_dataset)
     assert not (tmp_path / "models").exists() or not list((tmp_path / "models").iterdir())
 
@@ -167,14 +167,14 @@ def test_ids_that_cannot_be_served_are_named(planted_dataset, planted_run, tmp_p
     ids[5] = bad
     dataset = replace(planted_dataset, train=replace(train, **{side: ids}))
     (run := shutil.copytree(planted_run, tmp_path / "run")).joinpath("metrics.json").unlink()
-    with pytest.raises(DataError, match="cannot be served"):
+    with pytest.raises(InputError, match="cannot be served"):
         export_run(run, tmp_path / "models", dataset=dataset)
     assert not list((tmp_path / "models").iterdir())
 
 
 @pytest.mark.parametrize(("alpha", "l2"), [(-1, 1), (0.1, 0), (float("nan"), 1), (0.1, float("inf"))])
 def test_fold_in_strengths_that_leave_the_query_undetermined(alpha, l2):
-    with pytest.raises(DataError, match="alpha must be 0 or more, and l2 above 0"):
+    with pytest.raises(InputError, match="alpha must be 0 or more, and l2 above 0"):
         FoldIn(alpha, l2)
 
 
@@ -184,7 +184,7 @@ def test_a_full_disk_leaves_nothing(planted_run, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(export_module, "format_card", full)
-    with pytest.raises(DataError, match="cannot be written: No space left on device"):
+    with pytest.raises(InputError, match="cannot be written: No space left on device"):
         export_run(planted_run, tmp_path / "models")
     assert not list((tmp_path / "models").iterdir())
 

@@ -5,8 +5,8 @@ import pytest
 from brute_force import NEAR, unseen
 from conftest import make_run
 
+from gdns_tf.models.factors import Weights
 from gdns_tf.serving.export import export_run
-from gdns_tf.weights import Weights
 from pipelines.config import DataConfig
 from pipelines.load import load_dataset
 

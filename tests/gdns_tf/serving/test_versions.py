@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from gdns_tf.serving.versions import new_version
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 
 
 def export(folder, version=None):
@@ -36,7 +36,7 @@ def test_numbers_go_on_after_the_highest(tmp_path):
 
 def test_a_version_is_never_overwritten(tmp_path):
     export(tmp_path, 3)
-    with pytest.raises(DataError, match=r"version 3 is there already.*Leave out --version"):
+    with pytest.raises(InputError, match=r"version 3 is there already.*Leave out --version"):
         export(tmp_path, 3)
     assert (tmp_path / "3/saved_model.pb").exists()
     assert not hidden(tmp_path)
@@ -57,7 +57,7 @@ def test_nothing_is_visible_before_the_end_and_nothing_is_left_of_a_failure(tmp_
 def test_exports_at_the_same_time_take_different_numbers(tmp_path):
     with new_version(tmp_path) as (first, _):
         assert export(tmp_path) == first + 1
-        with pytest.raises(DataError, match="version 1 is there already, or is being written"):
+        with pytest.raises(InputError, match="version 1 is there already, or is being written"):
             export(tmp_path, first)
     assert visible(tmp_path) == ["1", "2"]
 
@@ -82,13 +82,13 @@ def test_what_nobody_is_writing_any_more_is_deleted(tmp_path):
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_may_not_be_written(tmp_path):
     tmp_path.chmod(0o500)
-    with pytest.raises(DataError, match="cannot be written: Permission denied"):
+    with pytest.raises(InputError, match="cannot be written: Permission denied"):
         export(tmp_path)
 
 
 def test_a_file_in_place_of_the_folder(tmp_path):
     (tmp_path / "gdns").touch()
-    with pytest.raises(DataError, match="gdns: cannot be written: File exists"):
+    with pytest.raises(InputError, match="gdns: cannot be written: File exists"):
         export(tmp_path / "gdns")
-    with pytest.raises(DataError, match="deeper: cannot be written: Not a directory"):
+    with pytest.raises(InputError, match="deeper: cannot be written: Not a directory"):
         export(tmp_path / "gdns/deeper")

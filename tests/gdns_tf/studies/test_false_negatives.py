@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 from sklearn.metrics import roc_auc_score
 
-from gdns_tf.build import build_batches, build_trainer
-from gdns_tf.config import TrainConfig
 from gdns_tf.studies.false_negatives import BINS, Watch, auc, auc_within, move_positives, read
+from gdns_tf.training.build import build_batches, build_trainer
+from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
 from pipelines.load import load_dataset
 

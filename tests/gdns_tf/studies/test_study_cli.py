@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from gdns_tf.config import TrainConfig
 from gdns_tf.studies.config import StudyConfig
 from gdns_tf.studies.session import Session
 from gdns_tf.study import study
+from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 
 ROOT = Path(__file__).parents[3]
 FLAGS = [
@@ -150,6 +150,6 @@ def test_what_cannot_work_is_said_in_a_line(tmp_path):
 )
 def test_what_cannot_work_is_refused_before_any_training(tmp_path, flags, message):
     session = Session(DataConfig(), TrainConfig(), StudyConfig(study_dir=str(tmp_path / "study"), **flags))
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(InputError, match=message):
         study(session)
     assert not list(tmp_path.rglob("trials"))

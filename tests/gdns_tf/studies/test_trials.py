@@ -5,15 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gdns_tf.config import TrainConfig
-from gdns_tf.evaluation import evaluate
+from gdns_tf.evaluation.ranking import evaluate
+from gdns_tf.models.factors import Weights
 from gdns_tf.samplers.gdns import Gdns
 from gdns_tf.studies.config import StudyConfig
 from gdns_tf.studies.session import Session, overrides_of
 from gdns_tf.studies.trial import Trial, read_result, run_trial
-from gdns_tf.weights import Weights
+from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 from pipelines.load import load_dataset
 
 DATA = DataConfig(planted_users=120, planted_items=200)
@@ -83,7 +83,7 @@ def test_yardsticks(tmp_path):
 def test_overrides():
     assert overrides_of("l2=0.01; sampler=uniform;dim=8") == {"l2": 0.01, "sampler": "uniform", "dim": 8}
     for text, message in (("l3=1", "l3=1"), ("l2", "l2"), ("dim=x", "'x' is not of type int")):
-        with pytest.raises(DataError, match=message):
+        with pytest.raises(InputError, match=message):
             overrides_of(text)
 
 
@@ -100,11 +100,11 @@ def test_overrides():
     ],
 )
 def test_flags_that_cannot_work_are_refused_by_name(changes, message):
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(InputError, match=message):
         StudyConfig(**({"study_dir": "x"} | changes))
 
 
 def test_a_session_names_the_flag_of_a_bad_override():
     session = Session(DATA, TRAIN, StudyConfig(study_dir="x"))
-    with pytest.raises(DataError, match="--num_candidates=8 must be at least --group_size=16"):
+    with pytest.raises(InputError, match="--num_candidates=8 must be at least --group_size=16"):
         session.trial("some", {"group_size": 16}, 0)

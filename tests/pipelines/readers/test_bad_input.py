@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.config import DataConfig
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 from pipelines.readers import READERS
 
 
@@ -64,8 +64,8 @@ def written(layout: Layout, folder: Path, bad_row: tuple | None = None) -> Path:
     return path
 
 
-def error(layout: Layout, path: Path) -> DataError:
-    with pytest.raises(DataError) as raised:
+def error(layout: Layout, path: Path) -> InputError:
+    with pytest.raises(InputError) as raised:
         read(layout, path)
     assert str(path) in str(raised.value)
     assert len(str(raised.value)) < 600
@@ -201,7 +201,7 @@ def test_missing_file(layout, tmp_path):
 
 @pytest.mark.parametrize("name", ["adjacency", "inter", "table"])
 def test_data_dir_left_out(name):
-    with pytest.raises(DataError, match="--data_dir is empty"):
+    with pytest.raises(InputError, match="--data_dir is empty"):
         read(LAYOUTS[name], Path(""))
 
 

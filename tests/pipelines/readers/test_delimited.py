@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 from pipelines.readers import delimited
 from pipelines.readers.delimited import INTEGER_ID, RATING, TEXT, TOKEN, Format, read_columns
 from pipelines.readers.files import Source
@@ -44,7 +44,7 @@ def test_agrees_with_the_csv_module(tmp_path, monkeypatch, block_bytes):
 def test_line_of_an_error_counts_blank_lines_and_lines_inside_quotes(tmp_path, monkeypatch, block_bytes):
     monkeypatch.setattr(delimited, "_BLOCK_BYTES", block_bytes)
     content = "id,title\n" + '1,"two\nlines"\n\n' * 50 + "x,last\n"
-    with pytest.raises(DataError) as raised:
+    with pytest.raises(InputError) as raised:
         columns(tmp_path, content, id=INTEGER_ID, title=TEXT)
     assert raised.value.line == 1 + 3 * 50 + 1
     assert "id 'x' is not an id" in str(raised.value)
@@ -52,7 +52,7 @@ def test_line_of_an_error_counts_blank_lines_and_lines_inside_quotes(tmp_path, m
 
 def test_quote_that_is_never_closed(tmp_path):
     """pyarrow alone would take all that follows for one value, and lose the rows."""
-    with pytest.raises(DataError, match="no closing quote") as raised:
+    with pytest.raises(InputError, match="no closing quote") as raised:
         columns(tmp_path, 'id,title\n1,fine\n2,"open\n3,lost\n4,lost\n', id=INTEGER_ID)
     assert raised.value.line == 3
 
@@ -72,7 +72,7 @@ def test_columns_not_asked_for_are_not_looked_at(tmp_path):
 
 
 def test_column_named_twice(tmp_path):
-    with pytest.raises(DataError, match="2 columns named 'id'"):
+    with pytest.raises(InputError, match="2 columns named 'id'"):
         columns(tmp_path, "id,id\n1,2\n", id=INTEGER_ID)
 
 
@@ -93,11 +93,11 @@ def test_the_rule_for_ids(tmp_path, written, ids):
 def test_endless_record_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(delimited, "_BLOCK_BYTES", 100)
     monkeypatch.setattr(delimited, "_MAX_RECORD_BYTES", 1000)
-    with pytest.raises(DataError, match="a record of more than") as raised:
+    with pytest.raises(InputError, match="a record of more than") as raised:
         columns(tmp_path, 'id,title\n1,a\n2,"' + "b\n" * 2000, id=INTEGER_ID)
     assert raised.value.line == 3
 
 
 def test_old_mac_line_ends(tmp_path):
-    with pytest.raises(DataError, match="carriage return"):
+    with pytest.raises(InputError, match="carriage return"):
         columns(tmp_path, "id,x\r1,2\r", id=INTEGER_ID)

@@ -3,7 +3,7 @@
 import pytest
 
 from pipelines.config import DataConfig
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 from pipelines.readers import READERS
 
 
@@ -41,7 +41,7 @@ def test_item_file_without_titles_or_malformed(tmp_path):
     (tmp_path / "x.item").write_text("item_id:token\tprice:float\n7\t3\n")
     assert read(tmp_path).titles == {}
     (tmp_path / "x.item").write_text("item_id:token\ttitle:token_seq\n\n7\n")
-    with pytest.raises(DataError) as raised:
+    with pytest.raises(InputError) as raised:
         read(tmp_path)
     assert (raised.value.path, raised.value.line) == (str(tmp_path / "x.item"), 3)
 
@@ -49,5 +49,5 @@ def test_item_file_without_titles_or_malformed(tmp_path):
 def test_two_files_in_the_folder(tmp_path):
     for name in ("a.inter", "b.inter"):
         (tmp_path / name).write_text("user_id:token\titem_id:token\n1\t7\n")
-    with pytest.raises(DataError, match=r"2 \.inter files .*'a\.inter', 'b\.inter'"):
+    with pytest.raises(InputError, match=r"2 \.inter files .*'a\.inter', 'b\.inter'"):
         read(tmp_path)

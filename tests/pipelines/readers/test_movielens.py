@@ -9,7 +9,7 @@ import pytest
 
 from pipelines import download
 from pipelines.config import DataConfig
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 from pipelines.readers import READERS, movielens
 
 HEAD = Path(__file__).parents[3] / "../shared/data/ml-1m-head"
@@ -106,7 +106,7 @@ def test_no_network_says_what_was_looked_for(tmp_path, monkeypatch):
         raise OSError("Network is unreachable")
 
     monkeypatch.setattr(download.urllib.request, "urlopen", no_network)
-    with pytest.raises(DataError, match=r"Network is unreachable.*ratings\.dat or ml-1m\.zip") as raised:
+    with pytest.raises(InputError, match=r"Network is unreachable.*ratings\.dat or ml-1m\.zip") as raised:
         read(tmp_path, "ml-1m")
     assert str(tmp_path) in str(raised.value)
     assert list(tmp_path.iterdir()) == []
@@ -127,7 +127,7 @@ def test_without_the_movies_file_there_are_no_titles(tmp_path):
 def test_bad_movies_line(tmp_path, line):
     path = put(tmp_path, "ml-1m") / "movies.dat"
     path.write_text(f"7::A::Drama\n\n{line}\n")
-    with pytest.raises(DataError) as raised:
+    with pytest.raises(InputError) as raised:
         read(tmp_path, "ml-1m")
     assert (raised.value.path, raised.value.line) == (str(path), 3)
 

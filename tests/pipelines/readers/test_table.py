@@ -9,7 +9,7 @@ import pyarrow.parquet
 import pytest
 
 from pipelines.config import DataConfig
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 from pipelines.readers import READERS
 
 COLUMNS = {
@@ -85,7 +85,7 @@ def test_times_in_text(tmp_path, written, moment):
 
 
 def test_bad_date_after_good_ones(tmp_path):
-    with pytest.raises(DataError, match="when '31 Dec' is not a date-time") as raised:
+    with pytest.raises(InputError, match="when '31 Dec' is not a date-time") as raised:
         read(write(tmp_path, ".csv", COLUMNS | {"when": ["2020-12-31", "2020-12-31", "31 Dec"]}))
     assert raised.value.line == 4
 
@@ -135,31 +135,31 @@ def test_text_and_dictionary_ids_in_parquet_follow_the_rule_of_csv(tmp_path):
 )
 def test_bad_parquet_values(tmp_path, change, says):
     path = write(tmp_path, ".parquet", COLUMNS | change)
-    with pytest.raises(DataError, match=says) as raised:
+    with pytest.raises(InputError, match=says) as raised:
         read(path)
     assert str(path) in str(raised.value)
 
 
 def test_bad_parquet_files(tmp_path):
     path = write(tmp_path, ".parquet")
-    with pytest.raises(DataError, match=r"no column named 'user_id'; there are \['who'"):
+    with pytest.raises(InputError, match=r"no column named 'user_id'; there are \['who'"):
         read(path, DataConfig(dataset="table"))
     content = path.read_bytes()
     for damaged in (b"", b"user,item\n1,2\n", content[: len(content) // 2]):
         path.write_bytes(damaged)
-        with pytest.raises(DataError, match="not Parquet, or damaged"):
+        with pytest.raises(InputError, match="not Parquet, or damaged"):
             read(path)
-    with pytest.raises(DataError, match="empty"):
+    with pytest.raises(InputError, match="empty"):
         read(write(tmp_path, ".parquet", {name: pa.array([], pa.string()) for name in COLUMNS}))
 
 
 def test_two_flags_for_one_column(tmp_path):
     config = DataConfig(dataset="table", user_column="who", item_column="name", title_column="name")
-    with pytest.raises(DataError, match="--item_column and --title_column both name 'name'"):
+    with pytest.raises(InputError, match="--item_column and --title_column both name 'name'"):
         read(write(tmp_path, ".csv"), config)
 
 
 def test_other_suffix(tmp_path):
     (tmp_path / "a.xlsx").write_text("x")
-    with pytest.raises(DataError, match=r"not a \.csv"):
+    with pytest.raises(InputError, match=r"not a \.csv"):
         read(tmp_path / "a.xlsx")

@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 
 from pipelines import download
 from pipelines.config import DataConfig
-from pipelines.errors import DataError
+from pipelines.errors import InputError
 from pipelines.readers import read_tfds
 
 ROWS = [
@@ -97,19 +97,19 @@ def test_nothing_is_printed_on_standard_output(tmp_path, capsys):
 
 
 def test_feature_that_only_a_flag_can_name(tmp_path):
-    with pytest.raises(DataError, match=r"no feature 'user_id' for --user_column among \['data/customer'"):
+    with pytest.raises(InputError, match=r"no feature 'user_id' for --user_column among \['data/customer'"):
         read("gdns_reader_nested", tmp_path)
     ratings = read("gdns_reader_nested", tmp_path, user_column="data/customer")
     assert (ratings.users.tolist(), ratings.items.tolist()) == ([1, 1, 2], ["a", "b", "b"])
     assert (ratings.ratings, ratings.timestamps, ratings.titles) == (None, None, {})
-    with pytest.raises(DataError, match="'stars' for --rating_column"):
+    with pytest.raises(InputError, match="'stars' for --rating_column"):
         read("gdns_reader_nested", tmp_path, user_column="data/customer", rating_column="stars")
 
 
 @pytest.mark.parametrize("name", ["movielens/1m-ratings", "gdns_reader_download"])
 def test_no_network_is_an_error_at_once(tmp_path, name):
     start = time.monotonic()
-    with pytest.raises(DataError, match="Network is unreachable") as raised:
+    with pytest.raises(InputError, match="Network is unreachable") as raised:
         read(name, tmp_path)
     assert time.monotonic() - start < 5
     assert f"into {tmp_path}" in str(raised.value)
@@ -118,7 +118,7 @@ def test_no_network_is_an_error_at_once(tmp_path, name):
 
 def test_archive_by_hand_is_used_and_its_checksum_checked(tmp_path, monkeypatch):
     (tmp_path / "gdns_reader_archive.txt").write_bytes(b"bytes")
-    with pytest.raises(DataError, match="wrong checksum"):
+    with pytest.raises(InputError, match="wrong checksum"):
         read("gdns_reader_download", tmp_path)
     right = tfds.download.checksums.compute_url_info(tmp_path / "gdns_reader_archive.txt")
     monkeypatch.setattr(GdnsReaderDownload, "url_infos", {URL: right})
@@ -127,11 +127,11 @@ def test_archive_by_hand_is_used_and_its_checksum_checked(tmp_path, monkeypatch)
 
 def test_archive_in_the_download_folder_where_data_dir_is_empty(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with pytest.raises(DataError, match=str(download.cache_folder())):
+    with pytest.raises(InputError, match=str(download.cache_folder())):
         read_tfds("gdns_reader_download", DataConfig())
 
 
 @pytest.mark.parametrize("name", ["no_such_set", "movielens/no-such-config"])
 def test_no_such_set(tmp_path, name):
-    with pytest.raises(DataError, match=r"TFDS cannot open this set .*(not found|no-such-config)"):
+    with pytest.raises(InputError, match=r"TFDS cannot open this set .*(not found|no-such-config)"):
         read(name, tmp_path)

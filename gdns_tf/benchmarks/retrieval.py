@@ -1,0 +1,399 @@
+"""Speed of retrieval beside NumPy, FAISS, TensorFlow Recommenders and hnswlib, in one run.
+
+    python -m gdns_tf.benchmarks.retrieval [--weights=RUN/weights.npz] [--quick]
+
+For each catalogue size it prints latency (median and 99th percentile) and processor time a call; from the latter, which
+does not count how long other jobs kept the core, queries a second of a core and the ratio to NumPy; and for approximate
+indexes also their recall against the exact answer, the time to build them and their size. Systems take turns.
+`pip install 'gdns_tf[bench]'` brings FAISS and hnswlib; without them their lines are left out, with a message.
+
+Each system has one thread, as a busy server has for each request, unless --threads says otherwise; indexes are built
+with all cores.
+
+The item vectors are those of a trained model drawn with replacement, with noise of half the factors' standard
+deviation; queries are users of that model. Independent Gaussian vectors, which no training produces, have no near
+neighbours and make approximate indexes look bad. Without --weights the model is a made-up mixture: clusters of items
+and users, their variance falling off over the factors.
+"""
+
+import gc
+import importlib.util
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_recommenders as tfrs
+from absl import app, logging
+from absl import flags as absl_flags
+
+from gdns_tf.flags import define, from_flags
+from gdns_tf.models.factors import Weights
+from gdns_tf.serving.fold_in import FoldIn
+from gdns_tf.serving.model import ServedModel
+from gdns_tf.serving.top_k import top_k
+from pipelines.config import flag
+from pipelines.errors import InputError
+from pipelines.interactions import Interactions
+
+REFERENCE = "NumPy: argpartition, sort"
+NUM_USERS = 256
+SEEN = 100
+"""Items that each user has seen, where these are left out."""
+_NUMPY_ROWS = 16
+_MOST_CALLS = 1000
+_RECALL_USERS = 64
+_PARTS_BATCH = 64
+"""Users a call where parts are measured: the scores of more do not fit a cache, nor a small memory."""
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+"""What libraries read their number of threads from, when they are loaded."""
+
+Search = Callable[[np.ndarray], np.ndarray]
+"""Items [batch, k] for users [batch], row numbers of the benchmark's model."""
+
+
+@dataclass(frozen=True)
+class RetrievalBenchConfig:
+    """What to measure."""
+
+    weights: str = flag("", "An .npz file with P, Q and w, to take vectors from; empty: a made-up mixture.")
+    num_items: tuple[int, ...] = flag((10_000, 100_000, 1_000_000), "Sizes of the catalogue.")
+    batch_sizes: tuple[int, ...] = flag((1, 256), "Users a call, at most 256.")
+    retrieve: int = flag(100, "k: items a user.")
+    rounds: int = flag(3, "Turns of each system.")
+    seconds: float = flag(0.4, "How long a turn is, at least one call.")
+    threads: int = flag(1, "Threads of each system, but for building.")
+    quick: bool = flag(False, "Smoke test: 2,000 and 20,000 items, one short turn.")
+
+    def __post_init__(self) -> None:
+        """Raises InputError, naming the flag, for values that cannot work."""
+        for name, values, most in (
+            ("num_items", self.num_items, None),
+            ("batch_sizes", self.batch_sizes, NUM_USERS),
+            ("retrieve", (self.retrieve,), None),
+            ("rounds", (self.rounds,), None),
+            ("threads", (self.threads,), None),
+        ):
+            if not values or min(values) < 1 or (most and max(values) > most):
+                raise InputError(f"--{name}={values} must be at least 1" + (f" and at most {most}" if most else ""))
+        if self.num_items and min(self.num_items) < self.retrieve + SEEN:
+            raise InputError(f"--num_items={self.num_items} must each be at least --retrieve + {SEEN}")
+
+
+@dataclass(frozen=True)
+class System:
+    """One way to find the best items."""
+
+    name: str
+    search: Search
+    exact: bool = True
+    build_seconds: float = 0.0
+    megabytes: float = 0.0
+    leaves_out_seen: bool = False
+    prepare: Callable[[], None] = lambda: None
+    """Sets what the next searches need: indexes that are searched at several settings share one object."""
+
+
+def mixture(seed: int = 0, num_items: int = 4000, num_users: int = 2000, dim: int = 32) -> Weights:
+    """A made-up model: 50 clusters of items and users, and factors whose variance falls off as 1 / (1 + k / 4)."""
+    rng = np.random.default_rng(seed)
+    spread = (1 + np.arange(dim) / 4) ** -0.5
+    centres = rng.normal(size=(50, dim))
+
+    def rows(count: int) -> np.ndarray:
+        return ((centres[rng.integers(0, 50, count)] + 0.7 * rng.normal(size=(count, dim))) * spread).astype(np.float32)
+
+    return Weights(P=rows(num_users), Q=rows(num_items), w=np.ones(dim))
+
+
+def enlarged(model: Weights, num_items: int, seed: int = 0) -> Weights:
+    """`NUM_USERS` users of a model, and `num_items` of its items drawn with replacement and blurred.
+
+    The noise has half the standard deviation of each factor, so that copies of an item differ as similar items do.
+    """
+    rng = np.random.default_rng([seed, num_items])
+    users = rng.choice(model.num_users, NUM_USERS, replace=model.num_users < NUM_USERS)
+    noise = rng.standard_normal((num_items, model.Q.shape[1]), np.float32) * (0.5 * model.Q.std(axis=0))
+    return Weights(P=model.P[users], Q=model.Q[rng.integers(0, model.num_items, num_items)] + noise, w=model.w)
+
+
+def recall(found: np.ndarray, exact: np.ndarray) -> float:
+    """Share of the exact items [n, k] that were found [n, k], on average over rows."""
+    return float(np.mean([len(np.intersect1d(a, b)) / len(b) for a, b in zip(found, exact, strict=True)]))
+
+
+def numpy_top_k(query: np.ndarray, Q: np.ndarray, k: int) -> np.ndarray:
+    """[batch, k] best items, best first, a few users at a time."""
+    found = []
+    for start in range(0, len(query), _NUMPY_ROWS):
+        scores = query[start : start + _NUMPY_ROWS] @ Q.T
+        some = np.argpartition(-scores, k - 1, axis=1)[:, :k] if k < len(Q) else np.argsort(-scores, axis=1)
+        order = np.argsort(-np.take_along_axis(scores, some, axis=1), axis=1)
+        found.append(np.take_along_axis(some, order, axis=1))
+    return np.concatenate(found)
+
+
+def numpy_system(model: Weights, k: int) -> System:
+    """The reference."""
+    query = model.query
+    return System(REFERENCE, lambda users: numpy_top_k(query[users], model.Q, k))
+
+
+def tensorflow_systems(model: Weights, k: int) -> Iterator[System]:
+    """A bare graph of product and top-k, with TensorFlow's top-k and with ours."""
+    queries, items = tf.constant(model.query), tf.Variable(model.Q, trainable=False)
+    for name, best in (("TF: matmul, tf.math.top_k", tf.math.top_k), ("TF: matmul, our top_k", top_k)):
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.int64)], autograph=False)
+        def search(users: tf.Tensor, best: Callable = best) -> tf.Tensor:
+            return best(tf.matmul(tf.gather(queries, users), items, transpose_b=True), k)[1]
+
+        yield System(name, lambda users, search=search: search(tf.constant(users)).numpy())
+
+
+def brute_force_system(model: Weights, k: int) -> System:
+    """TensorFlow Recommenders' own exact layer."""
+    layer = tfrs.layers.factorized_top_k.BruteForce(k=k).index(tf.constant(model.Q))
+    query = model.query
+    search = tf.function(layer.call, input_signature=[tf.TensorSpec([None, query.shape[1]], tf.float32)])
+    return System("TFRS BruteForce", lambda users: search(tf.constant(query[users]))[1].numpy())
+
+
+def signature_system(model: Weights, k: int) -> System:
+    """`serving_default` of an export that was saved and loaded: looks ids up, leaves out what each user has seen."""
+    rng = np.random.default_rng(0)
+    seen = np.concatenate([rng.choice(model.num_items, SEEN, replace=False) for _ in range(model.num_users)])
+    interactions = Interactions(
+        offsets=np.arange(model.num_users + 1) * SEEN,
+        items=seen.astype(np.int32),
+        user_ids=np.arange(model.num_users),
+        item_ids=np.arange(model.num_items),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        assets = Path(folder) / "assets"
+        assets.mkdir()
+        served = ServedModel(
+            model,
+            interactions,
+            np.ones(model.num_items),
+            k=k,
+            item_dtype="float32",
+            fold_in_strengths=FoldIn(),
+            description={},
+            assets=assets,
+        )
+        began = time.perf_counter()
+        tf.saved_model.save(served, f"{folder}/model", signatures={"it": served.signatures()["serving_default"]})
+        loaded = tf.saved_model.load(f"{folder}/model")
+        built = time.perf_counter() - began
+    search = loaded.signatures["it"]
+    return System(
+        "SavedModel serving_default",
+        # The module has to stay alive as long as its signature.
+        lambda users, keep=loaded: search(user_ids=tf.constant(users))["item_ids"].numpy(),
+        build_seconds=built,
+        leaves_out_seen=True,
+    )
+
+
+def faiss_systems(model: Weights, k: int, threads: int) -> Iterator[System]:
+    """FAISS flat (exact), and inverted lists of which some are searched."""
+    import faiss
+
+    query, dim = model.query, model.Q.shape[1]
+    flat = faiss.IndexFlatIP(dim)
+    flat.add(model.Q)
+    yield System("FAISS IndexFlatIP", lambda users: flat.search(query[users], k)[1], megabytes=model.Q.nbytes / 1e6)
+
+    faiss.omp_set_num_threads(os.cpu_count())
+    lists = int(4 * model.num_items**0.5)
+    began = time.perf_counter()
+    inverted = faiss.IndexIVFFlat(faiss.IndexFlatIP(dim), dim, lists, faiss.METRIC_INNER_PRODUCT)
+    inverted.cp.min_points_per_centroid, inverted.cp.niter = 1, 10
+    inverted.train(model.Q[np.random.default_rng(0).permutation(model.num_items)[: 40 * lists]])
+    inverted.add(model.Q)
+    built, size = time.perf_counter() - began, faiss.serialize_index(inverted).nbytes / 1e6
+    faiss.omp_set_num_threads(threads)
+    for probes in sorted({max(1, lists // 32), max(1, lists // 8)}):
+        yield System(
+            f"FAISS IVF{lists}, nprobe {probes}",
+            lambda users: inverted.search(query[users], k)[1],
+            exact=False,
+            build_seconds=built,
+            megabytes=size,
+            prepare=lambda probes=probes: setattr(inverted, "nprobe", probes),
+        )
+
+
+def hnswlib_systems(model: Weights, k: int, threads: int) -> Iterator[System]:
+    """hnswlib's graph, searched with lists of candidates of two lengths."""
+    import hnswlib
+
+    query = model.query
+    began = time.perf_counter()
+    index = hnswlib.Index("ip", model.Q.shape[1])
+    index.init_index(model.num_items, M=16, ef_construction=100, random_seed=0)
+    index.add_items(model.Q, num_threads=os.cpu_count())
+    built, size = time.perf_counter() - began, index.index_file_size() / 1e6
+    index.set_num_threads(threads)
+    for ef in (2 * k, 5 * k):
+        yield System(
+            f"hnswlib M 16, ef {ef}",
+            lambda users: index.knn_query(query[users], k)[0],
+            exact=False,
+            build_seconds=built,
+            megabytes=size,
+            prepare=lambda ef=ef: index.set_ef(ef),
+        )
+
+
+def systems(model: Weights, k: int, threads: int) -> list[System]:
+    """All that are installed, NumPy first; says which are not."""
+    found = [numpy_system(model, k), *tensorflow_systems(model, k), signature_system(model, k)]
+    found.append(brute_force_system(model, k))
+    for module, build in (("faiss", faiss_systems), ("hnswlib", hnswlib_systems)):
+        if importlib.util.find_spec(module):
+            found += build(model, k, threads)
+        else:
+            print(f"({module} is not installed: pip install 'gdns_tf[bench]')")
+    return found
+
+
+def measure(compared: list[System], batch: int, config: RetrievalBenchConfig) -> dict[str, np.ndarray]:
+    """[calls, 2] milliseconds passed, and of processor time, in each call of each system, which take turns.
+
+    A turn ends after `config.seconds`, or 1,000 calls. A system that needs ten turns' time for a call has one turn.
+    """
+    rng = np.random.default_rng(0)
+    times: dict[str, list[tuple[float, float]]] = {system.name: [] for system in compared}
+    for turn in range(config.rounds + 1):
+        for system in compared:
+            system.prepare()
+            if turn == 0:  # the first call of a size may take many times as long
+                system.search(np.arange(batch))
+                continue
+            if turn > 1 and times[system.name][0][0] > 1e4 * config.seconds:
+                continue
+            turn_ends = time.perf_counter() + config.seconds
+            for _ in range(_MOST_CALLS):
+                users = rng.choice(NUM_USERS, batch, replace=False)
+                began, worked = time.perf_counter(), time.process_time()
+                system.search(users)
+                worked, took = time.process_time() - worked, time.perf_counter() - began
+                times[system.name].append((1e3 * took, 1e3 * worked))
+                if time.perf_counter() > turn_ends:
+                    break
+    return {name: np.array(values) for name, values in times.items()}
+
+
+def format_times(times: dict[str, np.ndarray], batch: int) -> str:
+    """Latency, processor time, and how much less of it than the reference each system takes."""
+    header = f"{'median ms':>10}{'p99 ms':>10}{'CPU ms':>10}{'queries/s a core':>18}{'x NumPy':>9}{'calls':>7}"
+    lines = [f"\nbatch {batch:<26}{header}"]
+    for name, values in times.items():
+        took, worked = np.median(values, axis=0)
+        less = np.median(times[REFERENCE][:, 1]) / worked
+        lines.append(
+            f"{name:32}{took:10.3f}{np.quantile(values[:, 0], 0.99):10.3f}{worked:10.3f}{1e3 * batch / worked:18,.0f}"
+            f"{less:9.2f}{len(values):7}"
+        )
+    return "\n".join(lines)
+
+
+def parts(model: Weights, k: int, batch: int) -> list[System]:
+    """The steps of exact retrieval in TensorFlow one by one, and the ways to do the last."""
+    queries, items = tf.constant(model.query[:batch]), tf.Variable(model.Q, trainable=False)
+    scores = tf.matmul(queries, items, transpose_b=True)
+    steps = {
+        "product": lambda: tf.matmul(queries, items, transpose_b=True),
+        "tf.math.top_k": lambda: tf.math.top_k(scores, k)[1],
+        "tf.math.approx_max_k": lambda: tf.math.approx_max_k(scores, k)[1],
+        "our top_k": lambda: top_k(scores, k)[1],
+    }
+    graphs = {name: tf.function(step, autograph=False) for name, step in steps.items()}
+    return [System(name, lambda users, graph=graph: graph().numpy()) for name, graph in graphs.items()]
+
+
+def format_parts(model: Weights, k: int, batch: int, config: RetrievalBenchConfig) -> str:
+    """Processor time of each part, and whether the ways to find the k best agree with `tf.math.top_k`."""
+    compared = parts(model, k, batch)
+    times = measure(compared, batch, config)
+    answers = {system.name: system.search(np.arange(batch)) for system in compared}
+    lines = [f"\nparts, batch {batch:<19}{'CPU ms':>10}{'as tf.math.top_k':>18}"]
+    for name, values in times.items():
+        same = "-" if name == "product" else str(np.array_equal(answers[name], answers["tf.math.top_k"]))
+        lines.append(f"{name:32}{np.median(values[:, 1]):10.3f}{same:>18}")
+    return "\n".join(lines)
+
+
+def format_recall(compared: list[System], k: int) -> str:
+    """Recall of all systems but the one that leaves items out, and what indexes take to build."""
+    users = np.arange(_RECALL_USERS)
+    exact = compared[0].search(users)
+    lines = [f"\n{'':32}{f'recall@{k}':>11}{'build s':>9}{'index MB':>10}"]
+    for system in compared[1:]:
+        system.prepare()
+        share = "-" if system.leaves_out_seen else f"{recall(system.search(users), exact):.4f}"
+        built = f"{system.build_seconds:.1f}" if system.build_seconds else "-"
+        size = f"{system.megabytes:.0f}" if system.megabytes else "-"
+        lines.append(f"{system.name:32}{share:>11}{built:>9}{size:>10}")
+    return "\n".join(lines)
+
+
+def bench(config: RetrievalBenchConfig) -> None:
+    """Prints the tables of each catalogue size."""
+    model = Weights.load(config.weights) if config.weights else mixture()
+    source = config.weights or "a made-up mixture"
+    print(f"Vectors after {source}, d = {model.Q.shape[1]}, k = {config.retrieve}; threads: {config.threads}")
+    for num_items in config.num_items:
+        print(f"\n{num_items:,} items", flush=True)
+        large = enlarged(model, num_items)
+        compared = systems(large, config.retrieve, config.threads)
+        print(format_recall(compared, config.retrieve), flush=True)
+        for batch in config.batch_sizes:
+            print(format_times(measure(compared, batch, config), batch), flush=True)
+            print(format_parts(large, config.retrieve, min(batch, _PARTS_BATCH), config), flush=True)
+        del compared
+        gc.collect()
+
+
+def _start_again_with_threads(threads: int) -> None:
+    """Starts this program again where the libraries, loaded by now, may have taken another number of threads."""
+    wanted = dict.fromkeys(_THREADS, str(threads))
+    if not wanted.items() <= os.environ.items():
+        os.execve(
+            sys.executable, [sys.executable, "-m", "gdns_tf.benchmarks.retrieval", *sys.argv[1:]], os.environ | wanted
+        )
+
+
+def main(argv: list[str], flag_values: absl_flags.FlagValues = absl_flags.FLAGS) -> int:
+    """Runs the benchmark as the flags say; returns the exit status."""
+    try:
+        if len(argv) > 1:
+            raise InputError(f"{argv[1]!r} is no flag", remedy="Flags begin with --.")
+        config = from_flags(RetrievalBenchConfig, flag_values=flag_values)
+        if config.quick:
+            quick = RetrievalBenchConfig(num_items=(2_000, 20_000), rounds=1, seconds=0.1)
+            config = from_flags(RetrievalBenchConfig, quick, flag_values)
+        _start_again_with_threads(config.threads)
+        bench(config)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run() -> None:
+    """The entry point of the command line."""
+    define(RetrievalBenchConfig)
+    logging.set_verbosity(logging.WARNING)
+    app.run(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,180 @@
+"""Speed of training and evaluation, side by side with a reference in one run.
+
+`python -m gdns_tf.benchmarks.training --dataset=srns --data_dir=...` compiles the single-threaded C++ reference trainer
+(`--reference`), trains the same data by the same settings in turn with it, and prints the ratios.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from absl import app, logging
+
+from gdns_tf.evaluation.ranking import evaluate
+from gdns_tf.flags import define, from_flags
+from gdns_tf.training.build import build_batches, build_trainer
+from gdns_tf.training.config import TrainConfig
+from pipelines.config import DataConfig, flag
+from pipelines.errors import InputError
+from pipelines.load import format_statistics, load_dataset
+from pipelines.split import Split
+
+COMPILE = ("g++", "-O3", "-march=native", "-ffast-math")
+RECIPE = TrainConfig(loss="squared_hinge", l2=0.03, dropout=0.3, user_weight_power=0.5)
+
+
+@dataclass(frozen=True)
+class BenchConfig:
+    """What to measure."""
+
+    reference: str = flag(
+        "../shared/reference/gdns_reference.cpp", "Source of the C++ reference trainer; none: skipped."
+    )
+    rounds: int = flag(3, "Times that each is measured, in turn.")
+    epochs: int = flag(40, "Epochs a measurement.")
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    try:
+        dataset = load_dataset(from_flags(DataConfig))
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    config = from_flags(BenchConfig)
+    print(format_statistics(dataset), "\n", flush=True)
+    bench_training(dataset, config)
+    bench_evaluation(dataset)
+    bench_table_writes(dataset)
+
+
+def bench_training(dataset: Split, config: BenchConfig) -> None:
+    """Prints milliseconds an epoch of ours and of the reference, and their ratio, for both samplers."""
+    print(f"Training, ms an epoch (N = {RECIPE.group_size}, M = {RECIPE.num_candidates}, B = {RECIPE.batch_size})")
+    print(f"{'':10}{'ours':>28}{'C++, one thread':>28}{'ratio of medians':>18}")
+    with tempfile.TemporaryDirectory() as folder:
+        for sampler in ("gdns", "uniform"):
+            ours_once = _our_epoch(dataset, replace(RECIPE, sampler=sampler), config.epochs)
+            reference_once = _reference_epoch(dataset, config, sampler, Path(folder))
+            ours, reference = [], []
+            for _ in range(config.rounds):
+                ours.append(ours_once())
+                if reference_once:
+                    reference.append(reference_once())
+            ratio = f"{np.median(ours) / np.median(reference):.2f}" if reference else "-"
+            print(f"{sampler:10}{_spread(ours):>28}{_spread(reference):>28}{ratio:>18}", flush=True)
+
+
+def _our_epoch(dataset: Split, config: TrainConfig, epochs: int) -> Callable[[], float]:
+    trainer = build_trainer(dataset.train, config)
+    batches = iter(build_batches(dataset.train, config))
+    train_epoch = trainer.make_train_function()
+    for _ in range(5):  # compiles, and fills the prefetch
+        train_epoch(batches)
+
+    def measure() -> float:
+        began = time.perf_counter()
+        for _ in range(epochs):
+            float(train_epoch(batches)["loss"])
+        return (time.perf_counter() - began) / epochs * 1e3
+
+    return measure
+
+
+def _reference_epoch(dataset: Split, config: BenchConfig, sampler: str, folder: Path) -> Callable[[], float] | None:
+    source = Path(config.reference)
+    if not source.is_file() or not shutil.which(COMPILE[0]):
+        print(f"(no reference: {f'{source} is not there' if not source.is_file() else f'no {COMPILE[0]}'})")
+        return None
+    program, data = folder / "reference", folder / "data.bin"
+    if not program.exists():
+        subprocess.run([*COMPILE, "-o", str(program), str(source)], check=True)
+        _write_for_reference(dataset, data)
+    command = [program, "--data", data, "--sampler", sampler, "--epochs", config.epochs, "--eval_every", config.epochs]
+
+    def measure() -> float:
+        out = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout
+        return float(out.split()[-2]) * 1e3  # "... test a b c, 0.0378 s/epoch"
+
+    return measure
+
+
+def _write_for_reference(dataset: Split, path: Path) -> None:
+    train = dataset.train
+    pairs = np.stack([train.users, train.items], axis=1)
+    parts = ([train.num_users, train.num_items, len(pairs)], pairs, dataset.valid, dataset.test, dataset.test_negatives)
+    path.write_bytes(b"".join(np.ascontiguousarray(part, np.int32).tobytes() for part in parts))
+
+
+def bench_evaluation(dataset: Split) -> None:
+    """Prints milliseconds for evaluating all users by both protocols."""
+    trainer = build_trainer(dataset.train, RECIPE)
+    weights = trainer.scorer.as_weights(trainer.scorer.trainable_variables)
+    print("\nEvaluation of all users, ms")
+    for protocol in ("sampled", "full"):
+        times = _times(
+            lambda protocol=protocol: evaluate(weights, dataset, split="test", protocol=protocol, ks=(1, 3, 10))
+        )
+        print(f"{protocol:10}{_spread(times):>28}")
+
+
+def bench_table_writes(dataset: Split) -> None:
+    """Prints milliseconds for writing one batch's H or G into a table by each of TensorFlow's ways."""
+    users, items = dataset.train.num_users, dataset.train.num_items
+    batch, count = min(RECIPE.batch_size, users), min(RECIPE.group_size, items)
+    rng = np.random.default_rng(0)
+    rows = tf.constant(rng.choice(users, batch, replace=False), tf.int64)[:, None]
+    columns = tf.constant(np.stack([rng.choice(items, count, replace=False) for _ in range(batch)]), tf.int64)
+    values = tf.constant(rng.random((batch, count)), tf.float32)
+    cells = rows * items + columns
+    table = tf.Variable(tf.ones([users * items]))
+
+    def assign() -> None:
+        table.assign(tf.tensor_scatter_nd_update(table, cells[..., None], values))
+
+    def scatter_nd() -> None:
+        table.scatter_nd_update(cells[..., None], values)
+
+    def scatter() -> None:
+        table.scatter_update(tf.IndexedSlices(values, cells))
+
+    print(f"\nWriting {batch * count:,} cells of a table of {4 * users * items / 1e6:.0f} MB, ms")
+    for name, write, compiled in (
+        ("assign(tensor_scatter_nd_update)", assign, False),
+        ("assign(tensor_scatter_nd_update), XLA", assign, True),
+        ("scatter_nd_update", scatter_nd, False),
+        ("scatter_update of flat rows (used)", scatter, False),
+    ):
+        print(f"{name:40}{_spread(_times(tf.function(write, jit_compile=compiled))):>28}")
+
+
+def _times(call: Callable[[], object], count: int = 10) -> list[float]:
+    call()
+    times = []
+    for _ in range(count):
+        began = time.perf_counter()
+        call()
+        times.append((time.perf_counter() - began) * 1e3)
+    return times
+
+
+def _spread(times: list[float]) -> str:
+    return f"{np.median(times):.2f} ({min(times):.2f} to {max(times):.2f})" if times else "-"
+
+
+def run() -> None:
+    """The entry point of the command line."""
+    define(DataConfig)
+    define(BenchConfig)
+    logging.set_verbosity(logging.WARNING)
+    app.run(main)
+
+
+if __name__ == "__main__":
+    run()

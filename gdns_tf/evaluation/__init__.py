@@ -1,0 +1,1 @@
+"""How well a model ranks what was held out, and how far that could be chance."""

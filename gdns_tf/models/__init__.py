@@ -1,0 +1,1 @@
+"""Scorers, their losses and what a trained one is made of."""

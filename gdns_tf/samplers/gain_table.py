@@ -1,0 +1,117 @@
+"""The gain table: H (Eq. 4) and G (Eq. 5) of every user-item pair that training has chosen as a negative."""
+
+from abc import ABC, abstractmethod
+
+import tensorflow as tf
+
+from gdns_tf.samplers.scatter import write_rows
+from pipelines.errors import InputError
+
+MAX_DENSE_BYTES = 12 * 2**30
+
+
+def gain(g: tf.Tensor, h_before: tf.Tensor, h: tf.Tensor, smoothing: float, epsilon: float) -> tf.Tensor:
+    """Eq. 5: alpha G + (1 - alpha) sigmoid((H before - H) / (H + epsilon)); all of one shape."""
+    return smoothing * g + (1 - smoothing) * tf.sigmoid((h_before - h) / (h + epsilon))
+
+
+class GainTable(tf.Module, ABC):
+    """H and G of user-item pairs, 1 until a pair is first written (Algorithm 1, line 2).
+
+    A `tf.Module` and not a Keras layer, so that neither `save_weights` nor a SavedModel carries it.
+    """
+
+    @abstractmethod
+    def read(self, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        """H and G of pairs.
+
+        Args:
+          users: [batch] int32.
+          items: [batch, n] int32.
+
+        Returns:
+          [batch, n, 2] float32: H, G.
+        """
+
+    @abstractmethod
+    def write(self, users: tf.Tensor, items: tf.Tensor, values: tf.Tensor) -> None:
+        """Replaces H and G of pairs; `values` is [batch, n, 2]. Equal pairs must have equal values."""
+
+    @abstractmethod
+    def visited(self, users: tf.Tensor) -> tf.Tensor:
+        """H and G of the pairs of some users that have been written: [number of pairs, 2] float32."""
+
+
+class DenseGainTable(GainTable):
+    """A cell for every pair: exact, 8 bytes a pair.
+
+    H and G of a pair lie side by side in one variable, because a step is bound by the number of places in memory
+    that it touches: one place brings both.
+    """
+
+    def __init__(self, num_users: int, num_items: int, compiled: bool = False) -> None:
+        """Args:
+          num_users, num_items: the size of the table.
+          compiled: whether `write` is called under XLA.
+
+        Raises:
+          InputError: the table would take more than 12 GiB.
+        """
+        super().__init__(name="gain_table")
+        if (size := 8 * num_users * num_items) > MAX_DENSE_BYTES:
+            raise InputError(
+                f"a gain table of {num_users:,} users x {num_items:,} items takes {size / 2**30:.1f} GiB",
+                remedy="Bound it with --gain_slots=512, which keeps that many items a user "
+                f"({num_users * 512 * 12 / 2**30:.1f} GiB).",
+            )
+        self._num_items = num_items
+        self._compiled = compiled
+        self.cells = tf.Variable(tf.ones([num_users * num_items, 2]), trainable=False, name="h_and_g")
+
+    def _cell(self, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        return tf.cast(users, tf.int64)[:, None] * self._num_items + tf.cast(items, tf.int64)
+
+    def read(self, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        return tf.gather(self.cells, self._cell(users, items))
+
+    def write(self, users: tf.Tensor, items: tf.Tensor, values: tf.Tensor) -> None:
+        write_rows(self.cells, self._cell(users, items), values, self._compiled)
+
+    def visited(self, users: tf.Tensor) -> tf.Tensor:
+        cells = self.read(users, tf.range(self._num_items)[None, :])
+        return tf.boolean_mask(cells, tf.reduce_any(cells != 1.0, axis=2))
+
+
+class BoundedGainTable(GainTable):
+    """A fixed number of slots a user: 12 bytes a slot, whatever the size of the catalogue.
+
+    Direct-mapped: an item has one slot of its user's, which it shares with the items of the same hash. A newcomer takes
+    the slot over and the former holder counts as never visited again. With as many slots as items it is exact.
+    """
+
+    def __init__(self, num_users: int, num_slots: int, compiled: bool = False) -> None:
+        super().__init__(name="gain_table")
+        self._num_slots = num_slots
+        self._compiled = compiled
+        # Column 0 is the holder's item number, its bits stored as a float so that one write moves all three.
+        empty = tf.bitcast(tf.fill([num_users * num_slots, 1], -1), tf.float32)
+        self.cells = tf.Variable(
+            tf.concat([empty, tf.ones([num_users * num_slots, 2])], axis=1), trainable=False, name="item_h_and_g"
+        )
+
+    def _cell(self, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        # Neighbouring item numbers get different slots, and slots = items gives every item its own.
+        return tf.cast(users, tf.int64)[:, None] * self._num_slots + tf.cast(items % self._num_slots, tf.int64)
+
+    def read(self, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        slots = tf.gather(self.cells, self._cell(users, items))
+        held = tf.bitcast(slots[:, :, 0], tf.int32) == items
+        return tf.where(held[:, :, None], slots[:, :, 1:], 1.0)
+
+    def write(self, users: tf.Tensor, items: tf.Tensor, values: tf.Tensor) -> None:
+        holder = tf.bitcast(items, tf.float32)[:, :, None]
+        write_rows(self.cells, self._cell(users, items), tf.concat([holder, values], axis=2), self._compiled)
+
+    def visited(self, users: tf.Tensor) -> tf.Tensor:
+        slots = tf.gather(self.cells, self._cell(users, tf.range(self._num_slots)[None, :]))
+        return tf.boolean_mask(slots, tf.bitcast(slots[:, :, 0], tf.int32) >= 0)[:, 1:]

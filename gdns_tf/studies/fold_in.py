@@ -1,0 +1,255 @@
+"""How well users are served whom the model was not trained on: fold-in by history against trained rows.
+
+    python -m gdns_tf.studies.fold_in --flagfile=configs/ml1m.flags --output_dir=RUNS
+
+trains with all users (in RUNS/all), then without some of them (in RUNS/without_0, ...), and prints NDCG@3 on the test
+items, under the sampled protocol, of users served by `gdns_tf.serving.fold_in` from their training items:
+
+- a: all users, who took part in training, so that the item factors have seen them;
+- b: only the users that were hidden from training altogether, as new users are.
+
+The strengths of fold-in are chosen on validation items of the model with all users. A run that is there is used again,
+one that was broken off goes on. (The runs without some users evaluate on their own users only; `gdns_tf.evaluate`
+refuses them for the whole data, whose fingerprint is another.)
+"""
+
+import itertools
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from absl import app, logging
+from absl import flags as absl_flags
+
+from gdns_tf.evaluation import metrics
+from gdns_tf.evaluation.ranking import sampled_ranks
+from gdns_tf.evaluation.significance import paired_test
+from gdns_tf.flags import define, from_flags
+from gdns_tf.models.factors import Weights
+from gdns_tf.runs.run import Interrupted, Run
+from gdns_tf.runs.run_folder import RunFolder
+from gdns_tf.serving.fold_in import FoldIn, fold_in, penalty
+from gdns_tf.training.config import TrainConfig
+from pipelines.config import DataConfig, flag
+from pipelines.errors import InputError
+from pipelines.interactions import Interactions
+from pipelines.load import format_statistics, load_dataset
+from pipelines.split import Split
+
+METRIC = "ndcg@3"
+ALPHAS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
+L2S = (3, 10, 30, 100, 300, 1000)
+_BATCH_CELLS = 2**16
+"""Items of histories, padding counted in, that are folded in at a time."""
+
+
+@dataclass(frozen=True)
+class FoldInBenchConfig:
+    """What to measure."""
+
+    hidden_share: float = flag(0.1, "Share of the users hidden from a training run.")
+    hidden_groups: int = flag(1, "How many such groups of users, none in two, are hidden in turn: a training run each.")
+    hidden_seed: int = flag(0, "Seed of who is hidden.")
+    history_lengths: tuple[int, ...] = flag(
+        (5, 10, 20), "Also serve by the first so many training items of each user, in the order of the data."
+    )
+
+    def __post_init__(self) -> None:
+        """Raises InputError, naming the flag, for values that cannot work."""
+        if not 0 < self.hidden_share < 1 or not 1 <= self.hidden_groups <= 1 / self.hidden_share:
+            raise InputError(
+                f"--hidden_share={self.hidden_share} and --hidden_groups={self.hidden_groups} cannot work together",
+                remedy="The share must lie between 0 and 1, and so must share times groups, 1 included.",
+            )
+        if any(length < 1 for length in self.history_lengths):
+            raise InputError(f"--history_lengths={self.history_lengths} must each be at least 1")
+
+
+def hidden_groups(num_users: int, config: FoldInBenchConfig) -> list[np.ndarray]:
+    """The users of each group, ascending; no user is in two."""
+    order = np.random.default_rng([config.hidden_seed, 2]).permutation(num_users)
+    size = max(1, int(num_users * config.hidden_share))
+    return [np.sort(order[start : start + size]) for start in range(0, config.hidden_groups * size, size)]
+
+
+def of_users(dataset: Split, users: np.ndarray) -> Split:
+    """The data of some users, in the given order; the catalogue stays whole."""
+    per_user = {name: getattr(dataset, name)[users] for name in ("valid", "test", "valid_negatives", "test_negatives")}
+    return replace(dataset, train=rows_of(dataset.train, users), false_negatives=None, **per_user)
+
+
+def rows_of(train: Interactions, users: np.ndarray) -> Interactions:
+    """The rows of some users, in the given order."""
+    offsets = np.concatenate([[0], np.cumsum(train.counts[users])])
+    places = np.repeat(train.offsets[users] - offsets[:-1], train.counts[users]) + np.arange(offsets[-1])
+    times = None if train.timestamps is None else train.timestamps[places]
+    return replace(train, offsets=offsets, items=train.items[places], user_ids=train.user_ids[users], timestamps=times)
+
+
+def first_items(train: Interactions, length: int) -> Interactions:
+    """The first `length` items of each user; all of those who have fewer."""
+    place = np.arange(train.num_interactions) - np.repeat(train.offsets[:-1], train.counts)
+    return train.keep(place < length)
+
+
+def folded_in(Q: np.ndarray, histories: Interactions, strengths: FoldIn) -> np.ndarray:
+    """[num_users, d] float32: each user's query, by the function that `retrieve_by_history` serves with."""
+    against = penalty(Q, strengths)
+    queries = np.empty((histories.num_users, Q.shape[1]), np.float32)
+    for users in _of_like_length(histories.counts):
+        padded = np.full((len(users), max(1, histories.counts[users].max())), -1, np.int32)
+        for row, user in enumerate(users):
+            padded[row, : histories.counts[user]] = histories.of(user)
+        queries[users] = fold_in(Q, against, padded)
+    return queries
+
+
+def _of_like_length(counts: np.ndarray) -> Iterator[np.ndarray]:
+    """Users in batches, the shortest histories first, so that little of a batch is padding."""
+    order = np.argsort(counts, kind="stable")
+    start = 0
+    while start < len(order):
+        end = start + 1
+        while end < len(order) and (end + 1 - start) * counts[order[end]] <= _BATCH_CELLS:
+            end += 1
+        yield order[start:end]
+        start = end
+
+
+def popularity(train: Interactions, num_users: int) -> Weights:
+    """A model that ranks items by how many users have them, the same for every user."""
+    counts = np.bincount(train.items, minlength=train.num_items)
+    return Weights(P=np.ones((num_users, 1)), Q=counts[:, None], w=np.ones(1))
+
+
+def ndcg(weights: Weights, dataset: Split, split: str) -> np.ndarray:
+    """[num_users] NDCG@3 of each user's held-out item against the fixed negatives."""
+    ranks = sampled_ranks(weights, getattr(dataset, split), getattr(dataset, f"{split}_negatives"))
+    return metrics.per_user(ranks, (3,))[METRIC]
+
+
+def ndcg_folded_in(Q: np.ndarray, histories: Interactions, strengths: FoldIn, dataset: Split, split: str) -> np.ndarray:
+    """[num_users] NDCG@3 of users served by their histories."""
+    queries = folded_in(Q, histories, strengths)
+    return ndcg(Weights(P=queries, Q=Q, w=np.ones(Q.shape[1])), dataset, split)
+
+
+def choose_strengths(Q: np.ndarray, dataset: Split, lengths: Sequence[int]) -> FoldIn:
+    """The strengths with the best validation NDCG@3, averaged over whole histories and each of the short lengths.
+
+    New users have short histories, so a choice by whole ones alone would be for the wrong users. Prints the table.
+    """
+    histories = [dataset.train, *(first_items(dataset.train, length) for length in lengths)]
+    names = ["whole", *map(str, lengths)]
+    print(f"\nValidation NDCG@3 by strengths of fold-in and by items of the history\n{'alpha':>8}{'l2':>6}", end="")
+    print("".join(f"{name:>8}" for name in names) + f"{'mean':>8}")
+    best, best_mean = None, -1.0
+    for alpha, l2 in itertools.product(ALPHAS, L2S):
+        strengths = FoldIn(alpha, l2)
+        values = [ndcg_folded_in(Q, history, strengths, dataset, "valid").mean() for history in histories]
+        mean = float(np.mean(values))
+        print(f"{alpha:8g}{l2:6g}" + "".join(f"{value:8.4f}" for value in [*values, mean]), flush=True)
+        if mean > best_mean:
+            best, best_mean = strengths, mean
+    print(f"Chosen: alpha = {best.alpha:g}, l2 = {best.l2:g}")
+    return best
+
+
+def trained(dataset: Split, data: DataConfig, config: TrainConfig) -> Weights:
+    """The best weights of the run in `config.output_dir`, which is trained first as far as it is not yet."""
+    folder = RunFolder.open(data, config)
+    folder.claim(data, config)
+    run = Run(dataset, config, folder)
+    run.finish(run.fit())
+    return run.best
+
+
+def compare(
+    Q: np.ndarray, dataset: Split, strengths: FoldIn, lengths: Sequence[int], baselines: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Test NDCG@3 of each user: of the baselines, and of fold-in by whole and by short histories."""
+    found = dict(baselines)
+    for name, histories in [
+        ("fold-in, whole history", dataset.train),
+        *((f"fold-in, first {length} items", first_items(dataset.train, length)) for length in lengths),
+    ]:
+        found[name] = ndcg_folded_in(Q, histories, strengths, dataset, "test")
+    return found
+
+
+def format_comparison(title: str, found: dict[str, np.ndarray], reference: str) -> str:
+    """Means, and the paired difference of each from the reference with its interval and p-value."""
+    lines = [f"\n{title}", f"{'':28}{'NDCG@3':>8}{'- ' + reference:>16}  {'95% interval':>18}{'p':>9}"]
+    for name, values in found.items():
+        line = f"{name:28}{values.mean():8.4f}"
+        if name != reference:
+            test = paired_test(values, found[reference])
+            line += f"{test.difference:+16.4f}  [{test.low:+7.4f}, {test.high:+7.4f}]{test.p_value:9.4f}"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def bench(data: DataConfig, config: TrainConfig, bench_config: FoldInBenchConfig, log: Callable = print) -> None:
+    """Trains, folds in and prints the tables."""
+    dataset = load_dataset(data)
+    log(format_statistics(dataset))
+    lengths, folder = bench_config.history_lengths, Path(config.output_dir)
+    everyone = trained(dataset, data, replace(config, output_dir=str(folder / "all")))
+    trained_rows = ndcg(everyone, dataset, "test")
+    strengths = choose_strengths(everyone.Q, dataset, lengths)
+    baselines = {
+        "trained row": trained_rows,
+        "popularity": ndcg(popularity(dataset.train, dataset.train.num_users), dataset, "test"),
+    }
+    found = compare(everyone.Q, dataset, strengths, lengths, baselines)
+    users = dataset.train.num_users
+    log(format_comparison(f"a. All {users:,} users, whom the item factors have seen", found, "trained row"))
+
+    parts: list[dict[str, np.ndarray]] = []
+    for number, hidden in enumerate(hidden_groups(users, bench_config)):
+        left = of_users(dataset, np.setdiff1d(np.arange(users), hidden))
+        weights = trained(left, data, replace(config, output_dir=str(folder / f"without_{number}")))
+        new = of_users(dataset, hidden)
+        baselines = {
+            "trained row": trained_rows[hidden],
+            "popularity": ndcg(popularity(left.train, len(hidden)), new, "test"),
+        }
+        parts.append(compare(weights.Q, new, strengths, lengths, baselines))
+    found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    count = len(found["popularity"])
+    title = f"b. {count:,} users hidden from training ({len(parts)} runs); their trained rows are those of run `all`"
+    log(format_comparison(title, found, "trained row"))
+    log(format_comparison("   The same beside popularity", found, "popularity"))
+
+
+def main(argv: list[str], flag_values: absl_flags.FlagValues = absl_flags.FLAGS) -> int:
+    """Runs the benchmark as the flags say; returns the exit status."""
+    try:
+        if len(argv) > 1:
+            raise InputError(f"{argv[1]!r} is no flag", remedy="Flags begin with --.")
+        configs = [from_flags(kind, flag_values=flag_values) for kind in (DataConfig, TrainConfig, FoldInBenchConfig)]
+        if not configs[1].output_dir:
+            raise InputError("--output_dir is not set", remedy="Name a folder for the runs.")
+        bench(*configs)
+    except Interrupted as stop:
+        print(stop, file=sys.stderr)
+        return 130
+    except (InputError, FloatingPointError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run() -> None:
+    """The entry point of the command line."""
+    define(DataConfig)
+    define(TrainConfig)
+    define(FoldInBenchConfig)
+    logging.set_verbosity(logging.WARNING)
+    app.run(main)
+
+
+if __name__ == "__main__":
+    run()

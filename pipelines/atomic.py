@@ -1,0 +1,39 @@
+"""Files that appear whole or not at all, whatever breaks off the writing."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def whole(path: str | os.PathLike) -> Iterator[Path]:
+    """A file beside `path` to write to, which takes its name when the block ends and goes if it fails.
+
+    It keeps the ending of the name, by which many writers tell the format.
+
+    Args:
+      path: the file to make; its folder must exist.
+
+    Yields:
+      The path to write to.
+
+    Example:
+      with whole("metrics.json") as unfinished:
+          unfinished.write_text("{}")
+    """
+    path = Path(path)
+    unfinished = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        yield unfinished
+        with unfinished.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Writes text, as UTF-8, into a file that appears whole or not at all."""
+    with whole(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")

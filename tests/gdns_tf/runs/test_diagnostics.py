@@ -1,0 +1,75 @@
+"""The sampler's signals against counts by hand, and that looking does not change what is looked at."""
+
+import numpy as np
+import pytest
+from toy import toy_interactions
+
+from gdns_tf.runs.tensorboard import Board
+from gdns_tf.training.build import build_batches, build_trainer
+from gdns_tf.training.config import TrainConfig
+from gdns_tf.runs.diagnostics import FalseNegatives, Signals
+from pipelines.split import Split
+
+TRAIN = toy_interactions()
+CONFIG = TrainConfig(group_size=3, num_candidates=8, dim=4, batch_size=5, init_scale=0.5)
+
+
+def dataset(false_negatives=None):
+    items = np.zeros(TRAIN.num_users, np.int32)
+    rows = np.zeros((TRAIN.num_users, 100), np.int32)
+    return Split("toy", TRAIN, items + 3, items + 5, rows, rows, false_negatives)
+
+
+def test_held_out_items_are_the_known_false_negatives():
+    known = FalseNegatives(dataset())
+    assert known.share(np.array([0, 12]), np.array([[3, 5, 0, 18], [4, 3, 3, 6]])) == pytest.approx(4 / 8)
+
+
+def test_planted_ones_where_they_are_given():
+    offsets = np.zeros(TRAIN.num_users + 1, np.int64)
+    offsets[2:] = 2  # user 1 alone has two
+    known = FalseNegatives(dataset((offsets, np.array([7, 18], np.int32))))
+    assert known.share(np.array([1, 2]), np.array([[7, 18], [7, 18]])) == pytest.approx(0.5)
+
+
+@pytest.fixture
+def trained():
+    trainer = build_trainer(TRAIN, CONFIG)
+    for batch in build_batches(TRAIN, CONFIG).take(12):
+        trainer.train_step(batch)
+    return trainer
+
+
+def test_signals_by_hand(trained):
+    batches = build_batches(TRAIN, CONFIG, first_epoch=50)
+    batch = next(iter(batches))
+    before = trained.sampler.table.cells.numpy()
+    signals = Signals(trained, FalseNegatives(dataset()), batches).of(batch)
+    np.testing.assert_array_equal(trained.sampler.table.cells, before)
+
+    table = before.reshape(TRAIN.num_users, TRAIN.num_items, 2)
+    P, Q, w = (v.numpy() for v in trained.scorer.trainable_variables)
+    chosen, passed, active, never, liked = [], [], [], [], []
+    for user, positives, candidates in zip(batch["users"], batch["positives"], batch["candidates"], strict=True):
+        user, order = int(user), sorted(candidates.numpy(), key=lambda j: -table[int(user), j, 1])
+        chosen += [table[user, j] for j in order[:3]]
+        passed += [table[user, j] for j in order[3:]]
+        never += [(table[user, j] == 1).all() for j in order]
+        liked += [j in (3, 5) for j in order[:3]]
+        score = (P[user] * w) @ Q.T
+        active += [score[j] - score[i] + 1 > 0 for i in positives.numpy() for j in order[:3]]
+    assert signals["g_chosen"] == pytest.approx(np.mean(chosen, 0)[1], rel=1e-5)
+    assert signals["g_passed_over"] == pytest.approx(np.mean(passed, 0)[1], rel=1e-5)
+    assert signals["h_chosen"] == pytest.approx(np.mean(chosen, 0)[0], rel=1e-5)
+    assert signals["never_visited"] == pytest.approx(np.mean(never))
+    assert signals["active_pairs"] == pytest.approx(np.mean(active))
+    assert signals["false_negatives_among_chosen"] == pytest.approx(np.mean(liked))
+    assert signals["g_chosen"] > signals["g_passed_over"]
+
+
+def test_written_for_tensorboard(trained, tmp_path):
+    Signals(trained, FalseNegatives(dataset()), build_batches(TRAIN, CONFIG)).write(board := Board(tmp_path), 10)
+    board.flush()
+    written = b"".join(path.read_bytes() for path in tmp_path.glob("events*"))
+    for tag in (b"sampler/g_chosen", b"sampler/false_negatives_among_chosen", b"sampler/G", b"sampler/H"):
+        assert tag in written

@@ -1,0 +1,122 @@
+"""A run in this process: its stopping rules, what it selects, what it leaves in its folder."""
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gdns_tf.training.config import TrainConfig
+from gdns_tf.evaluation.ranking import evaluate
+from gdns_tf.flags import read_config
+from gdns_tf.runs.run import Run
+from gdns_tf.runs.run_folder import RunFolder
+from gdns_tf.train import train
+from gdns_tf.models.factors import Weights
+from pipelines.config import DataConfig
+from pipelines.errors import InputError
+from pipelines.load import load_dataset
+
+DATA = DataConfig(planted_users=200, planted_items=200)
+DATASET = load_dataset(DATA)
+
+
+@pytest.fixture
+def config(tmp_path):
+    return TrainConfig(
+        output_dir=str(tmp_path / "run"),
+        group_size=8,
+        num_candidates=16,
+        batch_size=64,
+        dim=8,
+        loss="squared_hinge",
+        l2=0.01,
+        max_epochs=20,
+        eval_every=5,
+        show_users=2,
+    )
+
+
+def run_of(config, dataset=DATASET):
+    folder = RunFolder.open(DATA, config)
+    folder.claim(DATA, config)
+    return Run(dataset, config, folder)
+
+
+def history(folder):
+    with folder.history.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_all_that_a_run_promises_is_in_its_folder(config, capsys):
+    metrics = train(DATA, config)
+    folder = RunFolder(config.output_dir)
+    assert json.loads(folder.metrics.read_text()) == metrics
+    assert metrics["data_fingerprint"] == DATASET.fingerprint
+    best = Weights.load(folder.weights)
+    for split in ("valid", "test"):
+        assert metrics[split] == evaluate(best, DATASET, split=split).means()
+    rows = history(folder)
+    assert [int(row["epoch"]) for row in rows] == [5, 10, 15, 20]
+    best_row = max(rows, key=lambda row: float(row["ndcg@3"]))
+    assert int(best_row["epoch"]) == metrics["best_epoch"]
+    assert float(best_row["ndcg@3"]) == pytest.approx(metrics["valid"]["ndcg@3"], rel=1e-5)
+    assert read_config(folder.flags, TrainConfig) == config
+    assert list(folder.checkpoints.glob("*.index"))
+    assert list(folder.tensorboard.glob("events*"))
+    assert len((folder.tensorboard / "titles.tsv").read_text().splitlines()) == DATASET.train.num_items
+    out = capsys.readouterr().out
+    assert "#User" in out
+    assert "ndcg@3" in out
+    assert out.count("may like") == 2
+
+
+def test_training_ranks_better_than_popularity(config):
+    run = run_of(replace(config, max_epochs=60, tensorboard=False))
+    run.fit()
+    popularity = np.bincount(DATASET.train.items, minlength=DATASET.train.num_items).astype(np.float32)
+    popular = Weights(np.ones((DATASET.train.num_users, 1)), popularity[:, None], np.ones(1))
+    ours, theirs = (evaluate(w, DATASET, split="test").means()["ndcg@3"] for w in (run.best, popular))
+    assert ours > theirs + 0.05
+
+
+def test_stops_by_patience_and_keeps_the_best(config):
+    run = run_of(replace(config, patience=2, max_epochs=500, eval_every=3, learning_rate=0.5, tensorboard=False))
+    assert run.fit() == "patience"
+    values = [float(row["ndcg@3"]) for row in history(run.folder)]
+    assert len(values) < 500 / 3
+    assert int(np.argmax(values)) == len(values) - 3
+    assert evaluate(run.best, DATASET).means()["ndcg@3"] == pytest.approx(max(values), rel=1e-5)
+
+
+def test_stops_by_the_clock_even_before_the_first_validation(config):
+    run = run_of(replace(config, max_minutes=1e-6, tensorboard=False))
+    assert run.fit() == "max_minutes"
+    metrics = run.finish("max_minutes")
+    assert metrics["epochs"] == metrics["best_epoch"] == 1
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(config, tmp_path):
+    weights = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        run = run_of(replace(config, output_dir=str(tmp_path / name), seed=seed, dropout=0.3, tensorboard=False))
+        run.fit()
+        weights.append(run.best)
+    np.testing.assert_array_equal(weights[0].P, weights[1].P)
+    assert (weights[0].P != weights[2].P).any()
+
+
+def test_a_checkpoint_of_other_data_is_refused(config):
+    run_of(replace(config, tensorboard=False)).fit()
+    other = load_dataset(replace(DATA, planted_seed=5))
+    shape = (other.train.num_users, other.train.num_items)
+    assert shape == (DATASET.train.num_users, DATASET.train.num_items)
+    with pytest.raises(InputError, match=f"made on data {DATASET.fingerprint}"):
+        run_of(replace(config, tensorboard=False), other)
+
+
+def test_divergence_says_what_to_do(config):
+    run = run_of(replace(config, optimizer="sgd", learning_rate=1e6, tensorboard=False))
+    with pytest.raises(FloatingPointError, match="Lower --learning_rate"):
+        run.fit()

@@ -1,0 +1,101 @@
+"""The folder of a run: made, found again, refused, cleared; nothing half-written."""
+
+import json
+import os
+from dataclasses import replace
+
+import pytest
+
+from gdns_tf.training.config import TrainConfig
+from gdns_tf.flags import read_config
+from gdns_tf.runs.run_folder import RunFolder, write_whole
+from pipelines.config import DataConfig
+from pipelines.errors import InputError
+
+DATA = DataConfig(planted_users=50)
+
+
+def claim(data, config):
+    folder = RunFolder.open(data, config)
+    folder.claim(data, config)
+    return folder
+
+
+@pytest.fixture
+def config(tmp_path):
+    return TrainConfig(output_dir=str(tmp_path / "a" / "run"), l2=0.03)
+
+
+def test_flags_are_kept_and_read_back(config):
+    folder = claim(DATA, config)
+    assert read_config(folder.flags, TrainConfig) == config
+    assert read_config(folder.flags, DataConfig) == DATA
+
+
+def test_the_same_run_may_come_back_and_be_extended(config):
+    claim(DATA, config)
+    folder = claim(replace(DATA, data_dir="elsewhere"), replace(config, max_epochs=9, checkpoint_minutes=1.0))
+    assert read_config(folder.flags, TrainConfig).max_epochs == 9
+
+
+@pytest.mark.parametrize(
+    ("data", "train", "message"),
+    [({}, {"l2": 0.01}, "--l2=0.03, not 0.01"), ({"planted_users": 60}, {}, "--planted_users=50, not 60")],
+)
+def test_another_run_is_refused_and_the_first_kept(config, data, train, message):
+    folder = claim(DATA, config)
+    before = folder.flags.read_text()
+    with pytest.raises(InputError, match=f"{message}.*--overwrite"):
+        RunFolder.open(replace(DATA, **data), replace(config, **train))
+    assert folder.flags.read_text() == before
+
+
+def test_overwrite_clears_the_run_and_nothing_else(config):
+    folder = claim(DATA, config)
+    folder.checkpoints.mkdir()
+    (folder.checkpoints / "checkpoint").touch()
+    folder.write_metrics({"a": 1})
+    (folder.path / "notes.txt").write_text("mine")
+    again = replace(config, l2=0.5, overwrite=True)
+    RunFolder.open(DATA, again)  # the data may yet turn out to be bad
+    assert folder.metrics.exists()
+    claim(DATA, again)
+    assert not folder.checkpoints.exists()
+    assert not folder.metrics.exists()
+    assert (folder.path / "notes.txt").read_text() == "mine"
+
+
+def test_a_folder_of_something_else_is_left_alone(config, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").touch()
+    with pytest.raises(InputError, match="not empty and holds no run"):
+        RunFolder.open(DATA, replace(config, output_dir=str(tmp_path / "photos")))
+    assert os.listdir(tmp_path / "photos") == ["cat.jpg"]
+
+
+def test_a_place_that_cannot_be_written_is_named(config, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"file.*cannot be written.*--output_dir"):
+        RunFolder.open(DATA, replace(config, output_dir=str(tmp_path / "file" / "run")))
+    with pytest.raises(InputError, match="--output_dir is not set"):
+        RunFolder.open(DATA, replace(config, output_dir=""))
+
+
+def test_history_loses_what_will_be_done_again(config):
+    folder = claim(DATA, config)
+    folder.start_history(["epoch", "loss"], 0)
+    for epoch in (10, 20, 30):
+        folder.add_history({"epoch": epoch, "loss": epoch / 7})
+    folder.history.write_text(folder.history.read_text() + "40,1.2")  # cut off in the middle
+    folder.start_history(["epoch", "loss"], 20)
+    assert folder.history.read_text() == "epoch,loss\n10,1.42857\n20,2.85714\n"
+
+
+def test_a_write_that_fails_leaves_the_old_file(config, monkeypatch):
+    folder = claim(DATA, config)
+    folder.write_metrics({"ndcg@3": 0.3})
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        write_whole(folder.metrics, "broken")
+    assert json.loads(folder.metrics.read_text()) == {"ndcg@3": 0.3}
+    assert sorted(os.listdir(folder.path)) == ["flags.txt", "metrics.json"]

@@ -1,0 +1,117 @@
+"""The benchmark of fold-in: who is hidden, what their histories are, and that queries are the ridge solution."""
+
+import numpy as np
+import pytest
+from absl import flags as absl_flags
+from toy import toy_interactions
+
+from gdns_tf.flags import define
+from gdns_tf.serving.fold_in import FoldIn
+from gdns_tf.studies import fold_in
+from gdns_tf.studies.fold_in import FoldInBenchConfig, first_items, folded_in, hidden_groups, of_users, popularity
+from gdns_tf.training.config import TrainConfig
+from pipelines.config import DataConfig
+from pipelines.errors import InputError
+from pipelines.split import Split
+
+
+def _dataset(train):
+    rng = np.random.default_rng(1)
+    held_out = rng.integers(0, train.num_items, (2, train.num_users)).astype(np.int32)
+    negatives = rng.integers(0, train.num_items, (2, train.num_users, 5)).astype(np.int32)
+    return Split("toy", train, *held_out, *negatives)
+
+
+def test_groups_share_no_user_and_ten_tenths_are_everyone():
+    groups = hidden_groups(50, FoldInBenchConfig(hidden_share=0.1, hidden_groups=10))
+    assert [len(group) for group in groups] == [5] * 10
+    assert sorted(np.concatenate(groups)) == list(range(50))
+    assert all((np.diff(group) > 0).all() for group in groups)
+    other = hidden_groups(50, FoldInBenchConfig(hidden_groups=10, hidden_seed=1))
+    assert not all(np.array_equal(a, b) for a, b in zip(groups, other, strict=True))
+
+
+def test_data_of_some_users_keeps_their_rows_and_the_catalogue():
+    dataset = _dataset(toy_interactions())
+    users = np.array([7, 2, 11])
+    part = of_users(dataset, users)
+    assert part.train.num_items == dataset.train.num_items
+    for row, user in enumerate(users):
+        np.testing.assert_array_equal(part.train.of(row), dataset.train.of(user))
+        assert part.train.user_ids[row] == dataset.train.user_ids[user]
+        assert part.valid[row] == dataset.valid[user]
+        assert part.test[row] == dataset.test[user]
+        np.testing.assert_array_equal(part.valid_negatives[row], dataset.valid_negatives[user])
+        np.testing.assert_array_equal(part.test_negatives[row], dataset.test_negatives[user])
+
+
+@pytest.mark.parametrize("length", [1, 3, 100])
+def test_first_items(length):
+    train = toy_interactions()
+    short = first_items(train, length)
+    for user in range(train.num_users):
+        np.testing.assert_array_equal(short.of(user), train.of(user)[:length])
+
+
+@pytest.mark.parametrize("cells", [1, 30, 10**6])
+def test_queries_are_the_ridge_solution_whatever_the_batches(cells, monkeypatch):
+    monkeypatch.setattr(fold_in, "_BATCH_CELLS", cells)
+    train = toy_interactions()
+    train = train.keep(train.users != 3)  # one without a history
+    Q = np.random.default_rng(0).normal(size=(train.num_items, 4)).astype(np.float32)
+    alpha, l2 = 0.05, 2.0
+    queries = folded_in(Q, train, FoldIn(alpha, l2))
+    for user in range(train.num_users):
+        # Ordinary least squares on stacked rows: weight 1 for score 1, alpha for score 0, l2 for the query itself.
+        own = Q[train.of(user)].astype(np.float64)
+        rows = np.concatenate([own, alpha**0.5 * Q, (l2 * np.mean(Q**2)) ** 0.5 * np.eye(4)])
+        wanted = np.concatenate([np.ones(len(own)), np.zeros(len(Q) + 4)])
+        np.testing.assert_allclose(queries[user], np.linalg.lstsq(rows, wanted)[0], atol=1e-5)
+
+
+def test_popularity_ranks_by_users_of_an_item():
+    train = toy_interactions()
+    weights = popularity(train, 2)
+    scores = weights.query @ weights.Q.T
+    np.testing.assert_array_equal(scores, [[(train.items == item).sum() for item in range(train.num_items)]] * 2)
+
+
+def test_strengths_are_those_with_the_best_mean_over_history_lengths(monkeypatch):
+    train = toy_interactions(fewest=6)
+    values = {(0.1, 1): (0.9, 0.1), (0.1, 2): (0.5, 0.8), (0.2, 1): (0.6, 0.6), (0.2, 2): (0.1, 0.9)}
+    monkeypatch.setattr(fold_in, "ALPHAS", (0.1, 0.2))
+    monkeypatch.setattr(fold_in, "L2S", (1, 2))
+
+    def of_table(Q, histories, strengths, dataset, split):
+        assert split == "valid"
+        return np.full(3, values[strengths.alpha, strengths.l2][int(histories.counts.max() <= 5)])
+
+    monkeypatch.setattr(fold_in, "ndcg_folded_in", of_table)
+    assert fold_in.choose_strengths(np.ones((19, 2)), _dataset(train), (5,)) == FoldIn(0.1, 2)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"hidden_share": 0.0}, {"hidden_share": 1.0}, {"hidden_groups": 0}, {"hidden_groups": 11}],
+)
+def test_impossible_groups_are_refused(values):
+    with pytest.raises(InputError, match="hidden_share"):
+        FoldInBenchConfig(**values)
+
+
+def test_one_command_from_flags_to_tables(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(fold_in, "ALPHAS", (0.01,))
+    monkeypatch.setattr(fold_in, "L2S", (10,))
+    flag_values = absl_flags.FlagValues()
+    for config in (DataConfig, TrainConfig, FoldInBenchConfig):
+        define(config, flag_values)
+    data = ["--planted_users=40", "--planted_items=250"]
+    train = ["--max_epochs=1", "--dim=4", "--notensorboard", f"--output_dir={tmp_path}"]
+    flag_values(["", *data, *train, "--history_lengths=5", "--hidden_share=0.25"])
+    assert fold_in.main([""], flag_values) == 0
+    out = capsys.readouterr().out
+    assert "a. All 40 users" in out
+    assert "b. 10 users hidden from training (1 runs)" in out
+    assert {path.name for path in tmp_path.iterdir()} == {"all", "without_0"}
+    flag_values["output_dir"].value = ""
+    assert fold_in.main([""], flag_values) == 1
