@@ -1,17 +1,21 @@
-"""A frozen dataclass as command-line flags: one field, one flag; and back, and as a flagfile."""
+"""Settings dataclasses as command-line flags: one field, one flag; and back, and as a flagfile.
+
+A field whose metadata says `chosen_by` holds the settings of what another field chooses from a registry, such as those
+of the sampler. All that can be chosen have their flags; those of what was not chosen have no effect, which is said.
+"""
 
 import csv
 import io
 import os
-import sys
 import typing
-from collections.abc import Callable, Sequence
-from dataclasses import Field, fields
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import Field, dataclass, fields
 from typing import TypeVar
 
 from absl import flags
 
 from pipelines.errors import InputError
+from pipelines.notices import notices
 
 Config = TypeVar("Config")
 
@@ -57,53 +61,109 @@ _SCALARS: dict[type, Callable[[], flags.ArgumentParser]] = {
 }
 
 
-def define(config_class: type, flag_values: flags.FlagValues = flags.FLAGS) -> None:
-    """Registers a flag for each field of a dataclass: its name, its default, help and choices from its metadata.
+@dataclass(frozen=True)
+class Group:
+    """The settings of one dataclass, as `--help` shows them together."""
 
-    The fields are of type str, int, float, bool, tuple[str, ...] or tuple[int, ...] and have defaults. `--help` lists
-    the flags of the entry point that calls this; `--helpfull` lists them under the dataclass's name. Doing it twice is
-    harmless, so that entry points may share a dataclass.
+    title: str
+    config_class: type
+    chosen: tuple[str, str] | None = None
+    """The flag and the value of it that this group belongs to, such as ("sampler", "gdns")."""
+
+    @property
+    def settings(self) -> list[Field]:
+        return [field for field in fields(self.config_class) if "help" in field.metadata]
+
+
+def groups(config_class: type) -> Iterator[Group]:
+    """The dataclass's own settings, and then those of all that can be chosen."""
+    yield Group(_title(config_class), config_class)
+    for part in _parts(config_class):
+        name = part.metadata["chosen_by"]
+        for value, chosen in part.metadata["registry"].items():
+            if fields(chosen.config_class):
+                yield Group(f"{name} {value}", chosen.config_class, (name, value))
+
+
+def define(config_class: type, flag_values: flags.FlagValues = flags.FLAGS) -> None:
+    """Registers a flag for each setting of a dataclass: its name, its default, help and choices from its metadata.
+
+    The settings are of type str, int, float, bool, tuple[str, ...] or tuple[int, ...] and have defaults. Doing it twice
+    is harmless, so that entry points may share a dataclass. Samplers may share a flag; where their defaults differ it
+    has none, and each takes its own.
 
     Raises:
       TypeError: a field is of another type.
       absl.flags.DuplicateFlagError: a flag of the same name belongs to something else.
     """
-    if config_class.__name__ in flag_values.flags_by_module_dict():
+    if _title(config_class) in flag_values.flags_by_module_dict():
         return
-    types = typing.get_type_hints(config_class)
-    for field in fields(config_class):
-        flag = _flag(field, types[field.name])
-        flags.DEFINE_flag(flag, flag_values, module_name=config_class.__name__)
-        flag_values.register_key_flag_for_module(sys.argv[0], flag)
+    shared: dict[str, list[tuple[Group, Field]]] = {}
+    for group in groups(config_class):
+        for field in group.settings:
+            if group.chosen is None:
+                _define(group, field, field.default, flag_values)
+            else:
+                shared.setdefault(field.name, []).append((group, field))
+    for owners in shared.values():
+        group, field = owners[0]
+        alike = all(other.default == field.default for _, other in owners)
+        _define(group, field, field.default if alike else None, flag_values)
 
 
-def _flag(field: Field, annotation: type) -> flags.Flag:
+def _define(group: Group, field: Field, default: object, flag_values: flags.FlagValues) -> None:
+    annotation = typing.get_type_hints(group.config_class)[field.name]
+    flags.DEFINE_flag(_flag(field, annotation, default), flag_values, module_name=group.title)
+
+
+def _flag(field: Field, annotation: type, default: object) -> flags.Flag:
     help, choices = field.metadata.get("help", ""), field.metadata.get("choices", ())
     if annotation is bool:
-        return flags.BooleanFlag(field.name, field.default, help)
+        return flags.BooleanFlag(field.name, default, help)
     if choices:
-        return flags.EnumFlag(field.name, field.default, help, choices)
+        return flags.EnumFlag(field.name, default, help, choices)
     if annotation in _SCALARS:
-        return flags.Flag(_SCALARS[annotation](), flags.ArgumentSerializer(), field.name, field.default, help)
+        return flags.Flag(_SCALARS[annotation](), flags.ArgumentSerializer(), field.name, default, help)
     if typing.get_origin(annotation) is tuple and (element := typing.get_args(annotation)[0]) in _SCALARS:
-        return flags.Flag(_TupleParser(_SCALARS[element]()), _TupleSerializer(), field.name, field.default, help)
+        return flags.Flag(_TupleParser(_SCALARS[element]()), _TupleSerializer(), field.name, default, help)
     raise TypeError(f"field {field.name} is of type {annotation}, for which there is no flag")
 
 
 def from_flags(
     config_class: type[Config], base: Config | None = None, flag_values: flags.FlagValues = flags.FLAGS
 ) -> Config:
-    """The dataclass with the values of its flags; fields whose flags were not given come from `base`, if there is one.
+    """The dataclass with the values of its flags; settings whose flags were not given come from `base`, if any.
+
+    Flags that were given for something that is not chosen have no effect, which is said.
 
     Raises:
       ValueError: what the dataclass itself raises about its values.
     """
 
-    def value(name: str) -> object:
-        given = base is None or flag_values[name].present
-        return flag_values[name].value if given else getattr(base, name)
+    def value(field: Field, of: object | None) -> object:
+        flag = flag_values[field.name]
+        if of is not None and not flag.present and hasattr(of, field.name):
+            return getattr(of, field.name)
+        return field.default if flag.value is None else flag.value
 
-    return config_class(**{field.name: value(field.name) for field in fields(config_class)})
+    values = {f.name: value(f, base) for f in fields(config_class) if "help" in f.metadata}
+    used = set(values)
+    for part in _parts(config_class):
+        registry, chosen = part.metadata["registry"], values[part.metadata["chosen_by"]]
+        if chosen in registry:  # else the dataclass says that there is no such thing
+            chosen_class = registry[chosen].config_class
+            of = getattr(base, part.name, None)
+            values[part.name] = chosen_class(**{f.name: value(f, of) for f in fields(chosen_class)})
+            used |= {f.name for f in fields(chosen_class)}
+    config = config_class(**values)
+    for group in groups(config_class):
+        for field in group.settings:
+            if field.name not in used and flag_values[field.name].present:
+                used.add(field.name)
+                name, _ = group.chosen
+                effect = f"`{field.name}`={flag_values[field.name].value} has no effect on `{name}`={values[name]}."
+                notices.warning(effect)
+    return config
 
 
 def replayable(configs: Sequence[object]) -> str:
@@ -116,10 +176,15 @@ def replayable(configs: Sequence[object]) -> str:
     for config in configs:
         flag_values = flags.FlagValues()
         define(type(config), flag_values)
-        lines.append(f"# {type(config).__name__}")
-        for field in fields(config):
-            flag_values[field.name].parse(getattr(config, field.name))
-            lines.append(flag_values[field.name].serialize())
+        parts = [(part.metadata["chosen_by"], getattr(config, part.name)) for part in _parts(type(config))]
+        for title, part in [(_title(type(config)), config), *parts]:
+            settings = [field for field in fields(part) if "help" in field.metadata]
+            if not settings:
+                continue
+            lines.append(f"# {title}")
+            for field in settings:
+                flag_values[field.name].parse(getattr(part, field.name))
+                lines.append(flag_values[field.name].serialize())
     return "\n".join(lines) + "\n"
 
 
@@ -136,3 +201,20 @@ def read_config(path: str | os.PathLike, config_class: type[Config]) -> Config:
         return from_flags(config_class, flag_values=flag_values)
     except (flags.Error, ValueError) as error:
         raise InputError(str(error).removeprefix("ERROR:: ").removesuffix("."), path=path) from None
+
+
+def as_flags(message: str, flag_values: flags.FlagValues = flags.FLAGS) -> str:
+    """A message of the library with its settings, which stand in backticks, as the flags of this command line."""
+    parts = message.split("`")
+    parts[1::2] = [f"--{name}" if name in flag_values else f"`{name}`" for name in parts[1::2]]
+    return "".join(parts) if len(parts) % 2 else message
+
+
+def _parts(config_class: type) -> list[Field]:
+    """The fields that hold settings of what another field chooses."""
+    return [field for field in fields(config_class) if "chosen_by" in field.metadata]
+
+
+def _title(config_class: type) -> str:
+    """The first words of the dataclass's documentation, by which `--helpfull` calls its settings."""
+    return (config_class.__doc__ or config_class.__name__).split(".")[0]

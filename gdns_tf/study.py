@@ -6,7 +6,7 @@ import sys
 from absl import app, logging
 
 from gdns_tf.flags import define, from_flags
-from gdns_tf.runs.run import Interrupted
+from gdns_tf.runs.interrupts import Interrupted
 from gdns_tf.studies.config import StudyConfig
 from gdns_tf.studies.session import Session
 from gdns_tf.training.config import TrainConfig
@@ -19,7 +19,7 @@ def study(session: Session) -> None:
 
     Raises:
       InputError: the flags, the data or a folder cannot be used.
-      gdns_tf.runs.run.Interrupted: by SIGINT or SIGTERM; what was done stays done.
+      gdns_tf.runs.interrupts.Interrupted: by SIGINT or SIGTERM; what was done stays done.
     """
     try:
         module = importlib.import_module(MODULES[session.config.study])

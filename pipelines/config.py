@@ -3,9 +3,16 @@
 from dataclasses import dataclass, field, fields
 
 
-def flag(default: object, help: str, choices: tuple = ()) -> object:
-    """A dataclass field that `gdns_tf.flags` turns into a command-line flag."""
-    return field(default=default, metadata={"help": help, "choices": choices})
+def flag(default: object, help: str, choices: tuple = (), *, main: bool = False) -> object:
+    """A dataclass field that `gdns_tf.flags` turns into a command-line flag.
+
+    Args:
+      default: of the field and the flag.
+      help: what it is, for `--help`.
+      choices: the values that it takes; empty: any of its type.
+      main: whether it is one of the few that `--help` shows; `--helpfull` shows all.
+    """
+    return field(default=default, metadata={"help": help, "choices": choices, "main": main})
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ class InputError(ValueError):
         remedy: what the user can do, a sentence.
         """
         where = f"{path}, line {line}: " if line is not None else f"{path}: " if str(path) else ""
-        super().__init__(f"{where}{problem}.{' ' + remedy if remedy else ''}")
+        stop = "" if problem.endswith("?") else "."
+        super().__init__(f"{where}{problem}{stop}{' ' + remedy if remedy else ''}")
         self.path, self.line = str(path), line
 
 
@@ -26,3 +27,15 @@ def require(good: bool, name: str, value: object, rule: str) -> None:
     """Raises InputError, naming the setting, where a value is not good."""
     if not good:
         raise InputError(f"`{name}`={value} {rule}")
+
+
+def require_above_0(config: object, *names: str) -> None:
+    """Raises InputError unless the named settings of a config are finite numbers above 0."""
+    for name in names:
+        require(0 < getattr(config, name) < float("inf"), name, getattr(config, name), "must be above 0, and finite")
+
+
+def require_not_negative(config: object, *names: str) -> None:
+    """Raises InputError unless the named settings of a config are finite numbers of 0 or more."""
+    for name in names:
+        require(0 <= getattr(config, name) < float("inf"), name, getattr(config, name), "must be 0 or more, and finite")

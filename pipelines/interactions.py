@@ -61,6 +61,11 @@ class Interactions:
         return np.diff(self.offsets)
 
     @property
+    def item_counts(self) -> np.ndarray:
+        """[num_items] int64: how many users have each item, its popularity."""
+        return np.bincount(self.items, minlength=self.num_items)
+
+    @property
     def users(self) -> np.ndarray:
         """[num_interactions] int32: the user number of each interaction."""
         return np.repeat(np.arange(self.num_users, dtype=np.int32), self.counts)

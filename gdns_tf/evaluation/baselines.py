@@ -1,20 +1,19 @@
-"""Recommenders that sample no negatives, as yardsticks: popularity, and implicit ALS (Hu, Koren and Volinsky, 2008).
+"""Recommenders that sample no negatives, to compare with: popularity, and implicit ALS (Hu, Koren and Volinsky, 2008).
 
-Both come as GMF weights (Eq. 2), so that the same evaluation ranks them.
+Both come as factors, so that the same evaluation ranks them.
 """
 
 import numpy as np
 from scipy import sparse
 
-from gdns_tf.models.factors import Weights
+from gdns_tf.models.factors import Factors
 from pipelines.errors import InputError
 from pipelines.interactions import Interactions
 
 
-def popularity(train: Interactions) -> Weights:
-    """Scores an item by how many users have it: weights of one factor."""
-    counts = np.bincount(train.items, minlength=train.num_items)
-    return Weights(np.ones((train.num_users, 1)), counts[:, None].astype(np.float32), np.ones(1))
+def popularity(train: Interactions) -> Factors:
+    """Scores an item by how many users have it: factors of one dimension."""
+    return Factors(np.ones((train.num_users, 1)), train.item_counts[:, None])
 
 
 def implicit_als(
@@ -25,7 +24,7 @@ def implicit_als(
     alpha: float = 2.0,
     iterations: int = 15,
     seed: int = 0,
-) -> Weights:
+) -> Factors:
     """Implicit ALS by the package `implicit`: weighted least squares on all user-item pairs.
 
     Minimises sum over u, i of c_ui (x_ui - p_u . q_i)^2 + regularization (|P|^2 + |Q|^2), where x_ui is 1 and c_ui is
@@ -59,4 +58,4 @@ def implicit_als(
             random_state=seed,
         )
         model.fit(observed, show_progress=False)
-    return Weights(model.user_factors, model.item_factors, np.ones(dim))
+    return Factors(model.user_factors, model.item_factors)

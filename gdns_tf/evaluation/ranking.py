@@ -3,17 +3,17 @@
 Scores are inner products in float32, as fast as BLAS makes them; but BLAS gives two items with the same factors scores
 that differ in the last bits, depending on where they stand in the matrix. A model that cannot tell items apart must not
 get its ties broken by such noise, so where two scores are closer than the rounding error of either can explain, the
-sign of `query . (Q[item] - Q[target])` in float64 decides: it is exactly zero for items with equal factors. Ranks are
-thus the same whatever the blocks, the threads and the BLAS.
+sign of `query . (items[item] - items[target])` in float64 decides: it is exactly zero for items with equal factors.
+Ranks are thus the same whatever the blocks, the threads and the BLAS.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from gdns_tf.evaluation import metrics
-from gdns_tf.models.factors import Weights
+from gdns_tf.models.factors import Factors
 from pipelines.errors import InputError
 from pipelines.split import Split
 
@@ -50,7 +50,7 @@ class Report:
 
 
 def evaluate(
-    weights: Weights,
+    factors: Factors,
     dataset: Split,
     split: str = "valid",
     protocol: str = "sampled",
@@ -60,7 +60,7 @@ def evaluate(
     """Ranks each user's held-out item.
 
     Args:
-      weights: the model.
+      factors: the model.
       dataset: the data it was trained on.
       split: "valid" or "test".
       protocol: "sampled" ranks against the data set's evaluation negatives; "full" against all items but those of the
@@ -75,21 +75,21 @@ def evaluate(
     for name, value, choices in (("split", split, SPLITS), ("protocol", protocol, PROTOCOLS)):
         if value not in choices:
             raise ValueError(f"{name} must be one of {', '.join(choices)}, is {value}")
-    check_fits(weights, dataset)
+    check_fits(factors, dataset)
     items = getattr(dataset, split)
     if protocol == "sampled":
-        ranks = sampled_ranks(weights, items, getattr(dataset, f"{split}_negatives"), ties)
+        ranks = sampled_ranks(factors, items, getattr(dataset, f"{split}_negatives"), ties)
     else:
         masked = [(dataset.train.offsets, dataset.train.items)]
         if split == "test":
             masked.append((np.arange(len(items) + 1), dataset.valid))
-        ranks = full_ranks(weights, items, masked, ties)
+        ranks = full_ranks(factors, items, masked, ties)
     return Report(split, protocol, ties, tuple(ks), ranks)
 
 
-def check_fits(weights: Weights, dataset: Split) -> None:
+def check_fits(factors: Factors, dataset: Split) -> None:
     """Raises InputError if the model has another number of users or items than the data."""
-    shapes = (weights.num_users, weights.num_items), (dataset.train.num_users, dataset.train.num_items)
+    shapes = (factors.num_users, factors.num_items), (dataset.train.num_users, dataset.train.num_items)
     if shapes[0] != shapes[1]:
         raise InputError(
             f"the weights are of {shapes[0][0]} users and {shapes[0][1]} items, but {dataset.name} has {shapes[1][0]} "
@@ -98,23 +98,12 @@ def check_fits(weights: Weights, dataset: Split) -> None:
         )
 
 
-def without_padding(weights: Weights, num_items: int) -> Weights:
-    """The weights without rows of Q beyond the last item, if those are zero but for rounding.
-
-    Some implementations keep such a row to pad lists of items with (ENMF's published model does).
-    """
-    extra = np.abs(weights.Q[num_items:])
-    if extra.size and extra.max() < 1e-6 * np.abs(weights.Q).max():
-        return replace(weights, Q=weights.Q[:num_items])
-    return weights
-
-
 @_QUIET
-def sampled_ranks(weights: Weights, items: np.ndarray, negatives: np.ndarray, ties: str = "pessimistic") -> np.ndarray:
+def sampled_ranks(factors: Factors, items: np.ndarray, negatives: np.ndarray, ties: str = "pessimistic") -> np.ndarray:
     """Ranks one item of each user against that user's negatives.
 
     Args:
-      weights: the model, of n users.
+      factors: the model, of n users.
       items: [n] integers: the item of each user.
       negatives: [n, num_negatives] integers; a negative that stands there twice counts twice, as in SRNS.
       ties: "pessimistic" puts equal scores, and scores that are not numbers, above the item, and an item in last place
@@ -124,13 +113,13 @@ def sampled_ranks(weights: Weights, items: np.ndarray, negatives: np.ndarray, ti
     Returns:
       [n] int64: how many negatives stand above the item.
     """
-    _check(weights, items, ties)
-    comparison = _Comparison(weights, items, ties)
-    num_negatives, dim = negatives.shape[1], weights.Q.shape[1]
+    _check(factors, items, ties)
+    comparison = _Comparison(factors, items, ties)
+    num_negatives, dim = negatives.shape[1], factors.dim
     ranks = np.empty(len(items), np.int64)
     for rows in _blocks(len(items), num_negatives * dim, _CACHED):
-        factors = weights.Q.take(negatives[rows], axis=0)
-        scores = (factors @ comparison.query[rows, :, None])[..., 0]
+        listed = factors.items.take(negatives[rows], axis=0)
+        scores = (listed @ comparison.query[rows, :, None])[..., 0]
         above, invalid = comparison.above(scores, rows, negatives[rows])
         ranks[rows] = np.where(invalid, num_negatives, above.sum(axis=1))
     return ranks
@@ -138,7 +127,7 @@ def sampled_ranks(weights: Weights, items: np.ndarray, negatives: np.ndarray, ti
 
 @_QUIET
 def full_ranks(
-    weights: Weights,
+    factors: Factors,
     items: np.ndarray,
     masked: Sequence[tuple[np.ndarray, np.ndarray]] = (),
     ties: str = "pessimistic",
@@ -146,7 +135,7 @@ def full_ranks(
     """Ranks one item of each user against all other items but the masked ones.
 
     Args:
-      weights: the model, of n users.
+      factors: the model, of n users.
       items: [n] integers: the item of each user; it takes part even if it is masked.
       masked: compressed sparse rows (offsets [n + 1], items) of what takes no part; rows may overlap.
       ties: see `sampled_ranks`.
@@ -154,13 +143,13 @@ def full_ranks(
     Returns:
       [n] int64: how many items stand above the item.
     """
-    _check(weights, items, ties)
-    comparison = _Comparison(weights, items, ties)
-    num_items = weights.num_items
+    _check(factors, items, ties)
+    comparison = _Comparison(factors, items, ties)
+    num_items = factors.num_items
     all_items = np.arange(num_items)
     ranks = np.empty(len(items), np.int64)
     for rows in _blocks(len(items), num_items, _LARGE):
-        scores = comparison.query[rows] @ weights.Q.T
+        scores = comparison.query[rows] @ factors.items.T
         count = len(scores)
         aside = [np.arange(count) * num_items + items[rows]]
         for offsets, others in masked:
@@ -180,15 +169,15 @@ def full_ranks(
 class _Comparison:
     """Which scores stand above the score of each user's item."""
 
-    def __init__(self, weights: Weights, targets: np.ndarray, ties: str) -> None:
-        self.query, self._factors, self._targets = weights.query, weights.Q, targets
+    def __init__(self, factors: Factors, targets: np.ndarray, ties: str) -> None:
+        self.query, self._items, self._targets = factors.queries, factors.items, targets
         self._ties_above = ties == "pessimistic"
         dim = self.query.shape[1]
-        query, factors = self.query.astype(np.float64), self._factors.astype(np.float64)
-        score = np.einsum("nd,nd->n", query, factors[targets])
+        query, items = self.query.astype(np.float64), self._items.astype(np.float64)
+        score = np.einsum("nd,nd->n", query, items[targets])
         # Twice the classic bound on the rounding of a float32 inner product in any order of summation (Higham, Accuracy
         # and Stability of Numerical Algorithms, 3.1), and what may be lost to underflow.
-        largest = np.linalg.norm(query, axis=1) * np.linalg.norm(factors, axis=1).max()
+        largest = np.linalg.norm(query, axis=1) * np.linalg.norm(items, axis=1).max()
         margin = (2 * dim + 8) * 2.0**-24 * largest + dim * float(np.finfo(np.float32).tiny)
         margin[largest > 1e38] = np.inf  # float32 may overflow on the way to a sum that would not
         self._surely_below = (score - margin).astype(np.float32)[:, None]
@@ -226,8 +215,8 @@ class _Comparison:
 
     def _difference(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
         """[n] float64: how far the items' scores exceed those of their users' targets; exactly 0 for equal factors."""
-        factors = self._factors[items].astype(np.float64) - self._factors[self._targets[users]]
-        return np.einsum("nd,nd->n", self.query[users], factors)
+        beyond = self._items[items].astype(np.float64) - self._items[self._targets[users]]
+        return np.einsum("nd,nd->n", self.query[users], beyond)
 
 
 def _blocks(num_rows: int, floats_per_row: int, most: int) -> list[slice]:
@@ -236,8 +225,8 @@ def _blocks(num_rows: int, floats_per_row: int, most: int) -> list[slice]:
     return [slice(start, min(start + size, num_rows)) for start in range(0, num_rows, size)]
 
 
-def _check(weights: Weights, items: np.ndarray, ties: str) -> None:
+def _check(factors: Factors, items: np.ndarray, ties: str) -> None:
     if ties not in TIES:
         raise ValueError(f"ties must be one of {', '.join(TIES)}, is {ties}")
-    if len(items) != weights.num_users:
-        raise ValueError(f"there are {len(items)} items for {weights.num_users} users: each needs one")
+    if len(items) != factors.num_users:
+        raise ValueError(f"there are {len(items)} items for {factors.num_users} users: each needs one")

@@ -1,18 +1,22 @@
 """Generalised matrix factorisation (He et al., 2017; Eq. 2 of the paper)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
+import numpy as np
 import tensorflow as tf
 
-from gdns_tf.models.factors import Weights
+from gdns_tf.models.factors import Factors
 from gdns_tf.models.inner_products import inner_products, sum_by_item
+from gdns_tf.models.scorer import ITEM_FACTORS, LINEAR, Scorer, ScorerConfig
+from gdns_tf.models.setup import Setup
+from pipelines.interactions import Interactions
 
 
-class GMF(tf.keras.Model):
-    """r(u, i) = sum_k w_k p_uk q_ik.
+class GMF(Scorer):
+    """r(u, i) = sum_k w_k p_uk q_ik; the query of a user is P * w."""
 
-    A scorer for `gdns_tf.training.trainer.Trainer`, which needs of it: `queries`, `scores` and `l2`.
-    """
+    capabilities = frozenset({LINEAR, ITEM_FACTORS})
+    parameters = {"P": ("num_users", "d"), "Q": ("num_items", "d"), "w": ("d",)}  # noqa: RUF012
 
     def __init__(
         self,
@@ -40,46 +44,31 @@ class GMF(tf.keras.Model):
         self.w = tf.Variable(tf.random.stateless_uniform([dim], [seed, 3], -glorot, glorot), name="w")
         self.built = True
 
+    @classmethod
+    def create(cls, config: ScorerConfig, setup: Setup) -> "GMF":
+        # Whether a batch lists a fair part of the items, so that a gradient with a row for each wastes little.
+        few_items = setup.train.num_items <= 4 * setup.users_a_step * setup.group_size
+        return cls(
+            setup.train.num_users,
+            setup.train.num_items,
+            setup.dim,
+            init_scale=setup.init_scale,
+            seed=setup.seed,
+            dense_item_gradient=few_items and not setup.compiled and not tf.config.list_physical_devices("GPU"),
+        )
+
     def queries(self, users: tf.Tensor, dropout: float = 0.0, seed: tf.Tensor | None = None) -> tf.Tensor:
-        """What each user asks of the items: P * w.
-
-        Args:
-          users: [batch] int32.
-          dropout: share of the latent factors hidden, one mask a user, the rest scaled up to make good for it.
-          seed: [2] of the masks.
-
-        Returns:
-          [batch, dim] float32.
-        """
+        """P * w; dropout hides latent factors, one mask a user, and scales the rest up to make good for it."""
         queries = tf.gather(self.P, users) * self.w
         return tf.nn.experimental.stateless_dropout(queries, dropout, seed) if dropout else queries
 
     def scores(self, queries: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
-        """Scores of listed items.
-
-        Args:
-          queries: [batch, dim] from `queries`.
-          items: [batch, n] int32.
-
-        Returns:
-          [batch, n] float32.
-        """
         if self._dense_item_gradient:
             return inner_products(queries, self.Q, items)
         return tf.linalg.matvec(tf.gather(self.Q, items), queries)
 
     def l2(self, users: tf.Tensor, items: tf.Tensor, user_weights: tf.Tensor, item_weights: tf.Tensor) -> tf.Tensor:
-        """Half the weighted sum of the squared norms of p_u and q_i.
-
-        Args:
-          users: [batch] int32.
-          items: [batch, n] int32.
-          user_weights: [batch] float32: the weight of each p_u.
-          item_weights: [batch] float32: the weight of each of the user's q_i.
-
-        Returns:
-          [] float32.
-        """
+        """Of p_u and q_i."""
         of_users = tf.tensordot(user_weights, tf.reduce_sum(tf.square(tf.gather(self.P, users)), axis=1), 1)
         if self._dense_item_gradient:  # cheaper than a squared norm for each listed row
             by_item = sum_by_item(items, tf.ones(tf.shape(items)), item_weights[:, None], self.Q.shape[0])[:, 0]
@@ -88,12 +77,11 @@ class GMF(tf.keras.Model):
             of_items = tf.tensordot(item_weights, tf.reduce_sum(tf.square(tf.gather(self.Q, items)), axis=[1, 2]), 1)
         return 0.5 * (of_users + of_items)
 
-    def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        """Scores [batch, n] of (users [batch], items [batch, n])."""
-        users, items = inputs
-        return self.scores(self.queries(users), items)
+    @property
+    def item_factors(self) -> tf.Variable:
+        return self.Q
 
-    @staticmethod
-    def as_weights(variables: Sequence[tf.Variable]) -> Weights:
-        """P, Q and w as arrays, from this model's `trainable_variables` or from copies of them, such as averages."""
-        return Weights(*(variable.numpy() for variable in variables))
+    @classmethod
+    def factors(cls, arrays: Mapping[str, np.ndarray], train: Interactions) -> Factors:
+        del train  # a user is a row of P
+        return Factors(arrays["P"] * arrays["w"], arrays["Q"], arrays["w"])

@@ -1,10 +1,12 @@
 """What a sampler's choices teach the model: how many are still informative, and how many are false negatives."""
 
+from dataclasses import replace
+
 import numpy as np
 import tensorflow as tf
 
-from gdns_tf.runs.tensorboard import Board
-from gdns_tf.training.trainer import Trainer
+from gdns_tf.runs.callbacks import Callback, RunView, Validation
+from gdns_tf.training.build import build_batches
 from pipelines.split import Split
 
 
@@ -15,14 +17,14 @@ class FalseNegatives:
     training may draw as negatives like any unobserved item.
     """
 
-    def __init__(self, dataset: Split) -> None:
-        self._num_items = dataset.train.num_items
-        if dataset.false_negatives is not None:
-            offsets, items = dataset.false_negatives
+    def __init__(self, split: Split) -> None:
+        self._num_items = split.train.num_items
+        if split.false_negatives is not None:
+            offsets, items = split.false_negatives
             users = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
         else:
-            users = np.tile(np.arange(dataset.train.num_users), 2)
-            items = np.concatenate([dataset.valid, dataset.test])
+            users = np.tile(np.arange(split.train.num_users), 2)
+            items = np.concatenate([split.valid, split.test])
         self._keys = np.unique(users.astype(np.int64) * self._num_items + items)
 
     def share(self, users: np.ndarray, items: np.ndarray) -> float:
@@ -32,30 +34,27 @@ class FalseNegatives:
         return float((self._keys[at] == keys).mean())
 
 
-class Signals:
-    """Looks at the choices of a trainer's sampler without training on them."""
+class Diagnostics(Callback):
+    """Looks at the choices of a run's sampler without training on them."""
 
     HISTOGRAM_EVERY = 10
-    """Calls of `write` between histograms."""
+    """Validations between histograms."""
 
-    def __init__(self, trainer: Trainer, false_negatives: FalseNegatives, batches: tf.data.Dataset) -> None:
-        """Args:
-        trainer: whose sampler to look at.
-        false_negatives: the known ones.
-        batches: of `pipelines.batches.user_batches`; a call of `write` looks at the next.
-        """
-        self._trainer = trainer
-        self._false_negatives = false_negatives
-        self._batches = iter(batches)
+    def __init__(self) -> None:
         self._calls = 0
 
-    def write(self, board: Board, epoch: int) -> None:
-        """Writes the signals as scalars, and now and then histograms of H and G."""
+    def on_start(self, run: RunView) -> None:
+        self._trainer = run.trainer
+        self._false_negatives = FalseNegatives(run.split)
+        # Batches of a stream of its own: looking at the sampler must not change what it is trained on.
+        batches = build_batches(run.split.train, replace(run.config, seed=run.config.seed + 1))
+        self._batches = iter(batches.skip(run.epoch // run.config.eval_every))
+
+    def on_validation(self, run: RunView, validation: Validation) -> None:
         batch = next(self._batches)
-        board.scalars("sampler", self.of(batch), epoch)
+        validation.diagnostics.update(self.of(batch))
         if self._calls % self.HISTOGRAM_EVERY == 0:
-            for name, values in self._trainer.sampler.distributions(batch["users"][:256]).items():
-                board.histogram(f"sampler/{name}", values, epoch)
+            validation.histograms.update(self._trainer.sampler.distributions(batch["users"][:256]))
         self._calls += 1
 
     def of(self, batch: dict[str, tf.Tensor]) -> dict[str, float]:
@@ -75,5 +74,5 @@ class Signals:
         shortfall = trainer.ranking_loss.shortfall(
             trainer.scorer.scores(queries, seen.positives), trainer.scorer.scores(queries, negatives)
         )
-        scalars = trainer.sampler.signals(seen)
+        scalars = trainer.sampler.diagnostics(seen)
         return negatives, scalars | {"active_pairs": tf.reduce_mean(tf.cast(shortfall > 0, tf.float32))}

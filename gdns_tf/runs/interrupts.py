@@ -5,6 +5,10 @@ import threading
 from types import FrameType, TracebackType
 
 
+class Interrupted(Exception):
+    """A run was asked to stop; it is saved, and the same command goes on with it."""
+
+
 class Interrupts:
     """Within `with`, the first signal only sets `received`; a second Ctrl-C breaks off at once."""
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from gdns_tf.evaluation.top_items import top_items
-from gdns_tf.models.factors import Weights
+from gdns_tf.models.factors import Factors
 from pipelines.split import Split
 
 
@@ -19,13 +19,13 @@ def format_metrics(metrics: dict) -> str:
     return "\n".join(lines)
 
 
-def format_recommendations(dataset: Split, weights: Weights, num_users: int, count: int = 5) -> str:
+def format_recommendations(split: Split, factors: Factors, num_users: int, count: int = 5) -> str:
     """Some users' last training items and best recommendations, by title."""
-    train = dataset.train
+    train = split.train
     names = train.item_ids if train.titles is None else train.titles
     users = np.linspace(0, train.num_users - 1, min(num_users, train.num_users)).astype(int)
     lines = []
-    for user, items in zip(users, top_items(weights, train, users, count), strict=True):
+    for user, items in zip(users, top_items(factors, train, users, count), strict=True):
         liked = "; ".join(str(names[item]) for item in train.of(user)[:count])
         lines += [f"User {train.user_ids[user]} liked: {liked}", "  may like:"]
         lines += [f"  {place}. {names[item]}" for place, item in enumerate(items[items >= 0], start=1)]

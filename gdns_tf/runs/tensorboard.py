@@ -1,4 +1,4 @@
-"""Training curves, sampler signals, histograms, flags and item embeddings for TensorBoard."""
+"""Training curves, the sampler's diagnostics, flags and item embeddings for TensorBoard."""
 
 from pathlib import Path
 
@@ -7,46 +7,48 @@ import tensorflow as tf
 from tensorboard.plugins import projector
 from tensorboard.plugins.hparams import api as hparams
 
-from gdns_tf.models.factors import Weights
+from gdns_tf.models.factors import Factors
+from gdns_tf.runs.callbacks import Callback, RunView, Validation
 
 
-class Board:
-    """Writes one run's folder; a disabled board writes nothing."""
+class TensorBoard(Callback):
+    """Writes into the `tensorboard` folder of the run."""
 
-    def __init__(self, folder: Path, enabled: bool = True) -> None:
-        self._folder = folder
-        self._writer = tf.summary.create_file_writer(str(folder)) if enabled else tf.summary.create_noop_writer()
-        self._enabled = enabled
-
-    def flags(self, text: str, values: dict) -> None:
-        """The flags as text, and as hyper-parameters of the HParams tab."""
+    def on_start(self, run: RunView) -> None:
+        self._writer = tf.summary.create_file_writer(str(run.folder.tensorboard))
         with self._writer.as_default(step=0):
-            tf.summary.text("flags", "".join(f"    {line}\n" for line in text.splitlines()))
-            if self._enabled:
-                hparams.hparams(values, trial_id=str(self._folder))
+            lines = run.folder.flags.read_text().splitlines()
+            tf.summary.text("flags", "".join(f"    {line}\n" for line in lines))
+            hparams.hparams(run.config.settings(), trial_id=str(run.folder.tensorboard))
 
-    def scalars(self, group: str, values: dict[str, float], epoch: int) -> None:
-        """Curves named group/name over the epochs."""
-        with self._writer.as_default(step=epoch):
-            for name, value in values.items():
-                tf.summary.scalar(f"{group}/{name}", value)
+    def on_validation(self, run: RunView, validation: Validation) -> None:
+        groups = {
+            "train": {"loss": validation.loss},
+            "valid": validation.metrics,
+            "sampler": validation.diagnostics,
+        }
+        with self._writer.as_default(step=validation.epoch):
+            for group, values in groups.items():
+                for name, value in values.items():
+                    tf.summary.scalar(f"{group}/{name}", value)
+            for name, values in validation.histograms.items():
+                if values.shape[0]:
+                    tf.summary.histogram(f"sampler/{name}", values)
 
-    def histogram(self, name: str, values: tf.Tensor, epoch: int) -> None:
-        """A distribution over the epochs; nothing where there is no value."""
-        if values.shape[0]:
-            with self._writer.as_default(step=epoch):
-                tf.summary.histogram(name, values)
+    def on_end(self, run: RunView) -> None:
+        train = run.split.train
+        write_embeddings(run.folder.tensorboard, run.best, train.item_ids if train.titles is None else train.titles)
 
-    def flush(self) -> None:
-        self._writer.flush()
+    def close(self) -> None:
+        if hasattr(self, "_writer"):
+            self._writer.close()
 
-    def item_embeddings(self, weights: Weights, titles: np.ndarray) -> None:
-        """Q * w for the Projector tab, each point with its title."""
-        if not self._enabled:
-            return
-        vectors, names = self._folder / "items.tsv", self._folder / "titles.tsv"
-        np.savetxt(vectors, weights.Q * weights.w, fmt="%.5g", delimiter="\t")
-        names.write_text("".join(f"{' '.join(str(title).split())}\n" for title in titles), encoding="utf-8")
-        config = projector.ProjectorConfig()
-        config.embeddings.add(tensor_name="items", tensor_path=vectors.name, metadata_path=names.name)
-        projector.visualize_embeddings(str(self._folder), config)
+
+def write_embeddings(folder: Path, factors: Factors, titles: np.ndarray) -> None:
+    """The items' vectors, as far as they count for likeness, for the Projector tab, each with its title."""
+    vectors, names = folder / "items.tsv", folder / "titles.tsv"
+    np.savetxt(vectors, factors.items * factors.dimension_weights, fmt="%.5g", delimiter="\t")
+    names.write_text("".join(f"{' '.join(str(title).split())}\n" for title in titles), encoding="utf-8")
+    config = projector.ProjectorConfig()
+    config.embeddings.add(tensor_name="items", tensor_path=vectors.name, metadata_path=names.name)
+    projector.visualize_embeddings(str(folder), config)

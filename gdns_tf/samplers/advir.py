@@ -1,19 +1,31 @@
 """AdvIR (Park & Chang, WWW 2019, Adversarial Sampling and Training for Semi-Supervised Information Retrieval)."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Self
 
 import tensorflow as tf
 
 from gdns_tf.models.losses import RankingLoss
+from gdns_tf.models.scorer import LINEAR
+from gdns_tf.models.setup import Setup
 from gdns_tf.samplers.base import Scored
-from gdns_tf.samplers.generator import Generator
+from gdns_tf.samplers.generator import Generator, GeneratorConfig
 from gdns_tf.samplers.irgan import Irgan
-from pipelines.interactions import Interactions
+from pipelines.config import flag
+from pipelines.errors import require_not_negative
 
-if TYPE_CHECKING:
-    from gdns_tf.training.config import TrainConfig
+
+@dataclass(frozen=True)
+class AdvIrConfig(GeneratorConfig):
+    """Settings of `AdvIr`."""
+
+    perturbation: float = flag(0.003, "Length of the adversarial perturbation of an item's factors.")
+    perturbed_weight: float = flag(1.0, "Weight of the perturbed loss.")
+
+    def __post_init__(self) -> None:
+        """Raises InputError, naming the field, for values that cannot work."""
+        super().__post_init__()
+        require_not_negative(self, "perturbation", "perturbed_weight")
 
 
 class AdvIr(Irgan):
@@ -23,6 +35,9 @@ class AdvIr(Irgan):
     gradient). The score is linear in them, so for a negative that is the direction of the user's query and for a
     positive the opposite: the scores move by epsilon ||query||, and no perturbed factors are ever built.
     """
+
+    config_class = AdvIrConfig
+    requires = frozenset({LINEAR})
 
     def __init__(self, generator: Generator, *, perturbation: float = 0.1, perturbed_weight: float = 1.0) -> None:
         """Args:
@@ -34,9 +49,9 @@ class AdvIr(Irgan):
         self._perturbation, self._perturbed_weight = perturbation, perturbed_weight
 
     @classmethod
-    def build(cls, train: Interactions, config: TrainConfig) -> AdvIr:
+    def build(cls, config: AdvIrConfig, setup: Setup) -> Self:
         return cls(
-            Generator.build(train, config),
+            Generator.build(config, setup),
             perturbation=config.perturbation,
             perturbed_weight=config.perturbed_weight,
         )

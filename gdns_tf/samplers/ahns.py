@@ -1,19 +1,30 @@
 """Adaptive hardness (Lai et al., AAAI 2024, Adaptive Hardness Negative Sampling for Collaborative Filtering)."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Self
 
 import tensorflow as tf
 
-from gdns_tf.models.gmf import GMF
-from gdns_tf.samplers.base import Batch, Sampler, Selection
-from pipelines.interactions import Interactions
-
-if TYPE_CHECKING:
-    from gdns_tf.training.config import TrainConfig
+from gdns_tf.models.scorer import Scorer
+from gdns_tf.models.setup import Setup
+from gdns_tf.samplers.base import Batch, Sampler, SamplerConfig, Selection
+from pipelines.config import flag
+from pipelines.errors import require_above_0
 
 SMALLEST_BASE = 1e-6
+
+
+@dataclass(frozen=True)
+class AhnsConfig(SamplerConfig):
+    """Settings of `Ahns`."""
+
+    ahns_alpha: float = flag(1.0, "Added to the positive's score before the power.")
+    ahns_beta: float = flag(0.1, "Factor of the hardness.")
+    ahns_power: float = flag(-2.0, "p; the more negative, the easier the negatives of high-scored positives.")
+
+    def __post_init__(self) -> None:
+        """Raises InputError, naming the field, for values that cannot work."""
+        require_above_0(self, "ahns_beta")
 
 
 class Ahns(Sampler):
@@ -21,11 +32,13 @@ class Ahns(Sampler):
 
     That is the j with the least |r_uj - beta (r_ui + alpha)^(p + 1)|: with p < -1, the higher the positive's score, the
     easier its negative. The candidates are the user's, so positives of like scores may get the same one. The k-th
-    negative belongs to the k-th positive, and with --pairing=pair they meet in the loss as in the paper.
+    negative belongs to the k-th positive, and with `pairing`=pair they meet in the loss as in the paper.
 
     Where r_ui + alpha is not above 0, a power of it is no number, or for the whole p + 1 of the authors' code one of
     changing sign; here the base is then taken to be just above 0, which with p < -1 asks for the hardest candidate.
     """
+
+    config_class = AhnsConfig
 
     def __init__(self, *, alpha: float = 1.0, beta: float = 0.1, power: float = -2.0) -> None:
         """Args:
@@ -35,10 +48,10 @@ class Ahns(Sampler):
         self._alpha, self._beta, self._power = alpha, beta, power
 
     @classmethod
-    def build(cls, train: Interactions, config: TrainConfig) -> Ahns:
+    def build(cls, config: AhnsConfig, setup: Setup) -> Self:
         return cls(alpha=config.ahns_alpha, beta=config.ahns_beta, power=config.ahns_power)
 
-    def select(self, batch: Batch, scorer: GMF) -> Selection:
+    def select(self, batch: Batch, scorer: Scorer) -> Selection:
         queries = scorer.queries(batch.users)
         positives, candidates = scorer.scores(queries, batch.positives), scorer.scores(queries, batch.candidates)
         wanted = self._beta * tf.maximum(positives + self._alpha, SMALLEST_BASE) ** (self._power + 1)

@@ -3,23 +3,33 @@
 Improving Pairwise Learning for Item Recommendation from Implicit Feedback; its sampler for matrix factorisation.
 """
 
-from __future__ import annotations
-
 import math
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Self
 
 import tensorflow as tf
 
-from gdns_tf.models.gmf import GMF
-from gdns_tf.samplers.base import Batch, Sampler, Scored, Selection
+from gdns_tf.models.scorer import ITEM_FACTORS, Scorer
+from gdns_tf.models.setup import Setup
+from gdns_tf.samplers.base import Batch, Sampler, SamplerConfig, Scored, Selection
+from pipelines.config import flag
+from pipelines.errors import require_above_0
 from pipelines.interactions import Interactions
 from pipelines.observed import Observed
 
-if TYPE_CHECKING:
-    from gdns_tf.training.config import TrainConfig
-
 PROPOSALS = 3
 STEPS_BETWEEN_SORTS = 8
+
+
+@dataclass(frozen=True)
+class AobprConfig(SamplerConfig):
+    """Settings of `Aobpr`."""
+
+    rank_scale: float = flag(0.1, "Mean rank of the geometric draw, as a share of the items.")
+
+    def __post_init__(self) -> None:
+        """Raises InputError, naming the field, for values that cannot work."""
+        require_above_0(self, "rank_scale")
 
 
 class Aobpr(Sampler):
@@ -34,6 +44,9 @@ class Aobpr(Sampler):
     The items' order by each factor, and sigma, are taken anew every m ln m draws, as in the paper, which makes their
     cost a draw independent of m, but not in every step where a few steps draw more than that.
     """
+
+    config_class = AobprConfig
+    requires = frozenset({ITEM_FACTORS})
 
     def __init__(self, train: Interactions, dim: int, *, mean_rank: float, steps_between_sorts: int, seed: int) -> None:
         """Args:
@@ -51,24 +64,25 @@ class Aobpr(Sampler):
         self.spreads = tf.Variable(tf.ones([dim]), trainable=False, name="spreads")
 
     @classmethod
-    def build(cls, train: Interactions, config: TrainConfig) -> Aobpr:
-        draws_per_step = config.group_size * min(config.batch_size, train.num_users)
+    def build(cls, config: AobprConfig, setup: Setup) -> Self:
+        train, draws_per_step = setup.train, setup.group_size * setup.users_a_step
         return cls(
             train,
-            config.dim,
+            setup.dim,
             mean_rank=config.rank_scale * train.num_items,
             steps_between_sorts=max(
                 STEPS_BETWEEN_SORTS, math.ceil(train.num_items * math.log(train.num_items) / draws_per_step)
             ),
-            seed=config.seed,
+            seed=setup.seed,
         )
 
     @classmethod
-    def num_candidates(cls, config: TrainConfig) -> int:
+    def num_candidates(cls, config: SamplerConfig, setup: Setup) -> int:
         """The uniform draws for where every proposal is observed."""
-        return config.group_size
+        del config
+        return setup.group_size
 
-    def select(self, batch: Batch, scorer: GMF) -> Selection:
+    def select(self, batch: Batch, scorer: Scorer) -> Selection:
         seeds = tf.unstack(tf.random.experimental.stateless_split(batch.seed, 1 + PROPOSALS))
         queries = scorer.queries(batch.users)
         up_to = tf.cumsum(tf.abs(queries) * self.spreads, axis=1)
@@ -94,7 +108,7 @@ class Aobpr(Sampler):
     def update(self, scored: Scored) -> None:
         """Sorts the items by each factor, if it is time."""
         is_time = scored.batch.step % self._steps_between_sorts == 0
-        tf.cond(is_time, lambda: self._sort(tf.transpose(scored.scorer.Q)), tf.no_op)
+        tf.cond(is_time, lambda: self._sort(tf.transpose(scored.scorer.item_factors)), tf.no_op)
 
     def _sort(self, by_factor: tf.Tensor) -> tf.Operation:
         orders = self.orders.assign(tf.argsort(by_factor, direction="DESCENDING"), read_value=False)

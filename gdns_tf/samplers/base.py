@@ -1,19 +1,15 @@
 """The interface between the trainer and a negative sampler."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 import tensorflow as tf
 
-from gdns_tf.models.gmf import GMF
 from gdns_tf.models.losses import RankingLoss
-from pipelines.interactions import Interactions
-
-if TYPE_CHECKING:
-    from gdns_tf.training.config import TrainConfig
+from gdns_tf.models.scorer import Scorer
+from gdns_tf.models.setup import Setup
 
 
 class Batch(NamedTuple):
@@ -49,7 +45,7 @@ class Scored(NamedTuple):
     """A batch with its negatives and the scores that the model gives."""
 
     batch: Batch
-    scorer: GMF
+    scorer: Scorer
     queries: tf.Tensor
     """[batch, dim]: the users' `scorer.queries`, with dropout."""
     selection: Selection
@@ -59,36 +55,65 @@ class Scored(NamedTuple):
     """[batch, group_size] scores of the negatives."""
 
 
+@dataclass(frozen=True)
+class SamplerConfig:
+    """Settings of a sampler's own; a sampler that has some makes a subclass of this beside it. Each is a flag.
+
+    Fields are made by `pipelines.config.flag` and checked in `__post_init__`, as by `pipelines.errors.require`.
+    """
+
+
 class Sampler(tf.Module, ABC):
     """Chooses each user's negatives, and may learn from the scores that they got.
 
     A `tf.Module`: its variables are checkpointed, but are no weights of the Keras model. What it draws at random it
     draws from the batch's seed, so that a resumed run draws the same.
+
+    Example:
+      class Easiest(Sampler):
+          def select(self, batch, scorer):
+              scores = scorer.scores(scorer.queries(batch.users), batch.candidates)
+              lowest = tf.math.top_k(-scores, batch.group_size).indices
+              return Selection(tf.gather(batch.candidates, lowest, batch_dims=1))
+
+      model = gdns_tf.fit(data, sampler=Easiest())
     """
 
-    revision = 1
+    config_class: ClassVar[type[SamplerConfig]] = SamplerConfig
+    requires: ClassVar[frozenset[str]] = frozenset()
+    """Capabilities that it needs of the scorer: see `gdns_tf.models.scorer`."""
+    revision: ClassVar[int] = 1
     """To be raised when the same flags come to train differently, so that studies take no former run for a new one."""
 
     @classmethod
-    def build(cls, train: Interactions, config: TrainConfig) -> Sampler:
-        """The sampler for a run, by its flags."""
-        del train, config
+    def build(cls, config: SamplerConfig, setup: Setup) -> Self:
+        """The sampler for a run.
+
+        Args:
+          config: of type `config_class`.
+          setup: the data and the training settings.
+
+        Raises:
+          InputError: the settings do not go together.
+        """
+        del config, setup
         return cls()
 
     @classmethod
-    def num_candidates(cls, config: TrainConfig) -> int:
+    def num_candidates(cls, config: SamplerConfig, setup: Setup) -> int:
         """How many candidates a user needs in a step."""
-        return config.num_candidates
+        del config
+        return setup.num_candidates
 
     @classmethod
-    def item_weights(cls, train: Interactions, config: TrainConfig) -> np.ndarray | None:
+    def item_weights(cls, config: SamplerConfig, setup: Setup) -> np.ndarray | None:
         """[num_items] numbers in proportion to which candidates are drawn among the unobserved; None: uniformly."""
-        del train, config
+        del config, setup
         return None
 
     @abstractmethod
-    def select(self, batch: Batch, scorer: GMF) -> Selection:
-        """Chooses `batch.group_size` unobserved items for each user; changes nothing, since signals call it too."""
+    def select(self, batch: Batch, scorer: Scorer) -> Selection:
+        """Chooses `batch.group_size` unobserved items for each user; changes nothing, since diagnostics call it too."""
 
     def losses(self, scored: Scored, ranking_loss: RankingLoss) -> tf.Tensor:
         """What to minimise, for each user: [batch]. Called within the gradient tape."""
@@ -98,7 +123,7 @@ class Sampler(tf.Module, ABC):
         """Takes note of a step."""
         del scored  # a body of a docstring alone would make AutoGraph warn
 
-    def signals(self, batch: Batch) -> dict[str, tf.Tensor]:
+    def diagnostics(self, batch: Batch) -> dict[str, tf.Tensor]:
         """Scalars that show what the sampler goes by, for TensorBoard; changes nothing."""
         del batch
         return {}

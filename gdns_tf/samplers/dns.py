@@ -3,18 +3,18 @@ Item Sampling)."""
 
 import tensorflow as tf
 
-from gdns_tf.models.gmf import GMF
+from gdns_tf.models.scorer import Scorer
 from gdns_tf.samplers.base import Batch, Sampler, Selection
 
 
 class Dns(Sampler):
     """The candidates that the model scores highest."""
 
-    def select(self, batch: Batch, scorer: GMF) -> Selection:
+    def select(self, batch: Batch, scorer: Scorer) -> Selection:
         return Selection(highest_scored(batch, scorer, batch.group_size))
 
 
-def highest_scored(batch: Batch, scorer: GMF, count: int) -> tf.Tensor:
+def highest_scored(batch: Batch, scorer: Scorer, count: int) -> tf.Tensor:
     """The `count` candidates of each user that the model, without dropout, scores highest, in no order.
 
     Returns:

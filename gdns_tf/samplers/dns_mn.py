@@ -1,19 +1,23 @@
 """DNS(M, N) (Shi et al., WWW 2023, On the Theories Behind Hard Negative Sampling for Recommendation)."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Self
 
 import tensorflow as tf
 
-from gdns_tf.models.gmf import GMF
-from gdns_tf.samplers.base import Batch, Sampler, Selection
-from gdns_tf.samplers.config import require
+from gdns_tf.models.scorer import Scorer
+from gdns_tf.models.setup import Setup
+from gdns_tf.samplers.base import Batch, Sampler, SamplerConfig, Selection
 from gdns_tf.samplers.dns import highest_scored
-from pipelines.interactions import Interactions
+from pipelines.config import flag
+from pipelines.errors import require
 
-if TYPE_CHECKING:
-    from gdns_tf.training.config import TrainConfig
+
+@dataclass(frozen=True)
+class DnsMNConfig(SamplerConfig):
+    """Settings of `DnsMN`."""
+
+    top_candidates: int = flag(48, "Negatives are drawn from this many of the highest-scored candidates.")
 
 
 class DnsMN(Sampler):
@@ -23,6 +27,8 @@ class DnsMN(Sampler):
     of the `top_candidates` highest-scored of `num_candidates`, for each user.
     """
 
+    config_class = DnsMNConfig
+
     def __init__(self, top_candidates: int) -> None:
         """Args:
         top_candidates: how many of the highest-scored candidates to choose from.
@@ -31,14 +37,14 @@ class DnsMN(Sampler):
         self._top_candidates = top_candidates
 
     @classmethod
-    def build(cls, train: Interactions, config: TrainConfig) -> DnsMN:
-        """Raises InputError, naming the flag, for more or fewer candidates than there are to choose from."""
-        fewest, most = config.group_size, config.num_candidates
-        rule = f"must lie between --group_size={fewest} and --num_candidates={most}"
+    def build(cls, config: DnsMNConfig, setup: Setup) -> Self:
+        """Raises InputError, naming the field, for more or fewer candidates than there are to choose from."""
+        fewest, most = setup.group_size, setup.num_candidates
+        rule = f"must lie between `group_size`={fewest} and `num_candidates`={most}"
         require(fewest <= config.top_candidates <= most, "top_candidates", config.top_candidates, rule)
         return cls(config.top_candidates)
 
-    def select(self, batch: Batch, scorer: GMF) -> Selection:
+    def select(self, batch: Batch, scorer: Scorer) -> Selection:
         hard = highest_scored(batch, scorer, self._top_candidates)
         lots = tf.random.stateless_uniform(tf.shape(hard), batch.seed)
         drawn = tf.math.top_k(lots, batch.group_size, sorted=False).indices

@@ -1,20 +1,30 @@
 """ENMF (Chen et al., TOIS 2020, Efficient Neural Matrix Factorization without Sampling for Recommendation)."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Self
 
 import tensorflow as tf
 
 from gdns_tf.models.inner_products import sum_pairs_by_item
 from gdns_tf.models.losses import RankingLoss
-from gdns_tf.samplers.base import Scored
-from gdns_tf.samplers.config import require
+from gdns_tf.models.scorer import ITEM_FACTORS
+from gdns_tf.models.setup import Setup
+from gdns_tf.samplers.base import SamplerConfig, Scored
 from gdns_tf.samplers.uniform import Uniform
+from pipelines.config import flag
+from pipelines.errors import require, require_not_negative
 from pipelines.interactions import Interactions
 
-if TYPE_CHECKING:
-    from gdns_tf.training.config import TrainConfig
+
+@dataclass(frozen=True)
+class EnmfConfig(SamplerConfig):
+    """Settings of `Enmf`."""
+
+    negative_weight: float = flag(0.3, "Weight of an unobserved pair; an observed one has 1.")
+
+    def __post_init__(self) -> None:
+        """Raises InputError, naming the field, for values that cannot work."""
+        require_not_negative(self, "negative_weight")
 
 
 class Enmf(Uniform):
@@ -24,9 +34,12 @@ class Enmf(Uniform):
 
       sum over observed i of [(1 - c0) r_ui^2 - 2 r_ui]  +  c0 q^T (Q^T Q) q,
 
-    but for a constant, which takes time in proportion to the observed items only. --loss, --pairing and --margin play
-    no part; --l2 acts on the drawn positives and on as many uniform items as beside a ranking loss.
+    but for a constant, which takes time in proportion to the observed items only. `loss`, `pairing` and `margin` play
+    no part; `l2` acts on the drawn positives and on as many uniform items as beside a ranking loss.
     """
+
+    config_class = EnmfConfig
+    requires = frozenset({ITEM_FACTORS})
 
     def __init__(self, train: Interactions, negative_weight: float = 0.3) -> None:
         """Args:
@@ -38,13 +51,13 @@ class Enmf(Uniform):
         self._negative_weight = negative_weight
 
     @classmethod
-    def build(cls, train: Interactions, config: TrainConfig) -> Enmf:
+    def build(cls, config: EnmfConfig, setup: Setup) -> Self:
         """Raises InputError for a step compiled by XLA, which has no sums over lists of varying length."""
-        require(not config.jit_compile, "jit_compile", config.jit_compile, "does not go with --sampler=enmf")
-        return cls(train, config.negative_weight)
+        require(not setup.compiled, "jit_compile", setup.compiled, "does not go with `sampler`=enmf")
+        return cls(setup.train, config.negative_weight)
 
     def losses(self, scored: Scored, ranking_loss: RankingLoss) -> tf.Tensor:
-        queries, Q, c0 = scored.queries, scored.scorer.Q, self._negative_weight
+        queries, Q, c0 = scored.queries, scored.scorer.item_factors, self._negative_weight
         row_of, items = self._observed(scored.batch.users)
         scores = _pair_scores(queries, Q, row_of, items)
         observed = tf.math.segment_sum((1 - c0) * tf.square(scores) - 2 * scores, row_of)

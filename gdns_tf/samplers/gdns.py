@@ -1,25 +1,39 @@
 """The gain-tuning dynamic negative sampler (paper, section 3.1)."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Self
 
 import tensorflow as tf
 
-from gdns_tf.models.gmf import GMF
-from gdns_tf.samplers.base import Batch, Sampler, Scored, Selection
+from gdns_tf.models.scorer import Scorer
+from gdns_tf.models.setup import Setup
+from gdns_tf.samplers.base import Batch, Sampler, SamplerConfig, Scored, Selection
 from gdns_tf.samplers.gain_table import BoundedGainTable, DenseGainTable, GainTable, gain
-from pipelines.interactions import Interactions
-
-if TYPE_CHECKING:
-    from gdns_tf.training.config import TrainConfig
+from pipelines.config import flag
+from pipelines.errors import require, require_above_0, require_not_negative
 
 _H, _G = 0, 1
+
+
+@dataclass(frozen=True)
+class GdnsConfig(SamplerConfig):
+    """Settings of `Gdns` and `GdnsWithoutG`."""
+
+    smoothing: float = flag(0.2, "alpha of Eq. 5.")
+    epsilon: float = flag(1e-8, "epsilon of Eq. 5.")
+    gain_slots: int = flag(0, "Items a user that the gain table keeps; 0: all (8 bytes a user and item).")
+
+    def __post_init__(self) -> None:
+        """Raises InputError, naming the field, for values that cannot work."""
+        require(0 <= self.smoothing <= 1, "smoothing", self.smoothing, "must lie in [0, 1]")
+        require_above_0(self, "epsilon")
+        require_not_negative(self, "gain_slots")
 
 
 class Gdns(Sampler):
     """Takes the candidates with the highest gain G, which false negatives tend not to have."""
 
+    config_class = GdnsConfig
     _indicator = _G
 
     def __init__(self, table: GainTable, *, smoothing: float = 0.2, epsilon: float = 1e-8) -> None:
@@ -34,14 +48,15 @@ class Gdns(Sampler):
         self._epsilon = epsilon
 
     @classmethod
-    def build(cls, train: Interactions, config: TrainConfig) -> Gdns:
+    def build(cls, config: GdnsConfig, setup: Setup) -> Self:
+        train = setup.train
         if 0 < config.gain_slots < train.num_items:
-            table = BoundedGainTable(train.num_users, config.gain_slots, config.jit_compile)
+            table = BoundedGainTable(train.num_users, config.gain_slots, setup.compiled)
         else:
-            table = DenseGainTable(train.num_users, train.num_items, config.jit_compile)
+            table = DenseGainTable(train.num_users, train.num_items, setup.compiled)
         return cls(table, smoothing=config.smoothing, epsilon=config.epsilon)
 
-    def select(self, batch: Batch, scorer: GMF) -> Selection:
+    def select(self, batch: Batch, scorer: Scorer) -> Selection:
         """Algorithm 1, line 10. Ties fall to the earlier candidate, that is, to either at random."""
         cells = self.table.read(batch.users, batch.candidates)
         chosen = tf.math.top_k(cells[:, :, self._indicator], batch.group_size, sorted=False).indices
@@ -54,7 +69,7 @@ class Gdns(Sampler):
         g = gain(before[:, :, _G], before[:, :, _H], h, self._smoothing, self._epsilon)
         self.table.write(scored.batch.users, scored.selection.negatives, tf.stack([h, g], axis=-1))
 
-    def signals(self, batch: Batch) -> dict[str, tf.Tensor]:
+    def diagnostics(self, batch: Batch) -> dict[str, tf.Tensor]:
         cells = self.table.read(batch.users, batch.candidates)
         order = tf.argsort(cells[:, :, self._indicator], direction="DESCENDING", stable=True)
         cells = tf.gather(cells, order, batch_dims=1)

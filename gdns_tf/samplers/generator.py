@@ -1,23 +1,33 @@
 """The generator of the adversarial samplers: a model of its own that draws negatives and learns by REINFORCE."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Self
 
 import tensorflow as tf
 
 from gdns_tf.models.inner_products import sum_by_item
-from gdns_tf.samplers.base import Batch, Selection
+from gdns_tf.models.setup import Setup
+from gdns_tf.samplers.base import Batch, SamplerConfig, Selection
 from gdns_tf.samplers.scatter import write_rows
-from pipelines.interactions import Interactions
-
-if TYPE_CHECKING:
-    from gdns_tf.training.config import TrainConfig
+from pipelines.config import flag
+from pipelines.errors import require_above_0
 
 INIT_SCALE = 0.05
 INITIAL_ACCUMULATOR = 1e-3
 ENTROPY = 0.4
 """Weight of the entropy, for each unit of temperature."""
+
+
+@dataclass(frozen=True)
+class GeneratorConfig(SamplerConfig):
+    """Settings of samplers with a generator."""
+
+    generator_rate: float = flag(0.05, "Learning rate of the generator.")
+    temperature: float = flag(1.0, "Of the softmax over candidates.")
+
+    def __post_init__(self) -> None:
+        """Raises InputError, naming the field, for values that cannot work."""
+        require_above_0(self, "generator_rate", "temperature")
 
 
 class Generator(tf.Module):
@@ -62,16 +72,16 @@ class Generator(tf.Module):
         self.squares_of_Q = variable(tf.fill(self.Q.shape, INITIAL_ACCUMULATOR), "squares_of_Q")
 
     @classmethod
-    def build(cls, train: Interactions, config: TrainConfig) -> Generator:
-        """The generator for a run, by its flags."""
+    def build(cls, config: GeneratorConfig, setup: Setup) -> Self:
+        """The generator for a run, by its settings."""
         return cls(
-            train.num_users,
-            train.num_items,
-            config.dim,
+            setup.train.num_users,
+            setup.train.num_items,
+            setup.dim,
             rate=config.generator_rate,
             temperature=config.temperature,
-            seed=config.seed,
-            compiled=config.jit_compile,
+            seed=setup.seed,
+            compiled=setup.compiled,
         )
 
     def probabilities(self, batch: Batch) -> tf.Tensor:

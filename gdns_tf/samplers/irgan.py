@@ -1,19 +1,14 @@
 """IRGAN (Wang et al., SIGIR 2017, IRGAN: A Minimax Game for Unifying Generative and Discriminative Information
 Retrieval Models)."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from typing import Self
 
 import tensorflow as tf
 
-from gdns_tf.models.gmf import GMF
+from gdns_tf.models.scorer import Scorer
+from gdns_tf.models.setup import Setup
 from gdns_tf.samplers.base import Batch, Sampler, Scored, Selection
-from gdns_tf.samplers.generator import Generator
-from pipelines.interactions import Interactions
-
-if TYPE_CHECKING:
-    from gdns_tf.training.config import TrainConfig
+from gdns_tf.samplers.generator import Generator, GeneratorConfig
 
 
 class Irgan(Sampler):
@@ -24,6 +19,8 @@ class Irgan(Sampler):
     sampling); here it proposes negatives only. Neither side is trained before the game.
     """
 
+    config_class = GeneratorConfig
+
     def __init__(self, generator: Generator) -> None:
         """Args:
         generator: draws the negatives.
@@ -32,10 +29,10 @@ class Irgan(Sampler):
         self.generator = generator
 
     @classmethod
-    def build(cls, train: Interactions, config: TrainConfig) -> Irgan:
-        return cls(Generator.build(train, config))
+    def build(cls, config: GeneratorConfig, setup: Setup) -> Self:
+        return cls(Generator.build(config, setup))
 
-    def select(self, batch: Batch, scorer: GMF) -> Selection:
+    def select(self, batch: Batch, scorer: Scorer) -> Selection:
         del scorer
         return self.generator.draw(batch)
 
@@ -47,7 +44,7 @@ class Irgan(Sampler):
         rewards = 2.0 * (tf.sigmoid(scored.negatives) - 0.5)
         return rewards - tf.reduce_mean(rewards, axis=1, keepdims=True)
 
-    def signals(self, batch: Batch) -> dict[str, tf.Tensor]:
+    def diagnostics(self, batch: Batch) -> dict[str, tf.Tensor]:
         """The perplexity of the draws, as a share of the candidates: 1 if uniform, 1 / M if always the same."""
         probabilities = self.generator.probabilities(batch)
         entropy = -tf.reduce_sum(tf.math.xlogy(probabilities, probabilities), axis=1)

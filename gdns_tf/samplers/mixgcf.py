@@ -1,18 +1,12 @@
 """Positive mixing (Huang et al., KDD 2021, MixGCF: An Improved Training Method for Graph Neural Network-based
 Recommender Systems); without a graph there are no hops to mix."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import tensorflow as tf
 
-from gdns_tf.models.gmf import GMF
 from gdns_tf.models.losses import RankingLoss
-from gdns_tf.samplers.base import Batch, Sampler, Scored, Selection
-
-if TYPE_CHECKING:
-    from gdns_tf.training.config import TrainConfig
+from gdns_tf.models.scorer import LINEAR, Scorer
+from gdns_tf.models.setup import Setup
+from gdns_tf.samplers.base import Batch, Sampler, SamplerConfig, Scored, Selection
 
 
 class MixGcf(Sampler):
@@ -24,12 +18,15 @@ class MixGcf(Sampler):
     mixture of the scores, so no mixture is ever built.
     """
 
-    @classmethod
-    def num_candidates(cls, config: TrainConfig) -> int:
-        """As many for each positive as there are for all."""
-        return config.num_candidates // config.group_size * config.group_size
+    requires = frozenset({LINEAR})
 
-    def select(self, batch: Batch, scorer: GMF) -> Selection:
+    @classmethod
+    def num_candidates(cls, config: SamplerConfig, setup: Setup) -> int:
+        """As many for each positive as there are for all."""
+        del config
+        return setup.num_candidates // setup.group_size * setup.group_size
+
+    def select(self, batch: Batch, scorer: Scorer) -> Selection:
         shape = [-1, batch.candidates.shape[1] // batch.group_size, batch.group_size]  # (user, candidate, positive)
         scores = tf.reshape(scorer.scores(scorer.queries(batch.users), batch.candidates), shape)
         hardest = tf.argmax(scores, axis=1, output_type=tf.int32)

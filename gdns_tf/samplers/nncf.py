@@ -1,16 +1,27 @@
 """Popular negatives (Chen et al., KDD 2017, On Sampling Strategies for Neural Network-based CF)."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
 
+from gdns_tf.models.setup import Setup
+from gdns_tf.samplers.base import SamplerConfig
 from gdns_tf.samplers.uniform import Uniform
-from pipelines.interactions import Interactions
+from pipelines.config import flag
+from pipelines.errors import require
 
-if TYPE_CHECKING:
-    from gdns_tf.training.config import TrainConfig
+
+@dataclass(frozen=True)
+class NncfConfig(SamplerConfig):
+    """Settings of `Nncf`."""
+
+    popularity_power: float = flag(0.75, "Negatives are drawn in proportion to popularity to this power.")
+
+    def __post_init__(self) -> None:
+        """Raises InputError, naming the field, for values that cannot work."""
+        require(
+            0 <= self.popularity_power < float("inf"), "popularity_power", self.popularity_power, "must be 0 or more"
+        )
 
 
 class Nncf(Uniform):
@@ -20,6 +31,8 @@ class Nncf(Uniform):
     unless the power is 0.
     """
 
+    config_class = NncfConfig
+
     @classmethod
-    def item_weights(cls, train: Interactions, config: TrainConfig) -> np.ndarray:
-        return np.bincount(train.items, minlength=train.num_items) ** config.popularity_power
+    def item_weights(cls, config: NncfConfig, setup: Setup) -> np.ndarray:
+        return setup.train.item_counts**config.popularity_power

@@ -1,20 +1,15 @@
 """RNS-AS, the adversarial sampler without exposure data (Ding et al., IJCAI 2019, Reinforced Negative Sampling for
 Recommendation with Exposure Data)."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from typing import Self
 
 import tensorflow as tf
 
+from gdns_tf.models.setup import Setup
 from gdns_tf.samplers.base import Scored
-from gdns_tf.samplers.generator import Generator
+from gdns_tf.samplers.generator import Generator, GeneratorConfig
 from gdns_tf.samplers.irgan import Irgan
 from pipelines.batches import steps_per_epoch
-from pipelines.interactions import Interactions
-
-if TYPE_CHECKING:
-    from gdns_tf.training.config import TrainConfig
 
 
 class RnsAs(Irgan):
@@ -37,8 +32,8 @@ class RnsAs(Irgan):
         """Of the epoch so far: the sum of the users' mean rewards, and how many users."""
 
     @classmethod
-    def build(cls, train: Interactions, config: TrainConfig) -> RnsAs:
-        return cls(Generator.build(train, config), steps_per_epoch(train.num_users, config.batch_size))
+    def build(cls, config: GeneratorConfig, setup: Setup) -> Self:
+        return cls(Generator.build(config, setup), steps_per_epoch(setup.train.num_users, setup.batch_size))
 
     def advantages(self, scored: Scored) -> tf.Tensor:
         rewards = -tf.sigmoid(-scored.negatives)

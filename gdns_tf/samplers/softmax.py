@@ -1,18 +1,27 @@
 """Softmax-v(rho, N) (Shi et al., WWW 2023, On the Theories Behind Hard Negative Sampling for Recommendation)."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Self
 
 import tensorflow as tf
 
 from gdns_tf.models.losses import RankingLoss
-from gdns_tf.samplers.base import Scored
+from gdns_tf.models.setup import Setup
+from gdns_tf.samplers.base import SamplerConfig, Scored
 from gdns_tf.samplers.uniform import Uniform
-from pipelines.interactions import Interactions
+from pipelines.config import flag
+from pipelines.errors import require_above_0
 
-if TYPE_CHECKING:
-    from gdns_tf.training.config import TrainConfig
+
+@dataclass(frozen=True)
+class SoftmaxConfig(SamplerConfig):
+    """Settings of `Softmax`."""
+
+    radius: float = flag(0.5, "rho, how far from uniform the weights of the negatives may go.")
+
+    def __post_init__(self) -> None:
+        """Raises InputError, naming the field, for values that cannot work."""
+        require_above_0(self, "radius")
 
 
 class Softmax(Uniform):
@@ -22,6 +31,8 @@ class Softmax(Uniform):
     distance rho of equal ones that make the loss largest, so rho sets the hardness whatever the scale of the scores.
     """
 
+    config_class = SoftmaxConfig
+
     def __init__(self, radius: float = 0.5) -> None:
         """Args:
         radius: rho.
@@ -30,7 +41,7 @@ class Softmax(Uniform):
         self._radius = radius
 
     @classmethod
-    def build(cls, train: Interactions, config: TrainConfig) -> Softmax:
+    def build(cls, config: SoftmaxConfig, setup: Setup) -> Self:
         return cls(config.radius)
 
     def weights(self, scores: tf.Tensor) -> tf.Tensor:

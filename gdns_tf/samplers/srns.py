@@ -1,23 +1,36 @@
 """SRNS (Ding et al., NeurIPS 2020, Simplify and Robustify Negative Sampling for Implicit Collaborative Filtering)."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Self
 
 import tensorflow as tf
 
-from gdns_tf.models.gmf import GMF
-from gdns_tf.samplers.base import Batch, Sampler, Scored, Selection
-from gdns_tf.samplers.config import require
+from gdns_tf.models.scorer import ITEM_FACTORS, Scorer
+from gdns_tf.models.setup import Setup
+from gdns_tf.samplers.base import Batch, Sampler, SamplerConfig, Scored, Selection
 from gdns_tf.samplers.scatter import write_rows
 from pipelines.batches import steps_per_epoch
-from pipelines.interactions import Interactions
-
-if TYPE_CHECKING:
-    from gdns_tf.training.config import TrainConfig
+from pipelines.config import flag
+from pipelines.errors import require, require_above_0, require_not_negative
 
 HISTORY = 5
 """Past epochs that the standard deviation is taken over."""
+
+
+@dataclass(frozen=True)
+class SrnsConfig(SamplerConfig):
+    """Settings of `Srns`."""
+
+    memory_size: int = flag(64, "Items that each user's memory holds.")
+    temperature: float = flag(1.0, "Of the softmax over candidates.")
+    deviation_weight: float = flag(1.0, "alpha, weight of the standard deviation beside the score.")
+    warmup_epochs: int = flag(50, "Epochs over which that weight rises to its full value.")
+
+    def __post_init__(self) -> None:
+        """Raises InputError, naming the field, for values that cannot work."""
+        require(self.memory_size >= 1, "memory_size", self.memory_size, "must be at least 1")
+        require_above_0(self, "temperature")
+        require_not_negative(self, "warmup_epochs")
 
 
 class Srns(Sampler):
@@ -34,6 +47,8 @@ class Srns(Sampler):
     factors at the end of the last five epochs are kept instead: less memory, any item, and exact for newcomers too.
     """
 
+    config_class = SrnsConfig
+    requires = frozenset({ITEM_FACTORS})
     revision = 2  # the past models score the positives of the step
 
     def __init__(
@@ -67,30 +82,30 @@ class Srns(Sampler):
         self.past_items = tf.Variable(tf.zeros([HISTORY, num_items, dim]), trainable=False, name="past_items")
 
     @classmethod
-    def build(cls, train: Interactions, config: TrainConfig) -> Srns:
+    def build(cls, config: SrnsConfig, setup: Setup) -> Self:
         require(
-            config.memory_size >= config.group_size,
+            config.memory_size >= setup.group_size,
             "memory_size",
             config.memory_size,
-            f"must be at least --group_size={config.group_size}: the negatives are chosen from it",
+            f"must be at least `group_size`={setup.group_size}: the negatives are chosen from it",
         )
         return cls(
-            train.num_users,
-            train.num_items,
-            config.dim,
-            steps_per_epoch(train.num_users, config.batch_size),
+            setup.train.num_users,
+            setup.train.num_items,
+            setup.dim,
+            steps_per_epoch(setup.train.num_users, setup.batch_size),
             memory_size=config.memory_size,
             deviation_weight=config.deviation_weight,
             warmup_epochs=config.warmup_epochs,
             temperature=config.temperature,
-            compiled=config.jit_compile,
+            compiled=setup.compiled,
         )
 
     @classmethod
-    def num_candidates(cls, config: TrainConfig) -> int:
-        return max(config.num_candidates, config.memory_size)  # the first visit fills the memory
+    def num_candidates(cls, config: SrnsConfig, setup: Setup) -> int:
+        return max(setup.num_candidates, config.memory_size)  # the first visit fills the memory
 
-    def select(self, batch: Batch, scorer: GMF) -> Selection:
+    def select(self, batch: Batch, scorer: Scorer) -> Selection:
         memory = tf.gather(self.memory, batch.users)
         memory = tf.where(memory < 0, batch.candidates[:, : memory.shape[1]], memory)
         queries = scorer.queries(batch.users)
@@ -144,12 +159,13 @@ class Srns(Sampler):
         kept = tf.math.top_k(keys, memory.shape[1], sorted=False).indices
         write_rows(self.memory, batch.users, tf.gather(pool, kept, batch_dims=1), self._compiled)
 
-    def _snapshot(self, scorer: GMF, place: tf.Tensor) -> tf.Operation:
-        for past, values in ((self.past_queries, scorer.P * scorer.w), (self.past_items, scorer.Q)):
+    def _snapshot(self, scorer: Scorer, place: tf.Tensor) -> tf.Operation:
+        users = tf.range(self.past_queries.shape[1])
+        for past, values in ((self.past_queries, scorer.queries(users)), (self.past_items, scorer.item_factors)):
             past.assign(tf.tensor_scatter_nd_update(past, [[place]], values[None]))
         return tf.no_op()
 
-    def signals(self, batch: Batch) -> dict[str, tf.Tensor]:
+    def diagnostics(self, batch: Batch) -> dict[str, tf.Tensor]:
         memory = tf.gather(self.memory, batch.users)
         filled = tf.maximum(memory, 0)
         return {"deviation": tf.reduce_mean(self._deviation(batch, filled))}

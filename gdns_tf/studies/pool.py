@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from gdns_tf.runs.run import Interrupted
+from gdns_tf.runs.interrupts import Interrupted
 from gdns_tf.studies.trial import Result, Trial, read_result, run_trial
 from pipelines.errors import InputError
 
@@ -35,7 +35,7 @@ def run_trials(trials: Sequence[Trial], root: Path, workers: int, title: str) ->
       The results of all trials but those that diverged, which are named on standard error.
 
     Raises:
-      gdns_tf.runs.run.Interrupted: by SIGINT or SIGTERM; what is done stays done, what is under way is saved.
+      gdns_tf.runs.interrupts.Interrupted: by SIGINT or SIGTERM; what is done stays done, what is under way is saved.
       InputError: a trial cannot be run, or a worker died, for want of memory most likely.
     """
     trials = list(dict.fromkeys(trials))

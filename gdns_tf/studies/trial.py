@@ -87,7 +87,7 @@ def run_trial(trial: Trial, root: Path) -> str:
       "" or, if the training diverged, why; then the folder holds `failed.txt`.
 
     Raises:
-      gdns_tf.runs.run.Interrupted: by SIGINT or SIGTERM, after saving.
+      gdns_tf.runs.interrupts.Interrupted: by SIGINT or SIGTERM, after saving.
     """
     folder = trial.folder(root)
     if (folder / "ranks.npz").exists():

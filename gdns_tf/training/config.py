@@ -1,92 +1,226 @@
-"""What to train and how; each field is a flag of the same name."""
+"""What to train and how; each field is a setting of `gdns_tf.fit` and a flag of the same name."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 
 from gdns_tf.models.losses import LOSSES, PAIRINGS
-from gdns_tf.samplers import SAMPLERS
-from gdns_tf.samplers.config import SamplerConfig, require
+from gdns_tf.models.registry import SCORERS
+from gdns_tf.models.scorer import Scorer, ScorerConfig
+from gdns_tf.models.setup import Setup
+from gdns_tf.registry import Registry
+from gdns_tf.samplers.base import Sampler, SamplerConfig
+from gdns_tf.samplers.given import PREFIX, Given, GivenSampler
+from gdns_tf.samplers.registry import SAMPLERS
+from pipelines.checks import check_fields
 from pipelines.config import flag
+from pipelines.errors import InputError, require, require_above_0, require_not_negative
+from pipelines.interactions import Interactions
+from pipelines.nearest import did_you_mean
 
 OPTIMIZERS = ("adagrad", "adam", "sgd")
+_HARMLESS = {
+    "output_dir",
+    "overwrite",
+    "refit",
+    "max_epochs",
+    "max_minutes",
+    "checkpoint_minutes",
+    "tensorboard",
+    "show_users",
+    "export_dir",
+}
+"""Settings in which a run may differ when it is gone on with."""
 
 
 @dataclass(frozen=True)
-class TrainConfig(SamplerConfig):
-    """A training run. The defaults are the paper's settings (section 4.4) where it gives them."""
+class TrainConfig:
+    """A training run. `paper.flags` in `configs/` has the settings of the paper (section 4.4).
 
-    output_dir: str = flag("", "Folder of the run: flags, metrics, weights, checkpoints, TensorBoard. Required.")
-    overwrite: bool = flag(False, "Start afresh in an output_dir that holds a run, deleting that run.")
-    seed: int = flag(0, "Seed of initialisation, batches, candidates and dropout.")
+    Settings of the sampler and the scorer are in dataclasses of their own; `from_settings` and `with_settings` take
+    them all by name.
 
-    sampler: str = flag("gdns", "How negatives are chosen.", tuple(SAMPLERS))
-    group_size: int = flag(32, "N: positives, and negatives, of a user in a step.")
-    num_candidates: int = flag(64, "M: unobserved items drawn for a user in a step, to choose N from.")
+    Raises:
+      InputError: a value cannot work; names the field.
+    """
 
-    loss: str = flag("hinge", "Loss of a pair.", tuple(LOSSES))
+    output_dir: str = flag("", "Folder of the run: flags, metrics, weights, checkpoints, TensorBoard.", main=True)
+    overwrite: bool = flag(False, "Start afresh in an output_dir that holds a run, deleting that run.", main=True)
+    seed: int = flag(0, "Seed of initialisation, batches, candidates and dropout.", main=True)
+
+    scorer: str = flag("gmf", "What scores items for users.", main=True)
+    sampler: str = flag("gdns", "How negatives are chosen.", main=True)
+    group_size: int = flag(32, "N: positives, and negatives, of a user in a step.", main=True)
+    num_candidates: int = flag(64, "M: unobserved items drawn for a user in a step, to choose N from.", main=True)
+
+    loss: str = flag("squared_hinge", "Loss of a pair.", tuple(LOSSES))
     pairing: str = flag(
         "group", "group: every positive against every negative (Eq. 6); pair: k-th against k-th (Eq. 3).", PAIRINGS
     )
     margin: float = flag(1.0, "gamma.")
-    l2: float = flag(0.0, "L2 regularisation of p_u, q_i and q_j in every pair.")
-    dropout: float = flag(0.0, "Share of the latent factors hidden, one mask a user and step.")
-    user_weight_power: float = flag(0.0, "Weighs a user's loss by (its number of positives / mean) to this power.")
-    average_decay: float = flag(0.0, "Decay an epoch of the moving average of the weights that is evaluated; 0: none.")
+    l2: float = flag(0.02, "L2 regularisation of p_u, q_i and q_j in every pair.", main=True)
+    dropout: float = flag(0.25, "Share of the latent factors hidden, one mask a user and step.", main=True)
+    user_weight_power: float = flag(0.5, "Weighs a user's loss by (its number of positives / mean) to this power.")
+    average_decay: float = flag(0.97, "Decay an epoch of the moving average of the weights that is evaluated; 0: none.")
 
-    dim: int = flag(32, "d: latent factors.")
-    init_scale: float = flag(0.01, "Standard deviation of P and Q at the start.")
+    dim: int = flag(32, "d: latent factors.", main=True)
+    init_scale: float = flag(0.01, "Standard deviation of the factors at the start.")
     optimizer: str = flag("adagrad", "Optimiser.", OPTIMIZERS)
-    learning_rate: float = flag(0.09, "Learning rate.")
+    learning_rate: float = flag(0.09, "Learning rate.", main=True)
     batch_size: int = flag(1024, "B: users a step.")
     jit_compile: bool = flag(False, "Compile the step by XLA: for GPUs; slower on CPUs.")
 
-    max_epochs: int = flag(2500, "Stop after this many epochs.")
+    max_epochs: int = flag(2500, "Stop after this many epochs.", main=True)
     max_minutes: float = flag(0.0, "Stop after this many minutes of training, resumed runs counted in; 0: no limit.")
     eval_every: int = flag(10, "Epochs between validations.")
-    patience: int = flag(15, "Stop after this many validations without a better NDCG@3.")
+    patience: int = flag(40, "Stop after this many validations without a better NDCG@3.", main=True)
+    refit: bool = flag(
+        False, "When the epochs are chosen, train once more with the held-out items included, for export."
+    )
     checkpoint_minutes: float = flag(2.0, "Minutes between checkpoints.")
     tensorboard: bool = flag(True, "Write TensorBoard logs.")
     show_users: int = flag(3, "For how many users to print recommendations at the end.")
     export_dir: str = flag(
-        "", "At the end export for TensorFlow Serving, as the next version in this folder; empty: no."
+        "", "At the end export for TensorFlow Serving, as the next version in this folder; empty: no.", main=True
     )
 
+    # Settings of what is chosen above; None becomes the defaults. See `gdns_tf.flags`.
+    scorer_config: ScorerConfig = field(default=None, metadata={"chosen_by": "scorer", "registry": SCORERS})
+    sampler_config: SamplerConfig = field(default=None, metadata={"chosen_by": "sampler", "registry": SAMPLERS})
+
     def __post_init__(self) -> None:
-        """Raises InputError, naming the flag, for values that cannot work."""
-        self.check()
+        check_fields(self)
+        for part in _parts(type(self)):
+            self._complete(part.name, part.metadata["chosen_by"], part.metadata["registry"])
         for name in ("group_size", "num_candidates", "dim", "batch_size", "max_epochs", "eval_every", "patience"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "must be at least 1")
-        for name in ("learning_rate", "init_scale"):
-            require(getattr(self, name) > 0, name, getattr(self, name), "must be above 0")
-        for name in (
-            "margin",
-            "l2",
-            "user_weight_power",
-            "max_minutes",
-            "checkpoint_minutes",
-            "show_users",
-        ):
-            require(getattr(self, name) >= 0, name, getattr(self, name), "must not be negative")
+        require_above_0(self, "learning_rate", "init_scale")
+        require_not_negative(
+            self, "seed", "margin", "l2", "user_weight_power", "max_minutes", "checkpoint_minutes", "show_users"
+        )
         for name in ("dropout", "average_decay"):
             require(0 <= getattr(self, name) < 1, name, getattr(self, name), "must lie in [0, 1)")
         require(
             self.num_candidates >= self.group_size,
             "num_candidates",
             self.num_candidates,
-            f"must be at least --group_size={self.group_size}: the negatives are chosen among the candidates",
+            f"must be at least `group_size`={self.group_size}: the negatives are chosen among the candidates",
+        )
+        lacking = getattr(self.sampler_config, "instance", self.sampler_class).requires - self.scorer_class.capabilities
+        require(
+            not lacking,
+            "sampler",
+            self.sampler,
+            f"does not go with `scorer`={self.scorer}, which is not {' and '.join(sorted(lacking))}",
         )
 
+    def _complete(self, part: str, name: str, registry: Registry) -> None:
+        """Puts the defaults of the chosen class where no settings are given, and refuses those of another class."""
+        given = getattr(self, part)
+        if given is None and getattr(self, name).startswith(PREFIX):
+            object.__setattr__(self, part, given := Given(None))
+        if isinstance(given, Given):
+            return
+        wanted = registry[getattr(self, name)].config_class
+        if given is None:
+            object.__setattr__(self, part, wanted())
+        elif type(given) is not wanted:
+            raise InputError(
+                f"`{name}`={getattr(self, name)} takes a {wanted.__name__} as `{part}`, not a {type(given).__name__}",
+                remedy="Change settings by `with_settings`, which takes those of samplers and scorers by name.",
+            )
+
+    @classmethod
+    def from_settings(cls, **settings: object) -> "TrainConfig":
+        """A run by its settings, those of the sampler and the scorer among them; others are at their defaults.
+
+        Raises:
+          InputError: there is no such setting, with the nearest one; or a value cannot work.
+
+        Example:
+          TrainConfig.from_settings(sampler="gdns", smoothing=0.1, dim=64)
+        """
+        return cls().with_settings(**settings)
+
+    def with_settings(self, **settings: object) -> "TrainConfig":
+        """This run with some settings changed.
+
+        Where another sampler or scorer is chosen, those of the former's settings that the new one has too stay.
+
+        Args:
+          settings: by name, of the run, its sampler and its scorer. `sampler` may be a `Sampler` in place of a name.
+
+        Raises:
+          InputError: there is no such setting, with the nearest one; or a value cannot work.
+        """
+        if isinstance(settings.get("sampler"), Sampler):
+            given = Given(settings["sampler"])
+            settings |= {"sampler": given.name, "sampler_config": given}
+        own = {f.name for f in fields(self)}
+        changes = {name: settings.pop(name) for name in list(settings) if name in own}
+        known = own - {part.name for part in _parts(type(self))}
+        for part in _parts(type(self)):
+            if part.name in changes:
+                continue
+            name = part.metadata["chosen_by"]
+            chosen = str(changes.get(name, getattr(self, name)))
+            former = getattr(self, part.name)
+            if isinstance(former, Given) and name not in changes:
+                continue
+            config_class = part.metadata["registry"][chosen].config_class
+            names = {f.name for f in fields(config_class)}
+            known |= names
+            kept = {f.name: getattr(former, f.name) for f in fields(former) if f.name in names and f.init}
+            changes[part.name] = config_class(**kept | {n: settings.pop(n) for n in list(settings) if n in names})
+        for name in settings:
+            raise InputError(
+                f"there is no setting `{name}`{_owner(name) or did_you_mean(name, known)}",
+                remedy="`python -m gdns_tf.train --helpfull` lists them all.",
+            )
+        return replace(self, **changes)
+
+    def settings(self) -> dict[str, object]:
+        """All settings by name, those of the sampler and the scorer among them."""
+        parts = [getattr(self, part.name) for part in _parts(type(self))]
+        own = {f.name: getattr(self, f.name) for f in fields(self) if "help" in f.metadata}
+        return own | {f.name: getattr(part, f.name) for part in parts for f in fields(part) if "help" in f.metadata}
+
     def changes(self, other: "TrainConfig") -> list[str]:
-        """Names of the fields that differ and whose difference would make another run of this."""
-        harmless = {
-            "output_dir",
-            "overwrite",
-            "max_epochs",
-            "max_minutes",
-            "checkpoint_minutes",
-            "tensorboard",
-            "show_users",
-            "export_dir",
-        }
-        return [
-            f.name for f in fields(self) if f.name not in harmless and getattr(self, f.name) != getattr(other, f.name)
-        ]
+        """Names of the settings that differ and whose difference would make another run of this."""
+        mine, others = self.settings(), other.settings()
+        return [n for n in mine if n not in _HARMLESS and mine[n] != others.get(n, mine[n])]
+
+    @property
+    def scorer_class(self) -> type[Scorer]:
+        return SCORERS[self.scorer]
+
+    @property
+    def sampler_class(self) -> type[Sampler]:
+        return GivenSampler if isinstance(self.sampler_config, Given) else SAMPLERS[self.sampler]
+
+    def setup(self, train: Interactions) -> Setup:
+        """What the scorer and the sampler are built for."""
+        return Setup(
+            train,
+            dim=self.dim,
+            init_scale=self.init_scale,
+            group_size=self.group_size,
+            num_candidates=self.num_candidates,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            compiled=self.jit_compile,
+        )
+
+
+def _parts(config_class: type) -> list:
+    """The fields that hold settings of something that another field chooses."""
+    return [f for f in fields(config_class) if "chosen_by" in f.metadata]
+
+
+def _owner(setting: str) -> str:
+    """Says whose setting it is, where it belongs to a sampler or scorer that was not chosen."""
+    for part in _parts(TrainConfig):
+        registry: Mapping = part.metadata["registry"]
+        owners = [name for name in registry if setting in {f.name for f in fields(registry[name].config_class)}]
+        if owners:
+            return f" but of `{part.metadata['chosen_by']}`={' or '.join(owners)}"
+    return ""

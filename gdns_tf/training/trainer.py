@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from gdns_tf.models.losses import RankingLoss
+from gdns_tf.models.scorer import Scorer
 from gdns_tf.samplers.base import Batch, Sampler, Scored
 
 
@@ -16,7 +17,7 @@ class Trainer(tf.keras.Model):
 
     def __init__(
         self,
-        scorer: tf.keras.Model,
+        scorer: Scorer,
         sampler: Sampler,
         loss: RankingLoss,
         user_weights: tf.Tensor,
@@ -26,7 +27,7 @@ class Trainer(tf.keras.Model):
         seed: int = 0,
     ) -> None:
         """Args:
-        scorer: see `gdns_tf.models.gmf.GMF`.
+        scorer: gives the scores.
         sampler: chooses the negatives.
         loss: of positive against negative groups.
         user_weights: [num_users] float32 factors of the users' losses.

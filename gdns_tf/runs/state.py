@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 
-class Progress(tf.Module):
+class RunState(tf.Module):
     """Epochs done, the best validation and its weights; checkpointed with the run."""
 
     def __init__(self, weights: Sequence[tf.Variable], data_fingerprint: str) -> None:
-        super().__init__(name="progress")
+        super().__init__(name="run_state")
         self.data_fingerprint = tf.Variable(data_fingerprint, trainable=False)
         self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
@@ -24,8 +24,12 @@ class Progress(tf.Module):
             self.validations_since_best.assign_add(1)
             return False
         self.best_value.assign(value)
-        self.best_epoch.assign(self.epoch)
         self.validations_since_best.assign(0)
+        self.keep(weights)
+        return True
+
+    def keep(self, weights: Sequence[tf.Variable]) -> None:
+        """Keeps weights as the best, of the present epoch."""
+        self.best_epoch.assign(self.epoch)
         for best, weight in zip(self.best_weights, weights, strict=True):
             best.assign(weight)
-        return True

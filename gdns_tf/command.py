@@ -1,0 +1,137 @@
+"""What all commands share: their flags and help, what they show of the library's notices, errors and exit codes.
+
+Exit codes: 0; 1 where the input or the settings cannot work; 2 for flags that cannot be read; 130 when interrupted.
+"""
+
+import contextlib
+import logging
+import shutil
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+import absl.logging
+from absl import flags
+
+from gdns_tf.clients.errors import ServingError
+from gdns_tf.flags import Group, as_flags, define, from_flags, groups
+from gdns_tf.runs.interrupts import Interrupted
+from pipelines.errors import InputError
+from pipelines.notices import notices
+
+Config = TypeVar("Config")
+
+
+class Read:
+    """Reads settings dataclasses from the command line; given to the body of a command."""
+
+    def __init__(self, flag_values: flags.FlagValues) -> None:
+        self._flag_values = flag_values
+
+    def __call__(self, config_class: type[Config], base: Config | None = None) -> Config:
+        """The settings as the flags say; those whose flags were not given are those of `base`, or the defaults."""
+        return from_flags(config_class, base, self._flag_values)
+
+
+def run_command(
+    body: Callable[[Read], None], about: str, config_classes: Sequence[type], argv: Sequence[str] | None = None
+) -> None:
+    """Runs a command to its end, and exits.
+
+    Args:
+      body: does the work; what it raises for the user's sake becomes a line and an exit code.
+      about: what the command does, for `--help`: the docstring of its module.
+      config_classes: whose settings are its flags.
+      argv: the command line; None: that of the process.
+    """
+    sys.exit(exit_code(body, about, config_classes, sys.argv if argv is None else argv))
+
+
+def exit_code(body: Callable[[Read], None], about: str, config_classes: Sequence[type], argv: Sequence[str]) -> int:
+    """Runs a command and returns what it exits with; see `run_command`."""
+    flag_values = flags.FlagValues()
+    for config_class in config_classes:
+        define(config_class, flag_values)
+    wants = set(argv[1:])
+    if wants & {"--help", "-h", "-help", "--helpshort", "--helpfull"}:
+        print(_help(about, config_classes, full="--helpfull" in wants))
+        return 0
+    try:
+        rest = flag_values([argv[0], *_with_underscores(argv[1:])])
+    except flags.Error as error:
+        return _fail(f"{str(error).rstrip(' .')}. See --help.", 2)
+    if len(rest) > 1:
+        return _fail(f"{rest[1]!r} is no flag: flags begin with --. See --help.", 2)
+    try:
+        with _notices_shown(flag_values):
+            body(Read(flag_values))
+    except (Interrupted, KeyboardInterrupt) as stop:
+        print(str(stop) or "interrupted", file=sys.stderr)
+        return 130
+    except (InputError, ServingError, OSError, FloatingPointError) as error:
+        return _fail(as_flags(str(error), flag_values), 1)
+    return 0
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return code
+
+
+def _with_underscores(arguments: Sequence[str]) -> list[str]:
+    """`--all-users` as `--all_users`: both are common spellings."""
+
+    def spelt(argument: str) -> str:
+        name, equals, value = argument.partition("=")
+        return name[:2] + name[2:].replace("-", "_") + equals + value if name.startswith("--") else argument
+
+    return [spelt(argument) for argument in arguments]
+
+
+@contextlib.contextmanager
+def _notices_shown(flag_values: flags.FlagValues) -> Iterator[None]:
+    """Shows the library's notices on standard error, and TensorFlow's only where they are errors."""
+
+    class Shown(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            warning = "warning: " if record.levelno >= logging.WARNING else ""
+            print(warning + as_flags(record.getMessage(), flag_values), file=sys.stderr, flush=True)
+
+    absl.logging.set_verbosity(absl.logging.ERROR)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    handler, level, propagate = Shown(), notices.level, notices.propagate
+    notices.addHandler(handler)
+    notices.setLevel(logging.INFO)
+    notices.propagate = False
+    try:
+        yield
+    finally:
+        notices.removeHandler(handler)
+        notices.setLevel(level)
+        notices.propagate = propagate
+
+
+def _help(about: str, config_classes: Sequence[type], full: bool) -> str:
+    width = min(shutil.get_terminal_size().columns, 110)
+    parts = [about.strip()]
+    for config_class in config_classes:
+        for group in groups(config_class):
+            if lines := _lines(group, full, width):
+                parts.append("\n".join([f"{group.title}:", *lines]))
+    parts.append(
+        "--flagfile=FILE takes flags from a file, a line each; flags after it win over it."
+        + ("" if full else " --helpfull lists all flags.")
+    )
+    return "\n\n".join(parts)
+
+
+def _lines(group: Group, full: bool, width: int) -> list[str]:
+    shown = [f for f in group.settings if full or f.metadata["main"]]
+    lines = []
+    for field in shown:
+        choices = f" One of {', '.join(field.metadata['choices'])}." if field.metadata["choices"] else ""
+        default = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
+        text = f"{field.metadata['help']}{choices} (default: {default!s})" if default != "" else field.metadata["help"]
+        lines += textwrap.wrap(f"--{field.name:<18} {text}", width, initial_indent="  ", subsequent_indent=" " * 23)
+    return lines

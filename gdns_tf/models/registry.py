@@ -1,0 +1,7 @@
+"""The scorers by name; a new one needs its line here."""
+
+from gdns_tf.models.gmf import GMF
+from gdns_tf.models.scorer import Scorer
+from gdns_tf.registry import Registry
+
+SCORERS: Registry[Scorer] = Registry("scorer", "gdns_tf.scorers", {"gmf": GMF})

@@ -1,0 +1,121 @@
+"""The interface between everything else and a model that scores items for users.
+
+A new scorer is a file here and a line in `gdns_tf.models.registry`. No sampler, study, evaluation, export or client
+knows more of it than this.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import tensorflow as tf
+
+from gdns_tf.models.factors import Factors
+from gdns_tf.models.setup import Setup
+from pipelines.interactions import Interactions
+
+LINEAR = "linear"
+"""Capability: scores are linear in the item's factors, so that a mixture of items scores the mixture."""
+ITEM_FACTORS = "item_factors"
+"""Capability: the score is the inner product of the query with a row of `Scorer.item_factors`."""
+
+
+@dataclass(frozen=True)
+class ScorerConfig:
+    """Settings of a scorer's own; a scorer that has some makes a subclass of this beside it. Each is a flag."""
+
+
+class Scorer(tf.keras.Model, ABC):
+    """Scores items for users: a query for each user, and what it gives with each item.
+
+    `gdns_tf.training.trainer.Trainer` trains its `trainable_variables`.
+    """
+
+    config_class: ClassVar[type[ScorerConfig]] = ScorerConfig
+    capabilities: ClassVar[frozenset[str]] = frozenset()
+    """What it offers beyond this interface, of LINEAR and ITEM_FACTORS; a sampler may require some."""
+    parameters: ClassVar[Mapping[str, tuple[str, ...]]]
+    """The arrays that `weights.npz` holds: name -> names of its axes, of "num_users", "num_items" and others, such as
+    "d", that must agree among the arrays. The first are the `trainable_variables`, in their order."""
+
+    @classmethod
+    @abstractmethod
+    def create(cls, config: ScorerConfig, setup: Setup) -> "Scorer":
+        """The untrained scorer for a run.
+
+        Args:
+          config: of type `config_class`.
+          setup: the data and the training settings.
+        """
+
+    @abstractmethod
+    def queries(self, users: tf.Tensor, dropout: float = 0.0, seed: tf.Tensor | None = None) -> tf.Tensor:
+        """What each user asks of the items.
+
+        Args:
+          users: [batch] int32.
+          dropout: share of what a query is made of that is hidden in training; what exactly is the scorer's affair.
+          seed: [2] of the masks.
+
+        Returns:
+          [batch, d] float32.
+        """
+
+    @abstractmethod
+    def scores(self, queries: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        """Scores of listed items.
+
+        Args:
+          queries: [batch, d] from `queries`.
+          items: [batch, n] int32.
+
+        Returns:
+          [batch, n] float32.
+        """
+
+    @abstractmethod
+    def l2(self, users: tf.Tensor, items: tf.Tensor, user_weights: tf.Tensor, item_weights: tf.Tensor) -> tf.Tensor:
+        """Half the weighted sum of the squared norms of what the scores of some users and items are made of.
+
+        Args:
+          users: [batch] int32.
+          items: [batch, n] int32.
+          user_weights: [batch] float32: the weight of each user.
+          item_weights: [batch] float32: the weight of each of the user's items.
+
+        Returns:
+          [] float32.
+        """
+
+    @property
+    def item_factors(self) -> tf.Variable | tf.Tensor:
+        """[num_items, d] float32: factors of all items; of scorers with the capability ITEM_FACTORS."""
+        raise NotImplementedError(f"{type(self).__name__} has no capability {ITEM_FACTORS}")
+
+    def arrays(self, variables: Sequence[tf.Variable] | None = None) -> dict[str, np.ndarray]:
+        """The `parameters`, to keep.
+
+        Args:
+          variables: in place of this model's `trainable_variables`: copies of them, such as averages.
+        """
+        return {
+            name: variable.numpy()
+            for name, variable in zip(self.parameters, variables or self.trainable_variables, strict=True)
+        }
+
+    @classmethod
+    @abstractmethod
+    def factors(cls, arrays: Mapping[str, np.ndarray], train: Interactions) -> Factors:
+        """What the kept `parameters` come to, to evaluate and to serve.
+
+        Args:
+          arrays: from `arrays`, or read back from `weights.npz`.
+          train: what users are known by.
+        """
+
+    def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        """Scores [batch, n] of (users [batch], items [batch, n])."""
+        users, items = inputs
+        return self.scores(self.queries(users), items)

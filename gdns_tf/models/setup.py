@@ -1,0 +1,30 @@
+"""What a scorer and a sampler are built for."""
+
+from dataclasses import dataclass
+
+from pipelines.interactions import Interactions
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The data of a run, and the training settings that scorers and samplers may depend on."""
+
+    train: Interactions
+    """What the model learns from; everything else counts as unobserved."""
+    dim: int = 32
+    """d: latent factors."""
+    init_scale: float = 0.01
+    """Standard deviation of factors at the start."""
+    group_size: int = 32
+    """N: positives, and negatives, of a user in a step."""
+    num_candidates: int = 64
+    """M: unobserved items drawn for a user in a step, unless the sampler asks for another number."""
+    batch_size: int = 1024
+    """B: users a step."""
+    seed: int = 0
+    compiled: bool = False
+    """Whether the step is compiled by XLA."""
+
+    @property
+    def users_a_step(self) -> int:
+        return min(self.batch_size, self.train.num_users)
