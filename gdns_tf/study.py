@@ -8,6 +8,7 @@ The same command goes on with a study that was broken off.
 import importlib
 
 from gdns_tf.command import Read, run_command
+from gdns_tf.runs.interrupts import Interrupted
 from gdns_tf.studies.config import STUDIES, StudyConfig
 from gdns_tf.studies.session import Session
 from gdns_tf.training.config import TrainConfig
@@ -27,7 +28,10 @@ def study(session: Session) -> None:
         run_study = getattr(importlib.import_module(module), name)
     except ImportError as error:
         raise InputError(f"a study needs the package {error.name}", remedy="pip install 'gdns_tf[study]'") from None
-    run_study(session)
+    try:
+        run_study(session)
+    except (Interrupted, KeyboardInterrupt):  # the latter between two rounds of trials
+        raise Interrupted("interrupted; the same command goes on from there") from None
 
 
 def main(read: Read) -> None:
