@@ -1,4 +1,4 @@
-"""From a DataFrame of clicks to recommendations, and on to TensorFlow Serving: python -m gdns_tf.examples.from_dataframe"""
+"""From a DataFrame of clicks to recommendations and TensorFlow Serving: python -m gdns_tf.examples.from_dataframe"""
 
 import sys
 import tempfile
