@@ -118,7 +118,7 @@ def from_ratings(
             f"no user has {min_user_items} items left (ratings of at least {min_rating:g}, items with at least "
             f"{min_item_users} users)",
             path=ratings.source,
-            remedy="Lower --min_user_items, --min_item_users or --min_rating, or check that the columns are right.",
+            remedy="Lower `min_user_items`, `min_item_users` or `min_rating`, or check that the columns are right.",
         )
 
     users, first_user = _by_first_appearance(users)
@@ -154,7 +154,7 @@ def _without_repeats(
         raise InputError(
             f"user {ratings.users[row]} has item {ratings.items[row]} more than once (row {row + 1} of the data)",
             path=ratings.source,
-            remedy="Remove the repeat, or choose --duplicates=last or --duplicates=first.",
+            remedy="Remove the repeat, or choose `duplicates`=last or `duplicates`=first.",
         )
     keep = np.ones(len(order), bool)
     if duplicates == "first":

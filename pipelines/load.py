@@ -28,17 +28,17 @@ def load_dataset(config: DataConfig, log: Callable[[str], None] = logging.info) 
       log: told, a line at a time, what was kept and which of the changed flags have no effect.
 
     Raises:
-      InputError: there is no such data set, --data_dir is missing, or the input cannot be used.
+      InputError: there is no such data set, `data_dir` is missing, or the input cannot be used.
     """
     name, path = config.dataset, Path(config.data_dir)
     tfds_name = name.removeprefix(_TFDS) if name.startswith(_TFDS) else ""
     if not tfds_name and name not in ("planted", "srns", *READERS):
         raise InputError(
-            f"--dataset={name} is not known",
+            f"`dataset`={name} is not known",
             remedy=f"Choose planted, srns, {', '.join(READERS)}, or {_TFDS}NAME such as {_TFDS}movielens/1m-ratings.",
         )
     for flag in _without_effect(config):
-        log(f"--{flag}={getattr(config, flag)} has no effect on --dataset={name}.")
+        log(f"`{flag}`={getattr(config, flag)} has no effect on `dataset`={name}.")
 
     if name == "planted":
         return planted.generate(config)
@@ -94,5 +94,5 @@ def _split(ratings: Ratings, config: DataConfig, log: Callable[[str], None]) -> 
         f"of {interactions.num_users:,} users and {interactions.num_items:,} items."
     )
     if ratings.timestamps is None:
-        log(f"There are no timestamps: the split is random, from --split_seed={config.split_seed}.")
+        log(f"There are no timestamps: the split is random, from `split_seed`={config.split_seed}.")
     return leave_one_out(config.dataset, interactions, config.split_seed)

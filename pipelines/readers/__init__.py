@@ -1,6 +1,6 @@
 """Readers, one module per source: each turns what lies on disk into `Ratings` and knows nothing of what follows.
 
-`READERS` maps a `--dataset` name to its reader. `tfds:NAME` has `read_tfds(NAME, config)`; the sources that bring
+`READERS` maps a `dataset` name to its reader. `tfds:NAME` has `read_tfds(NAME, config)`; the sources that bring
 their own split (SRNS, planted) are not ratings and are not here. A new source is a new module and one line below.
 """
 

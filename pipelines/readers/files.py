@@ -37,10 +37,10 @@ class Source:
             with ExitStack() as stack:
                 yield self._stream(stack)
         except FileNotFoundError:
-            raise InputError("no such file", path=self, remedy="Check --data_dir.") from None
+            raise InputError("no such file", path=self, remedy="Check `data_dir`.") from None
         except IsADirectoryError:
             raise InputError(
-                "this is a folder, not a file", path=self, remedy="Give the file itself as --data_dir."
+                "this is a folder, not a file", path=self, remedy="Give the file itself as `data_dir`."
             ) from None
         except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
             raise InputError(
@@ -89,13 +89,13 @@ def not_utf8(source: Source, line: int) -> InputError:
 
 
 def is_default(path: Path, config: DataConfig) -> bool:
-    """Whether --data_dir was left empty (`Path("")` alone cannot be told from the current folder)."""
+    """Whether `data_dir` was left empty (`Path("")` alone cannot be told from the current folder)."""
     return path == Path() and not config.data_dir
 
 
 def require_given(path: Path, config: DataConfig, what: str) -> None:
-    """Raises InputError if --data_dir was left empty or nothing is there; `what` says what it should name."""
+    """Raises InputError if `data_dir` was left empty or nothing is there; `what` says what it should name."""
     if is_default(path, config):
-        raise InputError("--data_dir is empty", remedy=f"Set it to {what}.")
+        raise InputError("`data_dir` is empty", remedy=f"Set it to {what}.")
     if not path.exists():
-        raise InputError("no such file or folder", path=path, remedy=f"Set --data_dir to {what}.")
+        raise InputError("no such file or folder", path=path, remedy=f"Set `data_dir` to {what}.")

@@ -48,7 +48,7 @@ def _only_file(path: Path) -> Path:
         raise InputError(
             f"{len(files)} .inter files in this folder {[file.name for file in files[:10]]}, one is needed",
             path=path,
-            remedy="Set --data_dir to the file itself.",
+            remedy="Set `data_dir` to the file itself.",
         )
     return files[0]
 

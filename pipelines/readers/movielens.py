@@ -1,6 +1,6 @@
 """GroupLens's MovieLens releases: ml-1m, ml-100k, ml-20m, ml-25m and ml-32m.
 
---data_dir may be the ratings file, a folder that holds it (itself, in a folder of the release's name, or in the
+`data_dir` may be the ratings file, a folder that holds it (itself, in a folder of the release's name, or in the
 release's zip) or the zip. Where it is empty, or a folder without the data, the zip is downloaded to the cache folder.
 Item titles come from the movies file beside the ratings. Rows keep the order of the file: the split's rule for ties
 in time depends on it.
@@ -82,12 +82,12 @@ def _locate(path: Path, config: DataConfig, name: str, release: Release) -> tupl
     """The ratings file and, where there is one, the movies file."""
     archive = f"{name}.zip"
     if is_default(path, config):
-        return _in_zip(_download(archive, release, f"Put {archive} somewhere and set --data_dir to it."), release)
+        return _in_zip(_download(archive, release, f"Put {archive} somewhere and set `data_dir` to it."), release)
     if not path.exists():
         raise InputError(
             "no such file or folder",
             path=path,
-            remedy=f"Set --data_dir to {release.ratings}, its folder or {archive}, or leave it out to download.",
+            remedy=f"Set `data_dir` to {release.ratings}, its folder or {archive}, or leave it out to download.",
         )
     if path.is_file():
         return _in_zip(path, release) if path.suffix == ".zip" else _beside(path, release)
@@ -116,7 +116,7 @@ def _in_zip(archive: Path, release: Release) -> tuple[Source, Source | None]:
         raise InputError(
             f"no {release.ratings} in this zip; there are {sorted(found)[:10]}",
             path=archive,
-            remedy="Check that --dataset and --data_dir belong together.",
+            remedy="Check that `dataset` and `data_dir` belong together.",
         )
     movies = found.get(release.movies)
     return Source(archive, found[release.ratings]), Source(archive, movies) if movies else None

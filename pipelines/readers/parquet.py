@@ -40,7 +40,7 @@ def read_columns(source: Source, kinds: Mapping[str, Kind]) -> dict[str, np.ndar
     return {name: convert(table[name], kind, name, source) for name, kind in kinds.items()}
 
 
-_NAMES = "Set --user_column, --item_column and so on to names of columns."
+_NAMES = "Set `user_column`, `item_column` and so on to names of columns."
 
 
 def convert(column: pa.ChunkedArray, kind: Kind, name: str, source: object) -> np.ndarray | pa.DictionaryArray:

@@ -48,7 +48,7 @@ def generate(config: DataConfig) -> Split:
     if num_users < 1 or num_items < fewest:
         raise InputError(
             f"cannot plant {num_users} users and {num_items} items",
-            remedy=f"Set --planted_users to 1 or more and --planted_items to {fewest} or more.",
+            remedy=f"Set `planted_users` to 1 or more and `planted_items` to {fewest} or more.",
         )
     rng = np.random.default_rng(config.planted_seed)
     genre_tastes = rng.standard_normal((len(GENRES), _DIMENSIONS))

@@ -38,7 +38,7 @@ def read(path: Path) -> Split:
     path = Path(path)
     if missing := [name for name in FILES if not (path / name).is_file()]:
         raise InputError(
-            f"has no {', '.join(missing)}", path=path, remedy=f"--data_dir must be a folder with {', '.join(FILES)}."
+            f"has no {', '.join(missing)}", path=path, remedy=f"`data_dir` must be a folder with {', '.join(FILES)}."
         )
     train, valid, test = (_read_pairs(path / name) for name in FILES[:3])
     negatives = _read_negatives(path / FILES[3])

@@ -1,6 +1,6 @@
 """Tables with named columns: `.csv`, `.tsv` (both also `.gz`) and `.parquet`.
 
---user_column and the other column flags say which column is what. Ids follow the rule of `pipelines.readers.ids`.
+`user_column` and the other column settings say which column is what. Ids follow the rule of `pipelines.readers.ids`.
 Timestamps are numbers of seconds, or dates and times (ISO 8601; without a zone they count as UTC).
 """
 
@@ -33,7 +33,7 @@ def read(path: Path, config: DataConfig) -> Ratings:
     source, kinds = Source(path), _kinds(config)
     suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
     if path.is_file() and suffix not in (".parquet", *_DELIMITERS):
-        remedy = "Convert it, or choose another --dataset."
+        remedy = "Convert it, or choose another `dataset`."
         raise InputError("not a .csv, .tsv or .parquet file", path=source, remedy=remedy)
     if suffix == ".parquet":
         columns = parquet.read_columns(source, kinds)
@@ -46,7 +46,7 @@ def read(path: Path, config: DataConfig) -> Ratings:
 
 
 def _kinds(config: DataConfig) -> dict[str, Kind]:
-    """What each column that a flag names must hold."""
+    """What each column that a setting names must hold."""
     flags = {
         "user_column": TOKEN,
         "item_column": TOKEN,
@@ -58,8 +58,8 @@ def _kinds(config: DataConfig) -> dict[str, Kind]:
     for flag in flags:
         if (name := getattr(config, flag)) in owner:
             raise InputError(
-                f"--{owner[name]} and --{flag} both name {name!r}",
-                remedy="Name another column, or leave out the flag (items without titles are shown by id).",
+                f"`{owner[name]}` and `{flag}` both name {name!r}",
+                remedy="Name another column, or leave it empty (items without titles are shown by id).",
             )
         if name:
             owner[name] = flag

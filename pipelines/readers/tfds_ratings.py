@@ -1,11 +1,11 @@
-"""Ratings sets of TensorFlow Datasets: `--dataset=tfds:movielens/1m-ratings` and the like.
+"""Ratings sets of TensorFlow Datasets: `dataset`=tfds:movielens/1m-ratings and the like.
 
 TFDS shuffles, so the order of the source is lost: rows are put into a canonical one (by user, time, item). Two ratings
 of a user at the same second are common in MovieLens, and which of them counts as the later then differs from the
-published split, which goes by the order of `ratings.dat`; use `--dataset=ml-1m` to have that one.
+published split, which goes by the order of `ratings.dat`; use `dataset`=ml-1m to have that one.
 
-A set that is prepared already, in --data_dir or TFDS's own folder, is read without a network. So is one whose archive
-(`ml-1m.zip`) lies in --data_dir, or in the download folder where that is empty; TFDS checks its checksum.
+A set that is prepared already, in `data_dir` or TFDS's own folder, is read without a network. So is one whose archive
+(`ml-1m.zip`) lies in `data_dir`, or in the download folder where that is empty; TFDS checks its checksum.
 """
 
 import operator
@@ -109,7 +109,7 @@ def _no_download_without_network(archives: Path) -> Iterator[None]:
 
     def ask_first(self: tfds.download.DownloadManager, resource: tfds.download.Resource) -> object:
         file = resource.url.rsplit("/", 1)[-1]
-        require_reachable(resource.url, f"Put {file} or the prepared set into {archives} (or set --data_dir).")
+        require_reachable(resource.url, f"Put {file} or the prepared set into {archives} (or set `data_dir`).")
         return download(self, resource)
 
     manager._download = ask_first
@@ -138,9 +138,9 @@ def _recognise(features: Mapping[str, object], config: DataConfig, source: str) 
         chosen = given != getattr(DataConfig, flag)
         if (chosen and path != given) or (path is None and flag in ("user_column", "item_column")):
             raise InputError(
-                f"no feature {given!r} for --{flag} among {sorted(features)}",
+                f"no feature {given!r} for `{flag}` among {sorted(features)}",
                 path=source,
-                remedy=f"Set --{flag} to one of them, or choose a set of ratings.",
+                remedy=f"Set `{flag}` to one of them, or choose a set of ratings.",
             )
         if path is not None:
             paths[flag] = path

@@ -103,7 +103,7 @@ def test_a_repeat_can_be_an_error():
 
 
 def test_nothing_left_is_an_error_that_names_the_flags():
-    with pytest.raises(InputError, match=r"made up: no user has 400 items left .*--min_user_items"):
+    with pytest.raises(InputError, match=r"made up: no user has 400 items left .*`min_user_items`"):
         from_ratings(random_ratings(0), min_user_items=400)
     with pytest.raises(InputError, match="no user has 6 items left"):
         from_ratings(Ratings(np.array([], np.int64), np.array([], np.int64)))

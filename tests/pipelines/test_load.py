@@ -41,7 +41,7 @@ def test_filters_split_and_seed_reach_the_data(adjacency):
     assert data.train.num_items == 300
     assert len(said) == 2
     assert "adjacency.txt: 381 of 385 rows count as positives, of 11 users and 300 items" in said[0]
-    assert "no timestamps: the split is random, from --split_seed=0" in said[1]
+    assert "no timestamps: the split is random, from `split_seed`=0" in said[1]
     assert (load_with(split_seed=1)[0].test != data.test).any()
 
 
@@ -90,20 +90,20 @@ def test_an_unknown_name_lists_the_known_ones(name):
     ],
 )
 def test_a_missing_data_dir_says_what_it_should_be(dataset, message, tmp_path):
-    with pytest.raises(InputError, match=f"--data_dir is empty.*{message}"):
+    with pytest.raises(InputError, match=f"`data_dir` is empty.*{message}"):
         load_dataset(DataConfig(dataset=dataset))
-    with pytest.raises(InputError, match=r"nowhere: no such file or folder\. Set --data_dir to"):
+    with pytest.raises(InputError, match=r"nowhere: no such file or folder\. Set `data_dir` to"):
         load_dataset(DataConfig(dataset=dataset, data_dir=str(tmp_path / "nowhere")))
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"min_rating": 3.0, "planted_seed": 4}, ["--min_rating=3.0 has no effect on --dataset=planted."]),
-        ({"data_dir": "x", "split_seed": 4}, ["--data_dir=x has no effect on --dataset=planted."]),
+        ({"min_rating": 3.0, "planted_seed": 4}, ["`min_rating`=3.0 has no effect on `dataset`=planted."]),
+        ({"data_dir": "x", "split_seed": 4}, ["`data_dir`=x has no effect on `dataset`=planted."]),
         (
             {"min_user_items": 9, "min_item_users": 2, "duplicates": "first", "user_column": "u"},
-            [f"--{flag} has no effect" for flag in ("min_user_items", "min_item_users", "duplicates", "user_column")],
+            [f"`{flag}` has no effect" for flag in ("min_user_items", "min_item_users", "duplicates", "user_column")],
         ),
     ],
 )
@@ -122,7 +122,7 @@ def test_srns_keeps_its_split_and_says_what_it_ignores(shared_data):
     said = []
     config = DataConfig(dataset="srns", data_dir=str(folder), min_rating=1.0, split_seed=3, planted_users=9)
     assert load_dataset(config, said.append).fingerprint == srns.read(folder).fingerprint
-    assert [line.split("=")[0] for line in said] == ["--min_rating", "--split_seed", "--planted_users"]
+    assert [line.split("=")[0] for line in said] == ["`min_rating`", "`split_seed`", "`planted_users`"]
 
 
 def test_statistics_are_an_aligned_table(shared_data):

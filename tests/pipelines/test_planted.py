@@ -129,7 +129,7 @@ def test_seeds():
 
 @pytest.mark.parametrize(("users", "items"), [(0, 600), (10, 133), (-5, 600), (10, 0)])
 def test_too_small_a_set_names_the_flags(users, items):
-    with pytest.raises(InputError, match=r"--planted_users to 1 or more and --planted_items to 134 or more"):
+    with pytest.raises(InputError, match=r"`planted_users` to 1 or more and `planted_items` to 134 or more"):
         planted.generate(DataConfig(planted_users=users, planted_items=items))
 
 

@@ -201,7 +201,7 @@ def test_missing_file(layout, tmp_path):
 
 @pytest.mark.parametrize("name", ["adjacency", "inter", "table"])
 def test_data_dir_left_out(name):
-    with pytest.raises(InputError, match="--data_dir is empty"):
+    with pytest.raises(InputError, match="`data_dir` is empty"):
         read(LAYOUTS[name], Path(""))
 
 

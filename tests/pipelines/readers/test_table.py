@@ -155,7 +155,7 @@ def test_bad_parquet_files(tmp_path):
 
 def test_two_flags_for_one_column(tmp_path):
     config = DataConfig(dataset="table", user_column="who", item_column="name", title_column="name")
-    with pytest.raises(InputError, match="--item_column and --title_column both name 'name'"):
+    with pytest.raises(InputError, match="`item_column` and `title_column` both name 'name'"):
         read(write(tmp_path, ".csv"), config)
 
 

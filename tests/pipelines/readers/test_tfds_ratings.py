@@ -97,12 +97,12 @@ def test_nothing_is_printed_on_standard_output(tmp_path, capsys):
 
 
 def test_feature_that_only_a_flag_can_name(tmp_path):
-    with pytest.raises(InputError, match=r"no feature 'user_id' for --user_column among \['data/customer'"):
+    with pytest.raises(InputError, match=r"no feature 'user_id' for `user_column` among \['data/customer'"):
         read("gdns_reader_nested", tmp_path)
     ratings = read("gdns_reader_nested", tmp_path, user_column="data/customer")
     assert (ratings.users.tolist(), ratings.items.tolist()) == ([1, 1, 2], ["a", "b", "b"])
     assert (ratings.ratings, ratings.timestamps, ratings.titles) == (None, None, {})
-    with pytest.raises(InputError, match="'stars' for --rating_column"):
+    with pytest.raises(InputError, match="'stars' for `rating_column`"):
         read("gdns_reader_nested", tmp_path, user_column="data/customer", rating_column="stars")
 
 
