@@ -8,8 +8,9 @@ import pytest
 
 from pipelines.errors import InputError
 from pipelines.readers import delimited
-from pipelines.readers.delimited import INTEGER_ID, RATING, TEXT, TOKEN, Format, read_columns
+from pipelines.readers.delimited import Format, read_columns
 from pipelines.readers.files import Source
+from pipelines.readers.kinds import INTEGER_ID, RATING, TEXT, TOKEN
 
 QUOTED = Format(",", quoted=True)
 

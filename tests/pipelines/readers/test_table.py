@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
-from pipelines.readers import READERS
+from pipelines.readers import reader
 
 COLUMNS = {
     "who": ["ann", "bob", "ann"],
@@ -32,7 +32,7 @@ UTC = datetime.UTC
 
 
 def read(path, config=CONFIG):
-    return READERS["table"](path, config)
+    return reader("table").read(path, config)
 
 
 def write(folder, suffix, columns=COLUMNS):
