@@ -100,7 +100,10 @@ def _split(arrays: dict[str, np.ndarray]) -> Split:
         test_negatives=negatives,
         false_negatives=liked,
     )
-    for items in (split.valid, split.test, split.valid_negatives, split.test_negatives):
+    held_out = (split.valid, 1), (split.test, 1), (split.valid_negatives, 2), (split.test_negatives, 2)
+    for items, dimensions in held_out:
+        if items.ndim != dimensions:
+            raise ValueError(f"an array of {items.ndim} dimensions")
         if len(items) != train.num_users:
             raise ValueError(f"{len(items)} rows of {train.num_users} users")
         _check_items(items, train.num_items)
@@ -109,7 +112,7 @@ def _split(arrays: dict[str, np.ndarray]) -> Split:
 
 def _check_rows(offsets: np.ndarray, items: np.ndarray, num_users: int, num_items: int) -> None:
     rows = (len(offsets), offsets[0], offsets[-1])
-    if rows != (num_users + 1, 0, len(items)) or (np.diff(offsets) < 0).any():
+    if offsets.dtype != np.int64 or rows != (num_users + 1, 0, len(items)) or (np.diff(offsets) < 0).any():
         raise ValueError("offsets do not fit the items")
     _check_items(items, num_items)
 
