@@ -9,7 +9,7 @@ line of old Macs.
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import BinaryIO
@@ -25,7 +25,7 @@ from pipelines.readers.kinds import INTEGER_ID, TEXT, WORDS, Kind
 
 _BLOCK_BYTES = 16 << 20
 _MAX_RECORD_BYTES = 64 << 20
-_ROW_NUMBER = re.compile(r"Row #(\d+)")
+_ROW, _COLUMN = re.compile(r"Row #(\d+)"), re.compile(r"In CSV column #(\d+)")
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -225,23 +225,20 @@ class _Parser:
             )
         return table
 
-    def _parse(
-        self, block: bytes, kinds: Mapping[int, Kind], report: Callable[[pyarrow.csv.InvalidRow], str] | None = None
-    ) -> pa.Table:
-        """The columns of a block, raising pa.ArrowInvalid; rows are numbered in errors where there is a `report`."""
+    def _parse(self, block: bytes, kinds: Mapping[int, Kind], *, numbered: bool = False) -> pa.Table:
+        """The columns of a block, raising pa.ArrowInvalid, which tells the row if they are numbered: that is slower."""
         names = [str(position) for position in range(len(self.form.names))]
         return pyarrow.csv.read_csv(
             pa.BufferReader(block),
             read_options=pyarrow.csv.ReadOptions(
                 column_names=names,
-                use_threads=report is None,  # which know no row numbers
-                block_size=None if report is None else len(block) + 1,
+                use_threads=not numbered,
+                block_size=len(block) + 1 if numbered else None,
             ),
             parse_options=pyarrow.csv.ParseOptions(
                 delimiter=self.form.delimiter,
                 quote_char='"' if self.form.quoted else False,
                 newlines_in_values=self.form.quoted and b'"' in block,  # it costs half the speed
-                invalid_row_handler=report,
             ),
             convert_options=pyarrow.csv.ConvertOptions(
                 column_types={str(position): kind.arrow for position, kind in kinds.items()},
@@ -257,12 +254,19 @@ class _Parser:
         return self._parse(block + added, kinds).num_rows == self._parse(block, kinds).num_rows
 
     def _diagnosis(self, line: int, block: bytes) -> InputError:
-        """The error for the first bad record of a block that was refused."""
-        row, position, is_text = min(self._bad_records(block))
-        line, values = self._record(line, block, row)
+        """The error for the first bad record of a block that was refused.
+
+        pyarrow names the first one of a wrong number of columns, then the first one of the first bad column, and so on:
+        what comes before it is asked about again.
+        """
+        end = len(block)
+        while end and (found := self._refused(block[:end])):
+            row, position, is_text = found
+            end, values = self._record(line, block, row)
+        line += block.count(b"\n", 0, end)
         if not is_text:
             return not_utf8(self.source, line)
-        if position < 0:
+        if position is None:
             found, wanted = (self.form.delimiter.join(columns) for columns in (values, self.form.names))
             problem = f"{_shorten(found)} has not the columns {_shorten(wanted)}"
         else:
@@ -271,43 +275,49 @@ class _Parser:
         remedy = "Correct or remove the line, or check that this is the right file."
         return InputError(problem, path=self.source, line=line, remedy=remedy)
 
-    def _bad_records(self, block: bytes) -> Iterator[tuple[int, int, bool]]:
-        """Records that pyarrow refuses, the first of each column at least.
+    def _refused(self, block: bytes) -> tuple[int, int | None, bool] | None:
+        """A record that is bad, if there is one.
 
-        Yields:
-          The record's number from 1, blank ones not counted; the position of the bad column, -1 for a record that has
-          more or fewer columns; and whether it is text in UTF-8.
+        Returns:
+          Its number from 1, blank lines not counted; the position of the bad column, None where columns are missing or
+          too many; and whether its text is UTF-8.
         """
-        wrong_size = []
-
-        def skip(row: pyarrow.csv.InvalidRow) -> str:
-            wrong_size.append((row.number, -1, True))
-            return "skip"  # which lowers the numbers of what follows, but not below its own
-
-        for position, kind in self.kinds.items():
-            try:
-                row = 1 + kind.first_bad(self._parse(block, {position: kind}, skip)[str(position)])
-            except pa.ArrowInvalid as error:
-                row = int(_ROW_NUMBER.search(str(error))[1])
-                yield row, position, "UTF8" not in str(error)
-            else:
-                if row:
-                    yield row, position, True
-        yield from wrong_size
+        try:
+            table = self._parse(block, self.kinds, numbered=True)
+        except pa.ArrowInvalid as error:  # an invalid_row_handler would be told the number, but fails where not UTF-8
+            message = str(error)
+            row, position = _ROW.search(message), _COLUMN.match(message)
+            return int(row[1]), int(position[1]) if position else None, "UTF8" not in message
+        bad = [(kind.first_bad(table[str(position)]) + 1, position, True) for position, kind in self.kinds.items()]
+        return min((each for each in bad if each[0]), default=None)
 
     def _record(self, line: int, block: bytes, row: int) -> tuple[int, list[str]]:
-        """The line, and the values, of record number `row` of a block that begins in line `line`.
+        """Where in a block record number `row` begins, and its values.
 
-        pyarrow counts records, and not the lines that are blank or within quotes.
+        pyarrow does not say: it counts records, and neither lines that are blank nor those within quotes.
         """
-        text = io.TextIOWrapper(io.BytesIO(block), errors="replace", newline="")
-        records, start = self.form.reader(text), 0
-        for values in records:
-            row -= bool(values)
-            if not row:
-                break
-            start = records.line_num
-        return line + start, values
+        start = end = 0
+
+        def lines() -> Iterator[str]:
+            nonlocal end
+            for text in io.StringIO(block.decode("latin-1"), newline=""):  # in which a character is a byte
+                end += len(text)
+                yield text
+
+        try:
+            for values in self.form.reader(lines()):
+                row -= bool(values)
+                if not row:
+                    break
+                start = end
+        except csv.Error as error:
+            raise InputError(
+                f"a value that is too long ({error})",
+                path=self.source,
+                line=line + block.count(b"\n", 0, start),
+                remedy="Check that it has its closing quote.",
+            ) from None
+        return start, [value.encode("latin-1").decode(errors="replace") for value in values]
 
 
 def _shorten(text: str) -> str:
