@@ -123,6 +123,6 @@ def test_line_after_a_quote_inside_a_plain_value(tmp_path):
 
 
 def test_value_that_is_endless_before_a_bad_line(tmp_path):
-    with pytest.raises(InputError, match="a value that is too long .* closing quote") as raised:
+    with pytest.raises(InputError, match=r"a value that is too long .* closing quote") as raised:
         columns(tmp_path, 'id,title\n1,a\n2,"' + "b\n" * 70_000 + '"\nx,c\n', id=INTEGER_ID)
     assert raised.value.line == 3
