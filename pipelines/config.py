@@ -1,6 +1,24 @@
 """Which data to load and how to turn it into a split; each field is a flag of the same name."""
 
+import math
+import operator
+import os
 from dataclasses import dataclass, field, fields
+
+from pipelines.errors import InputError, require
+
+FILTERS = ("min_rating", "min_user_items", "min_item_users", "duplicates", "split_seed")
+"""The fields that say how ratings become a split: looked at wherever a source has no split of its own."""
+COLUMNS = ("user_column", "item_column", "rating_column", "timestamp_column", "title_column")
+"""The fields that name columns."""
+_AT_LEAST = {
+    "min_user_items": 1,
+    "min_item_users": 1,
+    "split_seed": 0,
+    "planted_users": 1,
+    "planted_items": 1,
+    "planted_seed": 0,
+}
 
 
 def flag(default: object, help: str, choices: tuple = (), *, main: bool = False) -> object:
@@ -17,12 +35,16 @@ def flag(default: object, help: str, choices: tuple = (), *, main: bool = False)
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Where the data comes from and how it is filtered and split."""
+    """Where the data comes from and how it is filtered and split.
+
+    Raises:
+      InputError: a value is not of its field's type, or out of range.
+    """
 
     dataset: str = flag(
         "planted",
         "ml-1m, ml-100k, ml-20m, ml-25m, ml-32m, srns, adjacency (user item item ...), inter (RecBole), "
-        "table (CSV, TSV or Parquet), tfds:NAME, or planted (generated, no files).",
+        "table (CSV, TSV or Parquet), saved (of Dataset.save), tfds:NAME, or planted (generated, no files).",
     )
     data_dir: str = flag("", "The file or folder to read; empty: the download folder (MovieLens, tfds).")
     min_rating: float = flag(4.0, "Lowest rating that counts as a positive; sources without ratings keep all rows.")
@@ -39,8 +61,30 @@ class DataConfig:
     planted_items: int = flag(600, "Items of the planted set.")
     planted_seed: int = flag(0, "Seed of the planted set.")
 
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            object.__setattr__(self, each.name, _typed(each.name, getattr(self, each.name), type(each.default)))
+        require(math.isfinite(self.min_rating), "min_rating", self.min_rating, "must be a finite number")
+        for name, lowest in _AT_LEAST.items():
+            require(getattr(self, name) >= lowest, name, getattr(self, name), f"must be at least {lowest}")
+        choices = self.__dataclass_fields__["duplicates"].metadata["choices"]
+        require(self.duplicates in choices, "duplicates", self.duplicates, f"must be one of {', '.join(choices)}")
+
     def changes(self, other: "DataConfig") -> list[str]:
         """Names of the fields that differ, but for where the files lie."""
         return [
             f.name for f in fields(self) if f.name != "data_dir" and getattr(self, f.name) != getattr(other, f.name)
         ]
+
+
+def _typed(name: str, value: object, kind: type) -> object:
+    """The value as what its field holds: NumPy's numbers and paths are taken too."""
+    converters = {int: (operator.index, "a whole number"), float: (float, "a number"), str: (os.fspath, "text")}
+    convert, what = converters[kind]
+    try:
+        if kind is not str and isinstance(value, (str, bool)):
+            raise TypeError
+        converted = convert(value)
+    except (TypeError, ValueError):
+        raise InputError(f"`{name}`={value!r} must be {what}") from None
+    return converted

@@ -1,7 +1,7 @@
 """From a training run to a version folder that TensorFlow Serving loads."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -66,7 +66,7 @@ def export_run(
     data = data or data_of_run(run_dir)
     dataset = dataset or load_dataset(data)
     weights = load_model(str(run_dir), dataset)
-    seen = all_interactions(dataset)
+    seen = dataset.all_interactions()
     description = _describe(run, data, dataset, weights, k, item_dtype, fold_in or FoldIn())
     if item_dtype != "float32":
         stored = stored_items(weights, item_dtype)
@@ -107,19 +107,6 @@ def data_of_run(run_dir: str | Path) -> DataConfig:
     if not flags.exists():
         raise InputError(f"there is no {flags.name}", path=run_dir, remedy="Give the --output_dir of a training run.")
     return read_config(flags, DataConfig)
-
-
-def all_interactions(dataset: Split) -> Interactions:
-    """Training, validation and test: all that a user who is served is known to have seen."""
-    train = dataset.train
-    added = np.repeat(train.offsets[1:], 2)  # both go to the end of their user's row
-    held_out = np.stack([dataset.valid, dataset.test], axis=1).reshape(-1)
-    return replace(
-        train,
-        offsets=train.offsets + 2 * np.arange(train.num_users + 1),
-        items=np.insert(train.items, added, held_out),
-        timestamps=None,
-    )
 
 
 def _check_options(export_dir: str | Path, k: int, item_dtype: str, version: int | None) -> None:

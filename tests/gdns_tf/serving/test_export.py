@@ -21,7 +21,7 @@ from gdns_tf import export
 from gdns_tf.flags import define
 from gdns_tf.models.factors import Weights
 from gdns_tf.serving import export as export_module
-from gdns_tf.serving.export import all_interactions, export_run
+from gdns_tf.serving.export import export_run
 from gdns_tf.serving.fold_in import FoldIn
 from gdns_tf.train import train
 from gdns_tf.training.config import TrainConfig
@@ -44,7 +44,7 @@ def test_the_folder_holds_all_that_it_should(integer_model):
 
 
 def test_seen_are_all_known_interactions(planted_dataset):
-    seen = all_interactions(planted_dataset)
+    seen = planted_dataset.all_interactions()
     for user in range(planted_dataset.train.num_users):
         assert sorted(seen.of(user).tolist()) == sorted(seen_by(planted_dataset, user))
 
