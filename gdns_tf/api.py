@@ -31,7 +31,7 @@ from pipelines.config import DataConfig
 from pipelines.dataset import Dataset
 from pipelines.errors import InputError
 from pipelines.load import load_dataset
-from pipelines.readers.saved import save
+from pipelines.readers import saved
 from pipelines.split import Split
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ class Model(RecommendMethods):
                 made.refit.path.mkdir(parents=True)
                 data = DataConfig(dataset="saved", data_dir=str(made.data.name))
                 write_text(made.flags, replayable([data, self.config]))
-                save(self.data, made.data)
+                saved.save(self.data, made.data)
                 made.write_metrics(self.metrics)
                 save_arrays(made.weights, self._trained.weights.arrays)
                 if self._trained.refit:
