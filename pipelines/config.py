@@ -44,9 +44,12 @@ class DataConfig:
     dataset: str = flag(
         "planted",
         "ml-1m, ml-100k, ml-20m, ml-25m, ml-32m, srns, adjacency (user item item ...), inter (RecBole), "
-        "table (CSV, TSV or Parquet), saved (of Dataset.save), tfds:NAME, or planted (generated, no files).",
+        "table (CSV, TSV, Parquet or a folder of such parts), saved (by Dataset.save), tfds:NAME, or planted "
+        "(generated, no files).",
     )
-    data_dir: str = flag("", "The file or folder to read; empty: the download folder (MovieLens, tfds).")
+    data_dir: str = flag(
+        "", "The file or folder to read, local or gs://, s3://, az://; empty: the download folder (MovieLens, tfds)."
+    )
     min_rating: float = flag(4.0, "Lowest rating that counts as a positive; sources without ratings keep all rows.")
     min_user_items: int = flag(6, "Fewest items a user may have (two are held out); others are dropped.")
     min_item_users: int = flag(1, "Fewest users an item may have; others are dropped.")

@@ -164,9 +164,9 @@ def _counts(users: np.ndarray, items: np.ndarray) -> tuple[int, int, int]:
 
 
 def _dropped(before: tuple[int, int, int], after: tuple[int, int, int], why: str) -> str:
-    """Such as "1,204 rows, among them all those of 3 users and 0 items, for repeats"."""
+    """Such as "1,204 row(s), among them all those of 3 user(s) and 0 item(s), for repeats"."""
     rows, users, items = (f"{old - new:,}" for old, new in zip(before, after, strict=True))
-    return f"{rows} rows, among them all those of {users} users and {items} items, {why}"
+    return f"{rows} row(s), among them all those of {users} user(s) and {items} item(s), {why}"
 
 
 def _without_repeats(

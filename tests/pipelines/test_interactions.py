@@ -130,9 +130,10 @@ def test_what_each_filter_drops_is_told(caplog):
     (record,) = caplog.records
     assert (record.name, record.levelname) == ("gdns_tf", "WARNING")
     assert record.getMessage() == (
-        "x.csv: dropped 3 rows, among them all those of 1 users and 2 items, for ratings below `min_rating`=4; "
-        "1 rows, among them all those of 0 users and 0 items, for repeats of a user and item (`duplicates`=last); "
-        "1 rows, among them all those of 1 users and 1 items, for `min_user_items`=2 and `min_item_users`=1."
+        "x.csv: dropped 3 row(s), among them all those of 1 user(s) and 2 item(s), for ratings below `min_rating`=4; "
+        "1 row(s), among them all those of 0 user(s) and 0 item(s), "
+        "for repeats of a user and item (`duplicates`=last); "
+        "1 row(s), among them all those of 1 user(s) and 1 item(s), for `min_user_items`=2 and `min_item_users`=1."
     )
 
 

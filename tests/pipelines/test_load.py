@@ -48,7 +48,7 @@ def test_filters_split_and_seed_reach_the_data(adjacency, said):
     (dropped, kept, random) = said()
     assert dropped == (
         "WARNING",
-        f"{adjacency}: dropped 4 rows, among them all those of 1 users and 0 items, "
+        f"{adjacency}: dropped 4 row(s), among them all those of 1 user(s) and 0 item(s), "
         "for `min_user_items`=5 and `min_item_users`=1.",
     )
     text = f"{adjacency}: 381 of 385 rows count as positives, of 11 users and 300 items."
