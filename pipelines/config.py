@@ -1,11 +1,9 @@
 """Which data to load and how to turn it into a split; each field is a flag of the same name."""
 
-import math
-import operator
-import os
 from dataclasses import dataclass, field, fields
 
-from pipelines.errors import InputError, require
+from pipelines.checks import check_fields
+from pipelines.errors import require
 
 FILTERS = ("min_rating", "min_user_items", "min_item_users", "duplicates", "split_seed")
 """The fields that say how ratings become a split: looked at wherever a source has no split of its own."""
@@ -65,29 +63,12 @@ class DataConfig:
     planted_seed: int = flag(0, "Seed of the planted set.")
 
     def __post_init__(self) -> None:
-        for each in fields(self):
-            object.__setattr__(self, each.name, _typed(each.name, getattr(self, each.name), type(each.default)))
-        require(math.isfinite(self.min_rating), "min_rating", self.min_rating, "must be a finite number")
+        check_fields(self)
         for name, lowest in _AT_LEAST.items():
             require(getattr(self, name) >= lowest, name, getattr(self, name), f"must be at least {lowest}")
-        choices = self.__dataclass_fields__["duplicates"].metadata["choices"]
-        require(self.duplicates in choices, "duplicates", self.duplicates, f"must be one of {', '.join(choices)}")
 
     def changes(self, other: "DataConfig") -> list[str]:
         """Names of the fields that differ, but for where the files lie."""
         return [
             f.name for f in fields(self) if f.name != "data_dir" and getattr(self, f.name) != getattr(other, f.name)
         ]
-
-
-def _typed(name: str, value: object, kind: type) -> object:
-    """The value as what its field holds: NumPy's numbers and paths are taken too."""
-    converters = {int: (operator.index, "a whole number"), float: (float, "a number"), str: (os.fspath, "text")}
-    convert, what = converters[kind]
-    try:
-        if kind is not str and isinstance(value, (str, bool)):
-            raise TypeError
-        converted = convert(value)
-    except (TypeError, ValueError):
-        raise InputError(f"`{name}`={value!r} must be {what}") from None
-    return converted

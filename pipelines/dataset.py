@@ -4,13 +4,13 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 
 from narwhals.typing import IntoDataFrame
 
 from pipelines.config import FILTERS, DataConfig
 from pipelines.errors import InputError
 from pipelines.load import IN_MEMORY, load_dataset, split_ratings
+from pipelines.nearest import did_you_mean
 from pipelines.readers import dataframe, given_split, saved
 from pipelines.split import Split
 
@@ -152,9 +152,8 @@ def _check_names(settings: Mapping[str, object], known: list[str] | tuple[str, .
     """Refuses keyword arguments that are no settings, as Python itself would, and says which one is near."""
     for name in settings:
         if name not in known:
-            nearest = get_close_matches(name, known, n=1)
             raise InputError(
-                f"there is no setting `{name}`{f'; did you mean `{nearest[0]}`?' if nearest else ''}",
+                f"there is no setting `{name}`{did_you_mean(name, known)}",
                 remedy=f"The settings are {', '.join(known)}.",
             )
 

@@ -8,11 +8,11 @@ A reader's module has
 A new source is a new module and one line of `READERS`. Modules are imported when they are first asked for.
 """
 
-from difflib import get_close_matches
 from importlib import import_module
 from types import ModuleType
 
 from pipelines.errors import InputError
+from pipelines.nearest import did_you_mean
 
 READERS: dict[str, str] = {
     "planted": "planted",
@@ -41,8 +41,7 @@ def reader(dataset: str) -> ModuleType:
     if source + colon in READERS and bool(colon) == bool(name):
         return import_module(f"pipelines.readers.{READERS[source + colon]}")
     known = [f"{each}NAME" if each.endswith(":") else each for each in READERS]
-    nearest = get_close_matches(dataset.strip().lower(), known, n=1)
     raise InputError(
-        f"`dataset`={dataset} is not known{f'; did you mean {nearest[0]}?' if nearest else ''}",
+        f"`dataset`={dataset} is not known{did_you_mean(dataset.strip().lower(), known)}",
         remedy=f"Choose one of {', '.join(known)} (such as tfds:movielens/1m-ratings).",
     )

@@ -1,7 +1,6 @@
 """Columns that have types already, of Parquet files, TensorFlow Datasets and DataFrames, as what a reader returns."""
 
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.types as is_type
 
 from pipelines.errors import InputError
+from pipelines.nearest import did_you_mean
 from pipelines.readers.ids import bad_id, decode_ids
 from pipelines.readers.kinds import SECONDS, TEXT, TOKEN, Kind
 
@@ -17,11 +17,11 @@ def require_columns(wanted: Iterable[str], names: Sequence[str], source: object)
     """Raises InputError unless each wanted name stands among `names` once, suggesting the nearest one."""
     for name in wanted:
         if (count := names.count(name)) != 1:
-            nearest = () if count else get_close_matches(name, [each for each in names if isinstance(each, str)], n=1)
+            nearest = "" if count else did_you_mean(name, [each for each in names if isinstance(each, str)])
             raise InputError(
-                f"{count or 'no'} column{'s' * (count > 1)} named {name!r}; there are {names[:50]}",
+                f"{count or 'no'} column{'s' * (count > 1)} named {name!r}{nearest or ';'} there are {names[:50]}",
                 path=str(source),
-                remedy=(f"Did you mean {nearest[0]!r}? " if nearest else "") + _NAMES,
+                remedy=_NAMES,
             )
 
 

@@ -23,7 +23,7 @@ from pipelines.errors import InputError
         ({"planted_users": 0}, "`planted_users`=0 must be at least 1"),
         ({"planted_items": -3}, "`planted_items`=-3 must be at least 1"),
         ({"planted_seed": -1}, "`planted_seed`=-1 must be at least 0"),
-        ({"duplicates": "lats"}, "`duplicates`=lats must be one of last, first, error"),
+        ({"duplicates": "lats"}, "`duplicates`=lats is not known; did you mean 'last'"),
         ({"user_column": 3}, "`user_column`=3 must be text"),
     ],
 )

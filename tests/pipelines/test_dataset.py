@@ -128,7 +128,7 @@ def holed(name, row, value):
         (with_column("at", ["soon"] * 160), "'at' of type .*string cannot be read as a finite number of seconds"),
         (with_column("at", pd.to_datetime(ROWS["at"], unit="s").where(ROWS.index != 4)), "at None in row 5"),
         (ROWS[:0], "empty: there are no rows"),
-        (ROWS.drop(columns="item_id").assign(itemid=1), "no column named 'item_id'.* Did you mean 'itemid'"),
+        (ROWS.drop(columns="item_id").assign(itemid=1), "no column named 'item_id'; did you mean 'itemid'"),
         (ROWS.assign(other=1).rename(columns={"other": "item_id"}), "'item_id' 2 times.* Rename or drop"),
         (pd.DataFrame([[1, 2]]), r"no column named 'user_id'; there are \[0, 1\]\. Set `user`, `item`"),
         ({"user_id": [1]}, r"a builtins\.dict is not a DataFrame"),
@@ -147,7 +147,7 @@ def test_lazy_frame_must_be_collected():
 def test_arguments_are_named_as_they_were_given(tmp_path):
     with pytest.raises(InputError, match="`item` and `title` both name 'title'"):
         Dataset.from_dataframe(ROWS, item="title", title="title")
-    with pytest.raises(InputError, match="there is no setting `min_user_item`; did you mean `min_user_items`"):
+    with pytest.raises(InputError, match="there is no setting `min_user_item`; did you mean 'min_user_items'"):
         Dataset.from_dataframe(ROWS, min_user_item=3)
     with pytest.raises(InputError, match="there is no setting `planted_users`"):
         Dataset.from_dataframe(ROWS, planted_users=3)
@@ -157,9 +157,9 @@ def test_arguments_are_named_as_they_were_given(tmp_path):
         Dataset.load("table", tmp_path / "nowhere.csv")
     with pytest.raises(InputError, match=r"`path`=a\.csv is given, but `name`=planted .* Set `name`=table"):
         Dataset.load("planted", "a.csv")
-    with pytest.raises(InputError, match=r"`name`=plantd is not known; did you mean planted\?"):
+    with pytest.raises(InputError, match=r"`name`=plantd is not known; did you mean 'planted'\?"):
         Dataset.load("plantd")
-    with pytest.raises(InputError, match="there is no setting `user_colum`; did you mean `user_column`"):
+    with pytest.raises(InputError, match="there is no setting `user_colum`; did you mean 'user_column'"):
         Dataset.load("table", "a.csv", user_colum="u")
 
 

@@ -89,7 +89,7 @@ def test_an_unknown_name_lists_the_known_ones(name):
 
 @pytest.mark.parametrize(("name", "near"), [("ml1m", "ml-1m"), ("Tables", "table"), ("plantd", "planted")])
 def test_an_unknown_name_suggests_the_nearest(name, near):
-    with pytest.raises(InputError, match=rf"`dataset`={name} is not known; did you mean {near}\?"):
+    with pytest.raises(InputError, match=rf"`dataset`={name} is not known; did you mean '{near}'\?"):
         load_dataset(DataConfig(dataset=name))
 
 
