@@ -1,7 +1,7 @@
 """Leave-one-out split and fixed evaluation negatives (paper, sections 4.1 and 4.3)."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -45,6 +45,18 @@ class Split:
         """How many validation and test items no user has in training: their factors are never learnt."""
         seen = np.bincount(self.train.items, minlength=self.train.num_items) > 0
         return int((~seen[self.valid]).sum()), int((~seen[self.test]).sum())
+
+    def all_interactions(self) -> Interactions:
+        """Training, validation and test: all that a user who is served is known to have seen."""
+        train = self.train
+        added = np.repeat(train.offsets[1:], 2)  # both go to the end of their user's row
+        held_out = np.stack([self.valid, self.test], axis=1).reshape(-1)
+        return replace(
+            train,
+            offsets=train.offsets + 2 * np.arange(train.num_users + 1),
+            items=np.insert(train.items, added, held_out),
+            timestamps=None,
+        )
 
     def statistics(self) -> dict[str, int]:
         """The rows of the paper's Table 2."""
