@@ -1,53 +1,50 @@
-"""GDNS: gain-tuning dynamic negative sampling for implicit-feedback recommendation in TensorFlow."""
+"""GDNS: gain-tuning dynamic negative sampling for implicit-feedback recommendation in TensorFlow.
 
-import contextlib
+    import gdns_tf
+
+    data = gdns_tf.Dataset.from_dataframe(df, user="user_id", item="item_id", timestamp="ts")
+    model = gdns_tf.fit(data)
+    model.recommend(["u-8f3a"], k=10)
+
+Nothing heavy is imported before it is used. What is public is listed below, and in `__init__.pyi` for editors.
+"""
+
+import importlib
 import os
-import sys
-import tempfile
-from collections.abc import Iterator
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # TensorFlow Recommenders needs Keras 2, which `tf.keras` is only if this is set before its first use.
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 # 2 hides notes and warnings of TensorFlow's C++ side, 3 also the error that there is no GPU, where there is none.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if os.path.exists("/proc/driver/nvidia") else "3")
 
-
-@contextlib.contextmanager
-def _native_stderr_held_back() -> Iterator[None]:
-    """Keeps what native code writes to file descriptor 2, and shows it only if the block fails.
-
-    TensorFlow writes several lines at import whatever the log level says.
-    """
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as held:
-        stderr = os.dup(2)
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held.seek(0)
-            os.write(stderr, held.read())
-            raise
-        finally:
-            sys.stderr.flush()
-            os.dup2(stderr, 2)
-            os.close(stderr)
+_PUBLIC = {
+    "Dataset": "pipelines.dataset",
+    "fit": "gdns_tf.api",
+    "load": "gdns_tf.api",
+    "Model": "gdns_tf.api",
+    "Recommender": "gdns_tf.clients.recommender",
+    "SAMPLERS": "gdns_tf.samplers.registry",
+    "SCORERS": "gdns_tf.models.registry",
+    "Sampler": "gdns_tf.samplers.base",
+    "SamplerConfig": "gdns_tf.samplers.base",
+    "Selection": "gdns_tf.samplers.base",
+    "Scorer": "gdns_tf.models.scorer",
+    "ScorerConfig": "gdns_tf.models.scorer",
+    "Callback": "gdns_tf.runs.callbacks",
+    "InputError": "pipelines.errors",
+}
+__all__ = [*_PUBLIC, "__version__"]  # noqa: PLE0604
 
 
-def _require_keras_2() -> None:
-    """Raises ImportError if `tf.keras` was already bound to Keras 3."""
-    with _native_stderr_held_back():
-        import tensorflow as tf
-        import tf_keras
-
-        is_keras_2 = issubclass(tf.keras.Model, tf_keras.Model)
-    if not is_keras_2:
-        raise ImportError(
-            "gdns_tf needs Keras 2 (tf_keras), but tf.keras is already Keras 3 in this process. "
-            "Import gdns_tf before tensorflow.keras is used, or set TF_USE_LEGACY_KERAS=1 in the environment."
-        )
+def __getattr__(name: str) -> object:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_PUBLIC[name]), name)
+    globals()[name] = value  # so that it is found at once from now on
+    return value
 
 
-_require_keras_2()
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from gdns_tf.evaluation.top_items import top_items
-from gdns_tf.models.factors import Weights
 from pipelines.interactions import Interactions
 
 PAGE = Path(__file__).parents[1] / "savedmodel" / "RETRIEVAL.md"

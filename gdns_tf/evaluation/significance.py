@@ -7,7 +7,9 @@ import numpy as np
 from scipy import stats
 
 _BLOCK = 2**20
-"""Numbers that one block of resamples holds at most (8 MB), unless a single resample has more."""
+"""Numbers that one block of sign patterns holds at most (8 MB), unless a single one has more."""
+_RESAMPLES_AT_ONCE = 250
+"""Of users, which bounds the memory."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class PairedTest:
     """Upper end."""
     p_value: float
     """Two-sided: how often chance alone gives a difference at least as large."""
+    adjusted: float = float("nan")
+    """The p-value corrected for the number of comparisons (`holm`), where there are several."""
 
 
 def bootstrap_intervals(
@@ -41,14 +45,9 @@ def bootstrap_intervals(
     Returns:
       Metric -> (low, high).
     """
-    values = _stack(per_user)
-    num_users = len(values)
-    rng = np.random.default_rng([seed, 0])
-    resampled = np.empty((resamples, values.shape[1]))
-    for block in _blocks(resamples, num_users):
-        counts = [np.bincount(rng.integers(0, num_users, num_users), minlength=num_users) for _ in block]
-        resampled[block.start : block.stop] = np.array(counts, np.float64) @ values / num_users
-    low, high = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+    values = _stack(per_user).T[:, None, :]
+    means = _resampled_means(values, resamples, np.random.default_rng([seed, 0]))
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
     return {name: (float(low[i]), float(high[i])) for i, name in enumerate(per_user)}
 
 
@@ -98,6 +97,40 @@ def paired_test(
     return paired_tests({"metric": a}, {"metric": b}, resamples, confidence, seed)["metric"]
 
 
+def paired_bootstrap(differences: np.ndarray, resamples: int = 10_000, seed: int = 0) -> list[PairedTest]:
+    """Tests differences between paired systems by the bootstrap over users and seeds at once: either may be the cause.
+
+    A resample draws users, and seeds, with replacement, the same for all comparisons. Few seeds spread less than they
+    should when drawn again, by (S - 1) / S in variance; their deviations are widened to make good for it (Davison and
+    Hinkley, 1997, section 3.8). One seed says nothing of the spread between seeds, and only users are drawn.
+
+    Args:
+      differences: [num_comparisons, num_seeds, num_users] of one metric, of the same seeds and users.
+      resamples: draws.
+      seed: same seed, same result.
+    """
+    _, num_seeds, num_users = differences.shape
+    mean_of_user = differences.mean(axis=1, keepdims=True)
+    widened = mean_of_user + (differences - mean_of_user) * np.sqrt(num_seeds / max(num_seeds - 1, 1))
+    means = _resampled_means(widened, resamples, np.random.default_rng([seed, num_seeds, num_users]))
+    low, high = np.quantile(means, [0.025, 0.975], axis=0)
+    # Means of exactly zero count on both sides; what was observed counts as one more resample.
+    tail = np.minimum((means <= 0).sum(axis=0), (means >= 0).sum(axis=0))
+    p_values = np.minimum(1.0, 2 * (tail + 1) / (resamples + 1))
+    means_of_all = differences.mean(axis=(1, 2))
+    return [PairedTest(*map(float, row)) for row in zip(means_of_all, low, high, p_values, strict=True)]
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values corrected for their number by Holm's step-down method (Holm, 1979)."""
+    order = np.argsort(p_values, kind="stable")
+    factors = len(order) - np.arange(len(order))
+    adjusted = np.minimum(1.0, np.maximum.accumulate(np.asarray(p_values)[order] * factors))
+    result = np.empty(len(order))
+    result[order] = adjusted
+    return result.tolist()
+
+
 def paired_test_over_seeds(a: Sequence[float], b: Sequence[float], confidence: float = 0.95) -> PairedTest:
     """Paired t-test of one metric of two methods, each trained once for each of the same seeds.
 
@@ -122,6 +155,21 @@ def paired_test_over_seeds(a: Sequence[float], b: Sequence[float], confidence: f
     result = stats.ttest_rel(a, b)
     low, high = result.confidence_interval(confidence)
     return PairedTest(mean, float(low), float(high), float(result.pvalue))
+
+
+def _resampled_means(values: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """[resamples, num_metrics]: means of `values` [num_metrics, num_seeds, num_users] over users and seeds drawn again."""
+    num_metrics, num_seeds, num_users = values.shape
+    columns = values.reshape(-1, num_users).T.astype(np.float64)
+    means = np.empty((resamples, num_metrics))
+    for start in range(0, resamples, _RESAMPLES_AT_ONCE):
+        count = min(_RESAMPLES_AT_ONCE, resamples - start)
+        users = [np.bincount(rng.integers(0, num_users, num_users), minlength=num_users) for _ in range(count)]
+        drawn = (np.array(users, np.float64) @ columns / num_users).reshape(count, num_metrics, num_seeds)
+        if num_seeds > 1:
+            drawn = np.take_along_axis(drawn, rng.integers(0, num_seeds, (count, 1, num_seeds)), axis=2)
+        means[start : start + count] = drawn.mean(axis=2)
+    return means
 
 
 def _sign_flip_p_values(differences: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:

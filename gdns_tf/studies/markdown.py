@@ -8,7 +8,7 @@ import numpy as np
 
 import gdns_tf
 from gdns_tf.flags import replayable
-from gdns_tf.studies.comparison import Comparison
+from gdns_tf.evaluation.significance import PairedTest
 from gdns_tf.studies.session import Session
 from gdns_tf.studies.trial import Result
 from gdns_tf.training.config import TrainConfig
@@ -30,11 +30,11 @@ def p_text(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
-def interval(c: Comparison) -> str:
+def interval(c: PairedTest) -> str:
     return f"{c.difference:+.4f} [{c.low:+.4f}, {c.high:+.4f}], {p_text(c.adjusted)}"
 
 
-def verdicts(comparisons: Mapping[str, Comparison], titles: Mapping[str, str], metric: str, baseline: str) -> str:
+def verdicts(comparisons: Mapping[str, PairedTest], titles: Mapping[str, str], metric: str, baseline: str) -> str:
     """A sentence on which systems differ significantly (5%, corrected) from the baseline, and which do not."""
     better = [titles[n] for n, c in comparisons.items() if c.adjusted < 0.05 and c.difference > 0]
     worse = [titles[n] for n, c in comparisons.items() if c.adjusted < 0.05 and c.difference < 0]

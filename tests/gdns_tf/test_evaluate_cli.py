@@ -11,7 +11,6 @@ from absl import flags as absl_flags
 from gdns_tf import evaluate
 from gdns_tf.evaluation.ranking import evaluate as evaluate_weights
 from gdns_tf.flags import define, replayable
-from gdns_tf.models.factors import Weights
 from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
 from pipelines.load import load_dataset

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gdns_tf.samplers import Batch
+from gdns_tf.samplers.base import Batch
 from gdns_tf.training.build import build_batches, build_trainer
 from gdns_tf.training.config import TrainConfig
 from gdns_tf.training.trainer import Trainer
@@ -22,10 +22,14 @@ def toy_interactions(num_users: int = 13, num_items: int = 19, seed: int = 0, fe
     )
 
 
+PAPER = {"loss": "hinge", "l2": 0.0, "dropout": 0.0, "user_weight_power": 0.0, "average_decay": 0.0}
+"""The paper's settings where they are not the defaults: nothing regularises."""
+
+
 def toy_trainer(train: Interactions, sampler: str, **changes) -> tuple[Trainer, Batch]:
     """A trainer whose scores are of the order of 1, and its first batch, of all users."""
     settings = {"group_size": 4, "num_candidates": 12, "dim": 5, "init_scale": 1.0, "batch_size": train.num_users}
-    config = TrainConfig(sampler=sampler, **(settings | changes))
+    config = TrainConfig.from_settings(sampler=sampler, **(PAPER | settings | changes))
     trainer = build_trainer(train, config)
     trainer.scorer.w.assign(np.linspace(-0.5, 1.5, config.dim))
     return trainer, trainer.batch(next(iter(build_batches(train, config))))

@@ -8,8 +8,9 @@ import pytest
 from sklearn.metrics import ndcg_score, top_k_accuracy_score
 
 from gdns_tf.evaluation import ranking
-from gdns_tf.evaluation.ranking import evaluate, full_ranks, sampled_ranks, without_padding
-from gdns_tf.models.factors import Weights
+from gdns_tf.evaluation.ranking import evaluate, full_ranks, sampled_ranks
+from gdns_tf.models.factors import Factors
+from gdns_tf.models.weights_file import load_factors
 from pipelines.errors import InputError
 from pipelines.interactions import Interactions
 from pipelines.readers import srns
@@ -18,9 +19,9 @@ from pipelines.split import Split
 SRNS = Path(__file__).parents[3] / "../shared/data/srns"
 
 
-def random_weights(num_users, num_items, dim, seed=0):
+def random_factors(num_users, num_items, dim, seed=0):
     rng = np.random.default_rng(seed)
-    return Weights(rng.normal(size=(num_users, dim)), rng.normal(size=(num_items, dim)), rng.normal(size=dim))
+    return Factors(rng.normal(size=(num_users, dim)), rng.normal(size=(num_items, dim)), rng.normal(size=dim))
 
 
 def rows_of(lists):
@@ -39,30 +40,30 @@ def exact_rank(query, factors, target, others, ties):
     return sum(score(other) > wanted or (ties == "pessimistic" and score(other) == wanted) for other in others)
 
 
-def tied_weights():
+def tied_factors():
     """Small whole factors, many items equal: ties abound, between equal and between different factors."""
     rng = np.random.default_rng(1)
-    return Weights(rng.integers(-2, 3, (30, 8)), rng.integers(-1, 2, (41, 8))[rng.integers(0, 41, 41)], np.ones(8))
+    return Factors(rng.integers(-2, 3, (30, 8)), rng.integers(-1, 2, (41, 8))[rng.integers(0, 41, 41)])
 
 
 @pytest.mark.parametrize("ties", ranking.TIES)
-@pytest.mark.parametrize("weights", [random_weights(30, 41, 8), tied_weights()], ids=["distinct", "tied"])
+@pytest.mark.parametrize("factors", [random_factors(30, 41, 8), tied_factors()], ids=["distinct", "tied"])
 class TestAgainstBruteForce:
-    def test_sampled(self, weights, ties):
+    def test_sampled(self, factors, ties):
         rng = np.random.default_rng(2)
         items, negatives = rng.integers(0, 41, 30), rng.integers(0, 41, (30, 25))  # with repeats
-        expected = [exact_rank(weights.query[u], weights.Q, items[u], negatives[u], ties) for u in range(30)]
-        assert sampled_ranks(weights, items, negatives, ties).tolist() == expected
+        expected = [exact_rank(factors.queries[u], factors.items, items[u], negatives[u], ties) for u in range(30)]
+        assert sampled_ranks(factors, items, negatives, ties).tolist() == expected
 
-    def test_full_with_overlapping_masks(self, weights, ties):
+    def test_full_with_overlapping_masks(self, factors, ties):
         rng = np.random.default_rng(3)
         items = rng.integers(0, 41, 30)
         masks = [[rng.choice(41, rng.integers(0, 20), replace=False).tolist() for _ in range(30)] for _ in range(2)]
         expected = []
         for user in range(30):
             others = set(range(41)) - {*masks[0][user], *masks[1][user], items[user]}
-            expected.append(exact_rank(weights.query[user], weights.Q, items[user], others, ties))
-        assert full_ranks(weights, items, [rows_of(mask) for mask in masks], ties).tolist() == expected
+            expected.append(exact_rank(factors.queries[user], factors.items, items[user], others, ties))
+        assert full_ranks(factors, items, [rows_of(mask) for mask in masks], ties).tolist() == expected
 
 
 @pytest.mark.parametrize("dim", [1, 7, 8, 32, 100])
@@ -70,52 +71,51 @@ class TestAgainstBruteForce:
 def test_equal_factors_tie_whatever_blas_does(dim, num_items):
     rng = np.random.default_rng(0)
     item = rng.normal(size=dim)
-    weights = Weights(rng.normal(size=(64, dim)), np.tile(item, (num_items, 1)), np.ones(dim))
+    factors = Factors(rng.normal(size=(64, dim)), np.tile(item, (num_items, 1)))
     items, negatives = rng.integers(0, num_items, 64), rng.integers(0, num_items, (64, 10))
-    assert (full_ranks(weights, items, ties="pessimistic") == num_items - 1).all()
-    assert (full_ranks(weights, items, ties="optimistic") == 0).all()
-    assert (sampled_ranks(weights, items, negatives, "pessimistic") == 10).all()
-    assert (sampled_ranks(weights, items, negatives, "optimistic") == 0).all()
+    assert (full_ranks(factors, items, ties="pessimistic") == num_items - 1).all()
+    assert (full_ranks(factors, items, ties="optimistic") == 0).all()
+    assert (sampled_ranks(factors, items, negatives, "pessimistic") == 10).all()
+    assert (sampled_ranks(factors, items, negatives, "optimistic") == 0).all()
 
 
 @pytest.mark.parametrize("scale", [1e-22, 1e-15, 1e18, 1e25])
 def test_scores_outside_the_range_of_float32_are_ranked(scale):
-    weights = random_weights(20, 50, 4)
-    extreme = Weights(weights.P * scale, weights.Q * scale, np.ones(4))
-    weights = Weights(weights.P, weights.Q, np.ones(4))
+    factors = random_factors(20, 50, 4)
+    extreme = Factors(factors.queries * scale, factors.items * scale)
     items = np.arange(20)
-    np.testing.assert_array_equal(full_ranks(extreme, items), full_ranks(weights, items))
+    np.testing.assert_array_equal(full_ranks(extreme, items), full_ranks(factors, items))
 
 
 def test_what_is_not_a_number_takes_last_place():
-    weights = random_weights(4, 6, 3)
-    weights.P[1, 0] = np.nan
-    weights.P[2] = [np.inf, -np.inf, 0]
+    factors = random_factors(4, 6, 3)
+    factors.queries[1, 0] = np.nan
+    factors.queries[2] = [np.inf, -np.inf, 0]
     items, masked = np.zeros(4, int), rows_of([[], [1, 2], [5], [1, 2, 3]])
     negatives = np.tile([1, 2, 3], (4, 1))
-    clean = random_weights(4, 6, 3)
-    ranks = full_ranks(weights, items, [masked, masked])
+    clean = random_factors(4, 6, 3)
+    ranks = full_ranks(factors, items, [masked, masked])
     assert ranks[[1, 2]].tolist() == [3, 4]
     assert ranks[[0, 3]].tolist() == full_ranks(clean, items, [masked])[[0, 3]].tolist()
-    assert sampled_ranks(weights, items, negatives)[[1, 2]].tolist() == [3, 3]
-    assert sampled_ranks(weights, items, negatives, "optimistic")[1] == 0
+    assert sampled_ranks(factors, items, negatives)[[1, 2]].tolist() == [3, 3]
+    assert sampled_ranks(factors, items, negatives, "optimistic")[1] == 0
 
-    clean.Q[3] = np.nan  # an item that user 3 alone has masked
+    clean.items[3] = np.nan  # an item that user 3 alone has masked
     assert full_ranks(clean, items, [masked])[:3].tolist() == [5, 3, 4]
-    assert full_ranks(clean, items, [masked])[3] == full_ranks(random_weights(4, 6, 3), items, [masked])[3]
+    assert full_ranks(clean, items, [masked])[3] == full_ranks(random_factors(4, 6, 3), items, [masked])[3]
     assert sampled_ranks(clean, items, negatives).tolist() == [3, 3, 3, 3]
 
 
 @pytest.mark.parametrize("size", [1, 40, 4000])
 def test_ranks_do_not_depend_on_the_blocks(monkeypatch, size):
-    weights = random_weights(50, 40, 5)
+    factors = random_factors(50, 40, 5)
     items, negatives = np.arange(50) % 40, np.random.default_rng(0).integers(0, 40, (50, 30))
     masked = [rows_of([[(user + 1) % 40] for user in range(50)])]
-    expected = full_ranks(weights, items, masked), sampled_ranks(weights, items, negatives)
+    expected = full_ranks(factors, items, masked), sampled_ranks(factors, items, negatives)
     monkeypatch.setattr(ranking, "_CACHED", size)
     monkeypatch.setattr(ranking, "_LARGE", size)
-    np.testing.assert_array_equal(full_ranks(weights, items, masked), expected[0])
-    np.testing.assert_array_equal(sampled_ranks(weights, items, negatives), expected[1])
+    np.testing.assert_array_equal(full_ranks(factors, items, masked), expected[0])
+    np.testing.assert_array_equal(sampled_ranks(factors, items, negatives), expected[1])
 
 
 def small_dataset(num_users=40, num_items=60):
@@ -130,8 +130,8 @@ def small_dataset(num_users=40, num_items=60):
 
 @pytest.mark.parametrize("split", ranking.SPLITS)
 def test_full_protocol_agrees_with_scikit_learn(split):
-    dataset, weights = small_dataset(), random_weights(40, 60, 6)
-    scores = np.einsum("k,uk,ik->ui", weights.w, weights.P, weights.Q, dtype=np.float64)
+    dataset, factors = small_dataset(), random_factors(40, 60, 6)
+    scores = np.einsum("uk,ik->ui", factors.queries, factors.items, dtype=np.float64)
     held_out = getattr(dataset, split)
     for user in range(40):
         scores[user, dataset.train.of(user)] = -1e6  # scikit-learn takes no -inf
@@ -139,37 +139,37 @@ def test_full_protocol_agrees_with_scikit_learn(split):
             scores[user, dataset.valid[user]] = -1e6
     relevance = np.zeros((40, 60))
     relevance[np.arange(40), held_out] = 1
-    means = evaluate(weights, dataset, split, "full", ks=(1, 5, 30)).means()
+    means = evaluate(factors, dataset, split, "full", ks=(1, 5, 30)).means()
     for k in (1, 5, 30):
         assert means[f"ndcg@{k}"] == pytest.approx(ndcg_score(relevance, scores, k=k))
         assert means[f"recall@{k}"] == pytest.approx(top_k_accuracy_score(held_out, scores, k=k, labels=range(60)))
 
 
 def test_sampled_protocol_takes_the_negatives_of_its_split():
-    dataset, weights = small_dataset(), random_weights(40, 60, 6)
-    report = evaluate(weights, dataset, "test", ties="optimistic", ks=[2])
-    expected = sampled_ranks(weights, dataset.test, dataset.test_negatives, "optimistic")
+    dataset, factors = small_dataset(), random_factors(40, 60, 6)
+    report = evaluate(factors, dataset, "test", ties="optimistic", ks=[2])
+    expected = sampled_ranks(factors, dataset.test, dataset.test_negatives, "optimistic")
     np.testing.assert_array_equal(report.ranks, expected)
     assert (report.split, report.protocol, report.ties, report.ks) == ("test", "sampled", "optimistic", (2,))
 
 
 def test_wrong_arguments_are_named():
-    dataset, weights = small_dataset(), random_weights(40, 60, 6)
+    dataset, factors = small_dataset(), random_factors(40, 60, 6)
     with pytest.raises(InputError, match="of 40 users and 61 items, but small has 40 users and 60 items"):
-        evaluate(random_weights(40, 61, 6), dataset)
+        evaluate(random_factors(40, 61, 6), dataset)
     for wrong in ({"split": "train"}, {"protocol": "half"}, {"ties": "random"}):
         with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be one of"):
-            evaluate(weights, dataset, **wrong)
+            evaluate(factors, dataset, **wrong)
     with pytest.raises(ValueError, match="3 items for 40 users"):
-        full_ranks(weights, np.arange(3))
+        full_ranks(factors, np.arange(3))
 
 
 def test_only_rows_of_rounding_are_padding():
-    weights = random_weights(3, 5, 2)
-    padded = Weights(weights.P, np.vstack([weights.Q, [[1e-16, -1e-16]]]), weights.w)
-    np.testing.assert_array_equal(without_padding(padded, 5).Q, weights.Q)
-    assert without_padding(weights, 4).num_items == 5
-    assert without_padding(padded, 6).num_items == 6
+    factors = random_factors(3, 5, 2)
+    padded = Factors(factors.queries, np.vstack([factors.items, [[1e-16, -1e-16]]]))
+    np.testing.assert_array_equal(padded.without_padding(5).items, factors.items)
+    assert factors.without_padding(4).num_items == 5
+    assert padded.without_padding(6).num_items == 6
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +193,7 @@ def srns_dataset():
     ],
 )
 def test_published_models_score_as_published(srns_dataset, model, ndcg_1, ndcg_3, recall_3):
-    weights = without_padding(Weights.load(SRNS / "weights" / f"{model}.npz"), srns_dataset.train.num_items)
-    means = evaluate(weights, srns_dataset, "test", "sampled", "optimistic", ks=(1, 3)).means()
+    path = SRNS / "weights" / f"{model}.npz"
+    factors = load_factors(path, srns_dataset.train).without_padding(srns_dataset.train.num_items)
+    means = evaluate(factors, srns_dataset, "test", "sampled", "optimistic", ks=(1, 3)).means()
     assert [round(means[name], 4) for name in ("ndcg@1", "ndcg@3", "recall@3")] == [ndcg_1, ndcg_3, recall_3]

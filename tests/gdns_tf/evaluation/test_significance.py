@@ -28,7 +28,7 @@ def test_bootstrap_agrees_with_scipy():
 
 
 def test_bootstrap_resamples_the_same_users_for_all_metrics(monkeypatch):
-    monkeypatch.setattr(significance, "_BLOCK", 1000)  # several blocks
+    monkeypatch.setattr(significance, "_RESAMPLES_AT_ONCE", 7)  # several blocks
     values = np.random.default_rng(2).random(200)
     intervals = bootstrap_intervals({"m": values, "double": 2 * values, "constant": np.full(200, 0.25)})
     np.testing.assert_allclose(intervals["double"], 2 * np.array(intervals["m"]))

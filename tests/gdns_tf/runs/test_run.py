@@ -13,7 +13,7 @@ from gdns_tf.flags import read_config
 from gdns_tf.runs.run import Run
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.train import train
-from gdns_tf.models.factors import Weights
+from gdns_tf.models.factors import Factors
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
 from pipelines.load import load_dataset

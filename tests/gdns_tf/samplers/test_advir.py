@@ -6,7 +6,7 @@ import tensorflow as tf
 from toy import toy_interactions, toy_trainer
 
 from gdns_tf.models.losses import LOSSES
-from gdns_tf.samplers import Scored
+from gdns_tf.samplers.base import Scored
 
 TRAIN = toy_interactions()
 

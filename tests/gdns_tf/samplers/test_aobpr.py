@@ -16,7 +16,7 @@ DIM, COUNT, MEAN_RANK = 4, 4000, 5.0
 
 def built(**changes):
     """A trainer with factors of some size, and a batch of all users."""
-    settings = TrainConfig(
+    settings = TrainConfig.from_settings(
         sampler="aobpr",
         dim=DIM,
         init_scale=1.0,
@@ -77,9 +77,11 @@ def test_orders_are_taken_anew_when_it_is_time():
 
 
 def test_sorts_become_rare_as_items_become_many():
-    settings = TrainConfig(sampler="aobpr", group_size=2, batch_size=3)
-    assert Aobpr.build(TRAIN, settings)._steps_between_sorts == 10  # 19 ln 19 = 55.9 draws, 6 a step
-    assert Aobpr.build(TRAIN, TrainConfig(sampler="aobpr"))._steps_between_sorts == 8
+    settings = TrainConfig.from_settings(sampler="aobpr", group_size=2, batch_size=3)
+    sampler = Aobpr.build(settings.sampler_config, settings.setup(TRAIN))
+    assert sampler._steps_between_sorts == 10  # 19 ln 19 = 55.9 draws, 6 a step
+    settings = TrainConfig.from_settings(sampler="aobpr")
+    assert Aobpr.build(settings.sampler_config, settings.setup(TRAIN))._steps_between_sorts == 8
 
 
 def test_ranks_stay_within_the_items():

@@ -16,7 +16,7 @@ C0 = 0.3
 def trainer():
     return build_trainer(
         TRAIN,
-        TrainConfig(
+        TrainConfig.from_settings(
             sampler="enmf", negative_weight=C0, group_size=3, dim=5, batch_size=5, init_scale=0.7, learning_rate=1.0,
             optimizer="sgd",
         ),
@@ -38,7 +38,7 @@ def brute_force(trainer, users):
 
 
 def test_loss_and_gradients(trainer):
-    batch = next(iter(build_batches(TRAIN, TrainConfig(sampler="enmf", group_size=3, batch_size=5))))
+    batch = next(iter(build_batches(TRAIN, TrainConfig.from_settings(sampler="enmf", group_size=3, batch_size=5))))
     before = [v.numpy() for v in trainer.scorer.trainable_variables]
     losses, gradients = brute_force(trainer, batch["users"])
     reported = trainer.train_step(batch)["loss"]

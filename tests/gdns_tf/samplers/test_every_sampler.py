@@ -3,7 +3,7 @@
 import numpy as np
 from sampler_contract import OBSERVED, SamplerContract
 
-from gdns_tf.samplers import SAMPLERS
+from gdns_tf.samplers.registry import SAMPLERS
 
 
 class NncfContract(SamplerContract):

@@ -49,7 +49,7 @@ def negatives_of(sampler, scorer, user, rng):
 @pytest.mark.parametrize("touched", [0.0, 0.6, 1.0])
 def test_negatives_have_the_probabilities_of_the_top_of_a_draw(name, indicator, slots, touched):
     rng = np.random.default_rng(1)
-    config = TrainConfig(sampler=name, group_size=N, num_candidates=M, gain_slots=slots, dim=2)
+    config = TrainConfig.from_settings(sampler=name, group_size=N, num_candidates=M, gain_slots=slots, dim=2)
     trainer = build_trainer(TRAIN, config)
     # H lies in (0, 1); G may lie on either side of the 1 that untouched items have.
     table = np.ones([TRAIN.num_users, TRAIN.num_items, 2])
@@ -71,7 +71,7 @@ def test_negatives_have_the_probabilities_of_the_top_of_a_draw(name, indicator, 
 
 
 def test_uniform_takes_the_first_candidates():
-    trainer = build_trainer(TRAIN, TrainConfig(sampler="uniform", group_size=N, dim=2))
+    trainer = build_trainer(TRAIN, TrainConfig.from_settings(sampler="uniform", group_size=N, dim=2))
     _, counts = negatives_of(trainer.sampler, trainer.scorer, 0, np.random.default_rng(2))
     error = counts.std(axis=0) / np.sqrt(DRAWS)
     np.testing.assert_array_less(np.abs(counts.mean(axis=0) - N / counts.shape[1]), 4.5 * error)

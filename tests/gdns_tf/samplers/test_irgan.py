@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from toy import toy_interactions, toy_trainer
 
-from gdns_tf.samplers import Scored
+from gdns_tf.samplers.base import Scored
 
 TRAIN = toy_interactions()
 
@@ -45,5 +45,5 @@ def test_perplexity(bias, expected):
     if expected is None:
         p = np.array([5.5, *[1.0] * 11]) / 16.5
         expected = np.exp(-(p * np.log(p)).sum()) / 12
-    shown = trainer.sampler.signals(batch._replace(candidates=candidates))["generator_perplexity"]
+    shown = trainer.sampler.diagnostics(batch._replace(candidates=candidates))["generator_perplexity"]
     np.testing.assert_allclose(shown, expected, rtol=1e-5)

@@ -13,7 +13,8 @@ TRAIN = toy_interactions()
 
 @pytest.mark.parametrize("power", [0.0, 0.75, 2.0])
 def test_negatives_follow_popularity(power):
-    settings = TrainConfig(sampler="nncf", popularity_power=power, group_size=4000, num_candidates=4000, batch_size=99)
+    sizes = {"group_size": 4000, "num_candidates": 4000, "batch_size": 99}
+    settings = TrainConfig.from_settings(sampler="nncf", popularity_power=power, **sizes)
     trainer = build_trainer(TRAIN, settings)
     batch = trainer.batch(next(iter(build_batches(TRAIN, settings))))
     negatives = trainer.sampler.select(batch, trainer.scorer).negatives.numpy()

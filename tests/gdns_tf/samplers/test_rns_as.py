@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 from toy import toy_interactions, toy_trainer
 
-from gdns_tf.samplers import Scored
+from gdns_tf.samplers.base import Scored
 
 TRAIN = toy_interactions()  # 13 users
 

@@ -12,7 +12,7 @@ from gdns_tf.training.config import TrainConfig
 from pipelines.errors import InputError
 
 TRAIN = toy_interactions(num_items=60)
-CONFIG = TrainConfig(
+CONFIG = TrainConfig.from_settings(
     sampler="srns",
     group_size=3,
     num_candidates=7,
@@ -75,7 +75,7 @@ def test_the_memory_is_redrawn_without_replacement_in_proportion_to_exp_score():
     """Of a pool of four items two stay: the chance of each pair by enumeration, over many users with one row of P."""
     users, temperature = 4000, 0.7
     train = toy_interactions(num_users=users, num_items=30)
-    trainer = build_trainer(train, TrainConfig(group_size=2, num_candidates=2, dim=3, init_scale=1.0))
+    trainer = build_trainer(train, TrainConfig.from_settings(group_size=2, num_candidates=2, dim=3, init_scale=1.0))
     trainer.scorer.P.assign(tf.tile(trainer.scorer.P[:1], [users, 1]))
     sampler = Srns(users, 30, 3, 1, memory_size=2, temperature=temperature)
     sampler.memory.assign(tf.tile([[3, 9]], [users, 1]))
@@ -105,4 +105,4 @@ def test_an_item_stands_in_a_memory_once():
 
 def test_a_memory_smaller_than_the_group_is_refused():
     with pytest.raises(InputError, match="--memory_size=6 must be at least --group_size=8"):
-        build_trainer(TRAIN, TrainConfig(sampler="srns", group_size=8, num_candidates=8, memory_size=6))
+        build_trainer(TRAIN, TrainConfig.from_settings(sampler="srns", group_size=8, num_candidates=8, memory_size=6))

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from gdns_tf.evaluation.ranking import evaluate
-from gdns_tf.models.factors import Weights
 from gdns_tf.samplers.gdns import Gdns
 from gdns_tf.studies.config import StudyConfig
 from gdns_tf.studies.session import Session, overrides_of

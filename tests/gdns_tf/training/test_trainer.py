@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from numpy_oracle import Oracle
-from toy import toy_interactions
+from toy import PAPER, toy_interactions
 
 from gdns_tf.training.build import build_batches, build_trainer
 from gdns_tf.training.config import TrainConfig
@@ -23,7 +23,7 @@ def config(**changes):
         "batch_size": 5,
         "margin": MARGIN,
     }
-    return TrainConfig(**(settings | changes))
+    return TrainConfig.from_settings(**(PAPER | settings | changes))
 
 
 def oracle_of(trainer, settings):
@@ -35,8 +35,8 @@ def oracle_of(trainer, settings):
         margin=settings.margin,
         l2=settings.l2,
         user_weights=(counts / counts.mean()) ** settings.user_weight_power,
-        smoothing=settings.smoothing,
-        epsilon=settings.epsilon,
+        smoothing=SMOOTHING,
+        epsilon=EPSILON,
         rate=settings.learning_rate,
         indicator={"gdns": "g", "gdns_without_g": "h", "uniform": None}[settings.sampler],
     )

@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 
-from gdns_tf.models.factors import Weights
+from gdns_tf.models.factors import Factors
+from gdns_tf.models.weights_file import load_factors, save_arrays, save_factors
 from pipelines.errors import InputError
+
+TRAIN = None
+"""A user of a GMF is a row, whatever it was trained on."""
 
 
 def arrays(**changes):
@@ -19,34 +23,52 @@ def with_value(shape, position, value):
     return array
 
 
-def test_what_is_saved_is_loaded(tmp_path):
-    weights = Weights(**arrays())
-    weights.save(tmp_path / "weights.npz")
-    loaded = Weights.load(tmp_path / "weights.npz")
-    for name in "PQw":
-        np.testing.assert_array_equal(getattr(loaded, name), arrays()[name].astype(np.float32))
-        assert getattr(loaded, name).dtype == np.float32
+def test_what_is_saved_is_loaded_and_scores_as_equation_2(tmp_path):
+    save_arrays(tmp_path / "weights.npz", arrays())
+    loaded, made = load_factors(tmp_path / "weights.npz", TRAIN), arrays()
+    direct = np.einsum("k,uk,ik->ui", made["w"], made["P"], made["Q"])
+    np.testing.assert_allclose(loaded.queries @ loaded.items.T, direct, rtol=1e-5)
+    np.testing.assert_array_equal(loaded.dimension_weights, made["w"].astype(np.float32))
+    assert loaded.queries.dtype == loaded.items.dtype == np.float32
     assert [path.name for path in tmp_path.iterdir()] == ["weights.npz"]
 
 
-def test_query_folds_the_score_to_an_inner_product():
-    weights = Weights(**arrays())
-    direct = np.einsum("k,uk,ik->ui", weights.w, weights.P, weights.Q)
-    np.testing.assert_allclose(weights.query @ weights.Q.T, direct, rtol=1e-5)
+def test_factors_of_no_scorer_are_saved_too(tmp_path):
+    rng = np.random.default_rng(0)
+    factors = Factors(rng.normal(size=(4, 3)), rng.normal(size=(5, 3)))
+    save_factors(tmp_path / "ials.npz", factors)
+    for scorer in ("", "gmf"):
+        loaded = load_factors(tmp_path / "ials.npz", TRAIN, scorer)
+        for name in ("queries", "items", "dimension_weights"):
+            np.testing.assert_array_equal(getattr(loaded, name), getattr(factors, name))
+    np.testing.assert_array_equal(loaded.dimension_weights, np.ones(3))
+
+
+def test_factors_that_do_not_fit_together_are_refused():
+    for queries, items, weights in ((np.ones((2, 3)), np.ones((4, 2)), None), (np.ones((2, 3)), np.ones((4, 3)), [1])):
+        with pytest.raises(ValueError, match="do not fit together"):
+            Factors(queries, items, weights)
+
+
+def test_a_row_of_zeros_after_the_last_item_is_padding_and_others_are_not():
+    factors = Factors(np.ones((2, 3)), np.concatenate([np.ones((4, 3)), np.zeros((1, 3))]))
+    assert factors.without_padding(4).num_items == 4
+    assert factors.without_padding(5) is factors
+    assert factors.without_padding(3) is factors
 
 
 def test_a_failed_save_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
     path = tmp_path / "weights.npz"
-    Weights(**arrays()).save(path)
+    save_arrays(path, arrays())
     before = path.read_bytes()
 
     def full_disk(file, **_):
-        file.write(b"half")
+        file.write_bytes(b"half")
         raise OSError("No space left on device")
 
     monkeypatch.setattr(np, "savez", full_disk)
     with pytest.raises(OSError, match="No space"):
-        Weights(**arrays(w=np.ones(3))).save(path)
+        save_arrays(path, arrays(w=np.ones(3)))
     assert path.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["weights.npz"]
 
@@ -67,21 +89,21 @@ def test_a_wrong_array_is_named(tmp_path, changes, message):
     path = tmp_path / "wrong.npz"
     np.savez(path, **arrays(**changes))
     with pytest.raises(InputError, match=rf"wrong\.npz: .*{message}"):
-        Weights.load(path)
+        load_factors(path, TRAIN)
 
 
 def test_a_wrong_file_is_named(tmp_path):
     good, path = tmp_path / "good.npz", tmp_path / "wrong.npz"
-    Weights(**arrays()).save(good)
+    save_arrays(good, arrays())
     with pytest.raises(InputError, match=r"wrong\.npz: there is no such file"):
-        Weights.load(path)
+        load_factors(path, TRAIN)
     whole = good.read_bytes()
     for content in (b"", b"not a zip", whole[:200], whole[:-30], b"\x93NUMPY" + whole[6:100]):
         path.write_bytes(content)
         with pytest.raises(InputError, match=r"wrong\.npz: this is not an \.npz file"):
-            Weights.load(path)
+            load_factors(path, TRAIN)
     flipped = bytearray(whole)
     flipped[200] ^= 1
     path.write_bytes(flipped)
     with pytest.raises(InputError, match=r"wrong\.npz: cannot be read .*Bad CRC-32"):
-        Weights.load(path)
+        load_factors(path, TRAIN)
