@@ -36,7 +36,7 @@ class ExportConfig:
         """Raises InputError, naming the setting, for values that cannot work."""
         check_fields(self)
         if not self.run_dir:
-            raise InputError("`run_dir` is not set", remedy="Give the `output_dir` of a training run.")
+            raise InputError("`run_dir` is not set", remedy="Give the folder of a training run.")
 
 
 def main(read: Read) -> None:

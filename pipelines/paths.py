@@ -1,5 +1,6 @@
 """Folders of this machine and of object stores, by one interface."""
 
+import functools
 import os
 from pathlib import Path
 
@@ -18,8 +19,8 @@ def as_path(path: str | os.PathLike) -> Path:
     """A `pathlib.Path`, or what stands in for it in an object store: `etils.epath.Path`, which has its methods.
 
     Args:
-      path: such as runs/first or gs://bucket/models/gdns. gs:// is TensorFlow's affair; s3:// and az:// need the fsspec
-        packages s3fs and adlfs.
+      path: such as runs/first or gs://bucket/models/gdns. gs:// works by TensorFlow alone; s3:// needs the package s3fs,
+        and az:// adlfs, which is found out when the path is first used.
 
     Raises:
       InputError: the address is of a kind that cannot be used.
@@ -35,4 +36,21 @@ def as_path(path: str | os.PathLike) -> Path:
         )
     from etils import epath  # here, since most programs have local folders only
 
-    return epath.Path(path)
+    if scheme == "gs":
+        return epath.Path(path)
+
+    return _fsspec_path_class()(path)
+
+
+@functools.cache
+def _fsspec_path_class() -> type[Path]:
+    from etils import epath
+
+    class FsspecPath(epath.gpath.PosixGPath):
+        """Where TensorFlow is installed, epath leaves all stores to it, but it knows no other than gs:// any more."""
+
+        @property
+        def _backend(self) -> epath.backend.Backend:
+            return epath.backend.fsspec_backend
+
+    return FsspecPath

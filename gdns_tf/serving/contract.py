@@ -15,6 +15,8 @@ PADDING_IDS = {"int64": -1, "string": ""}
 """Type of raw ids -> the id that stands where there is none, in inputs and outputs."""
 PADDING_SCORE = float(np.finfo(np.float32).min)
 """The score of padding and of unknown items: JSON has no infinity."""
+TITLES, USER_IDS = "assets.extra/titles.tsv", "assets/user_ids.txt"
+"""Files of a version that clients read, where there are any: `id<TAB>title` lines, and the raw ids of all users."""
 EXPORTED_K = "the exported k"
 """A default that each model has its own value of."""
 

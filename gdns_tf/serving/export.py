@@ -10,6 +10,7 @@ import tensorflow as tf
 from gdns_tf.models.factors import Factors
 from gdns_tf.runs.loading import data_of, load_model
 from gdns_tf.serving.card import format_card
+from gdns_tf.serving.contract import TITLES
 from gdns_tf.serving.description import about_run, describe
 from gdns_tf.serving.float16 import effect_of_rounding, format_effect
 from gdns_tf.serving.fold_in import FoldIn
@@ -134,7 +135,7 @@ def _write_titles(folder: Path, interactions: Interactions) -> None:
     """`id<TAB>title` lines, for clients; the server does not look at them."""
     if interactions.titles is None:
         return
-    path = folder / "assets.extra/titles.tsv"
+    path = folder / TITLES
     path.parent.mkdir(exist_ok=True)
     pairs = zip(interactions.item_ids.tolist(), interactions.titles.tolist(), strict=True)
     path.write_text("".join(f"{raw_id}\t{' '.join(title.split())}\n" for raw_id, title in pairs), encoding="utf-8")
