@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gdns_tf.clients.methods import RecommendMethods
+from gdns_tf.clients.in_process import InProcess
 from gdns_tf.clients.signatures import Signatures
+from gdns_tf.clients.titles import titles_of
 from gdns_tf.evaluation.baselines import popularity
 from gdns_tf.evaluation.report import evaluate_with_tests
 from gdns_tf.flags import replayable
@@ -24,7 +26,8 @@ from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.runs.train import train
 from gdns_tf.samplers.base import Sampler
 from gdns_tf.serving.export import export_model
-from gdns_tf.serving.in_memory import signatures_of
+from gdns_tf.serving.description import about_training
+from gdns_tf.serving.in_memory import in_memory
 from gdns_tf.training.config import TrainConfig
 from pipelines.atomic import write_text
 from pipelines.config import DataConfig
@@ -95,7 +98,7 @@ def train_model(
 ) -> "Model":
     """What `fit` and the command `gdns_tf.train` have in common: trains in `config.output_dir`."""
     run = train(split, data, config, callbacks, progress=progress)
-    return Model(split, load_trained(run.folder.path, split), history=read_history(run.folder.history))
+    return Model(split, data, load_trained(run.folder.path, split), read_history(run.folder.history))
 
 
 def load(path: str | Path, data: Split | None = None) -> "Model":
@@ -108,21 +111,23 @@ def load(path: str | Path, data: Split | None = None) -> "Model":
     Raises:
       InputError: there is no model, it is damaged, or the data is not what it was trained on.
     """
-    split = load_dataset(data_of(path)) if data is None else data
-    return Model(split, load_trained(path, split), history=read_history(RunFolder(path).history))
+    source = data_of(path)
+    split = load_dataset(source) if data is None else data
+    return Model(split, source, load_trained(path, split), read_history(RunFolder(path).history))
 
 
 class Model(RecommendMethods):
     """A trained recommender. `fit` and `load` make it; `recommend` and its sisters are those of `Recommender`."""
 
-    def __init__(self, split: Split, trained: Trained, history: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, split: Split, source: DataConfig, trained: Trained, history: Mapping[str, np.ndarray]) -> None:
         """Args:
         split: the data that it was trained on.
+        source: how that was made.
         trained: its weights, metrics and settings.
         history: columns of the validations.
         """
         self.data = split
-        self._trained, self._history = trained, history
+        self._source, self._trained, self._history = source, trained, history
 
     def __repr__(self) -> str:
         config, train = self.config, self.data.train
@@ -156,7 +161,8 @@ class Model(RecommendMethods):
     @cached_property
     def signatures(self) -> Signatures:
         """The model's signatures, in this process: see `gdns_tf.clients.signatures`."""
-        return signatures_of(self.factors, self.data)
+        served = in_memory(self.factors, self.data)
+        return Signatures(InProcess(served.signatures(), "the model"), titles_of(self.data.train))
 
     def evaluate(
         self,
@@ -247,5 +253,11 @@ class Model(RecommendMethods):
           The version's folder.
         """
         return export_model(
-            self.factors, self.data, export_dir, k=k, item_dtype=item_dtype, version=version, about=self._trained.about
+            self.factors,
+            self.data,
+            export_dir,
+            k=k,
+            item_dtype=item_dtype,
+            version=version,
+            about=about_training(self._trained, self._source),
         )

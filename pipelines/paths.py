@@ -46,6 +46,11 @@ def as_path(path: str | os.PathLike) -> AnyPath:
     return RemotePath(text)
 
 
+def is_remote(path: str | os.PathLike) -> bool:
+    """Whether the path is an address in an object store, such as gs://bucket/models, and not a place on this machine."""
+    return "://" in os.fspath(path)
+
+
 class RemotePath(gpath.PosixGPath):
     """A path in an object store."""
 
@@ -71,6 +76,10 @@ class RemotePath(gpath.PosixGPath):
         if mode != "rb":
             raise ValueError(f"mode {mode!r}: files in a store are read as bytes, and written by `upload`")
         return io.BufferedReader(_Stream(self), _BUFFER_BYTES)
+
+    def read_text(self, encoding: str = "utf-8") -> str:
+        with self.open() as file:
+            return file.read().decode(encoding)
 
     def upload(self, local: Path) -> None:
         """Makes this file a copy of a local one, whole or not at all."""

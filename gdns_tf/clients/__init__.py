@@ -1,13 +1,15 @@
 """Clients of an exported model: in process, or on TensorFlow Serving by gRPC or REST.
 
-with Recommender.from_grpc("localhost:8500") as recommender:
-    for row in recommender.recommend([42, 7], k=10):
-        print(row.query, row.known, [entry.title for entry in row.entries])
+    with Recommender.from_rest("http://localhost:8501") as recommender:
+        print(recommender.recommend([42, 7], k=10))
+
+`Recommender` answers with DataFrames; its `signatures` has the same methods with answers in arrays.
 """
 
 from gdns_tf.clients.errors import DeadlineExceeded, InvalidRequest, NotFound, ServingError, Unavailable
 from gdns_tf.clients.recommender import Recommender
 from gdns_tf.clients.results import Entry, Ranking, Recommendations, Row
+from gdns_tf.clients.signatures import Signatures
 
 __all__ = [
     "DeadlineExceeded",
@@ -19,5 +21,6 @@ __all__ = [
     "Recommender",
     "Row",
     "ServingError",
+    "Signatures",
     "Unavailable",
 ]

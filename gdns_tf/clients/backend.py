@@ -33,7 +33,7 @@ class Backend(abc.ABC):
 
 
 @dataclass(frozen=True)
-class ServedModel:
+class ModelSpec:
     """Which model of a server: by default the newest version, as the server sees it."""
 
     name: str = "gdns"

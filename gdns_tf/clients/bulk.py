@@ -4,16 +4,13 @@ import contextlib
 import csv
 import itertools
 import json
-import os
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet
-from tqdm import tqdm
-
-from gdns_tf.clients.recommender import Recommender
 from gdns_tf.clients.results import Recommendations
+from gdns_tf.clients.signatures import Signatures
+from gdns_tf.progress_bar import progress_bar
+from pipelines.atomic import whole
 
 _COLUMNS = ("user_id", "rank", "item_id", "score", "title")
 _ROW_GROUP = 100_000
@@ -22,7 +19,7 @@ Write = Callable[[Recommendations], None]
 
 
 def recommend_everyone(
-    recommender: Recommender,
+    signatures: Signatures,
     user_ids: Path,
     output: Path,
     k: int,
@@ -38,12 +35,12 @@ def recommend_everyone(
     and title (null or empty where there is none); `.jsonl` has a line for each user.
 
     Args:
-      recommender: the model.
+      signatures: the model.
       user_ids: a file with a raw id a line.
       output: the file to write; its name ends in one of WRITERS.
       k: items for each user.
       batch_size: users a request.
-      exclude_seen, exclude, restrict_to: as for `Recommender.recommend`.
+      exclude_seen, exclude, restrict_to: as for `Signatures.recommend`.
 
     Returns:
       How many users there were.
@@ -54,29 +51,27 @@ def recommend_everyone(
     """
     with user_ids.open("rb") as lines:
         total = sum(1 for _ in lines)
-    unfinished = output.with_name(f".{output.name}.{os.getpid()}.tmp")
-    try:
-        with (
-            WRITERS[output.suffix](unfinished, recommender) as write,
-            user_ids.open(encoding="utf-8", newline="\n") as lines,
-            tqdm(total=total, unit=" users", disable=None) as bar,  # None: only on a terminal
-        ):
-            ids = (line.removesuffix("\n") for line in lines)
-            while batch := list(itertools.islice(ids, batch_size)):
-                write(
-                    recommender.recommend(batch, k, exclude_seen=exclude_seen, exclude=exclude, restrict_to=restrict_to)
-                )
-                bar.update(len(batch))
-        os.replace(unfinished, output)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    options = {"exclude_seen": exclude_seen, "exclude": exclude, "restrict_to": restrict_to}
+    with (
+        whole(output) as unfinished,
+        WRITERS[output.suffix](unfinished, signatures) as write,
+        user_ids.open(encoding="utf-8", newline="\n") as lines,
+        progress_bar(total=total, unit=" users") as bar,
+    ):
+        ids = (line.removesuffix("\n") for line in lines)
+        while batch := list(itertools.islice(ids, batch_size)):
+            write(signatures.recommend(batch, k, **options))
+            bar.update(len(batch))
     return total
 
 
 @contextlib.contextmanager
-def _parquet(path: Path, recommender: Recommender) -> Iterator[Write]:
+def _parquet(path: Path, signatures: Signatures) -> Iterator[Write]:
+    import pyarrow as pa  # here, since it takes a while, and the other kinds do without
+    import pyarrow.parquet
+
     types = {"int64": pa.int64(), "string": pa.string()}
-    user, item = types[recommender.user_id_type], types[recommender.item_id_type]
+    user, item = types[signatures.user_id_type], types[signatures.item_id_type]
     schema = pa.schema(zip(_COLUMNS, (user, pa.int32(), item, pa.float32(), pa.string()), strict=True))
     with pa.parquet.ParquetWriter(path, schema) as writer:
         pending: list[pa.Table] = []
@@ -97,7 +92,7 @@ def _parquet(path: Path, recommender: Recommender) -> Iterator[Write]:
 
 
 @contextlib.contextmanager
-def _csv(path: Path, _: Recommender) -> Iterator[Write]:
+def _csv(path: Path, _: Signatures) -> Iterator[Write]:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_COLUMNS)
@@ -105,7 +100,7 @@ def _csv(path: Path, _: Recommender) -> Iterator[Write]:
 
 
 @contextlib.contextmanager
-def _json_lines(path: Path, _: Recommender) -> Iterator[Write]:
+def _json_lines(path: Path, _: Signatures) -> Iterator[Write]:
     with path.open("w", encoding="utf-8") as file:
 
         def write(answer: Recommendations) -> None:

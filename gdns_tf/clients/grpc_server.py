@@ -1,11 +1,14 @@
 """TensorFlow Serving by gRPC: `tensorflow.serving.PredictionService`."""
 
+import gdns_tf.keras2  # noqa: F401 (TensorFlow without its noise, so before all that import it)
+
+# isort: split
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from gdns_tf.clients.backend import Backend, ServedModel, check_outputs, text_decoded
+from gdns_tf.clients.backend import Backend, ModelSpec, check_outputs, text_decoded
 from gdns_tf.clients.errors import DeadlineExceeded, InvalidRequest, NotFound, ServingError, Unavailable
 from gdns_tf.clients.retries import call_with_retries
 
@@ -40,7 +43,7 @@ _OPTIONS = {
 class GrpcServer(Backend):
     """A model on a server's gRPC port."""
 
-    def __init__(self, address: str, model: ServedModel, timeout: float) -> None:
+    def __init__(self, address: str, model: ModelSpec, timeout: float) -> None:
         """Args:
         address: `host:port`; TF Serving's port is 8500 unless set.
         model: which model.

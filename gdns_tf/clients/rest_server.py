@@ -7,7 +7,7 @@ from urllib.parse import quote
 import numpy as np
 import requests
 
-from gdns_tf.clients.backend import Backend, ServedModel, check_outputs
+from gdns_tf.clients.backend import Backend, ModelSpec, check_outputs
 from gdns_tf.clients.errors import DeadlineExceeded, InvalidRequest, NotFound, ServingError, Unavailable
 from gdns_tf.clients.retries import call_with_retries
 
@@ -17,7 +17,7 @@ _ERRORS = {400: InvalidRequest, 404: NotFound, 503: Unavailable, 504: DeadlineEx
 class RestServer(Backend):
     """A model on a server's REST port."""
 
-    def __init__(self, address: str, model: ServedModel, timeout: float) -> None:
+    def __init__(self, address: str, model: ModelSpec, timeout: float) -> None:
         """Args:
         address: `http://host:port` or `https://host:port`; TF Serving's port is 8501 unless set.
         model: which model.

@@ -32,8 +32,8 @@ class Row:
 class Recommendations:
     """Lists of items, a row for each user, item or history that was asked for. Iterates over its rows."""
 
-    queries: list
-    """[n] the users' ids, the items' or the histories that were asked for."""
+    queries: np.ndarray
+    """[n] what was asked about: raw ids of users or items, int64 or str objects, or histories, lists of raw ids."""
     items: np.ndarray
     """[n, width] raw ids, int64 or str objects, best first; `padding` at the end of rows with fewer items."""
     scores: np.ndarray
@@ -52,7 +52,7 @@ class Recommendations:
 
     def __iter__(self) -> Iterator[Row]:
         for query, known, items, scores in zip(
-            self.queries, self.known.tolist(), self.items.tolist(), self.scores.tolist(), strict=True
+            self.queries.tolist(), self.known.tolist(), self.items.tolist(), self.scores.tolist(), strict=True
         ):
             entries = [
                 Entry(item, score, self.titles.get(item))
@@ -66,9 +66,15 @@ class Recommendations:
 class Ranking:
     """Scores of items that the caller named, in the caller's order."""
 
+    queries: np.ndarray
+    """[n] raw ids of the users."""
+    items: np.ndarray
+    """[n, num_items] raw ids."""
     scores: np.ndarray
     """[n, num_items] float32; float32's lowest where the item is unknown."""
     known_item: np.ndarray
     """[n, num_items] bool."""
     known_user: np.ndarray
     """[n] bool; the scores of an unknown user are the items' popularity."""
+    titles: Mapping = field(default_factory=dict, repr=False)
+    """Raw item id -> title."""

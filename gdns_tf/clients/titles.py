@@ -1,15 +1,24 @@
-"""Item titles of an exported model: `assets.extra/titles.tsv`, `id<TAB>title` a line."""
+"""Item titles, by raw item id."""
 
-from pathlib import Path
+import os
 
 from gdns_tf.clients.errors import ServingError
+from pipelines.interactions import Interactions
+from pipelines.paths import as_path
 
 
-def read_titles(path: str | Path, item_id_type: str) -> dict[int | str, str]:
-    """Raw item id -> title.
+def titles_of(interactions: Interactions) -> dict[int | str, str]:
+    """Raw item id -> title, of a data set; empty where it has no titles."""
+    if interactions.titles is None:
+        return {}
+    return dict(zip(interactions.item_ids.tolist(), interactions.titles.tolist(), strict=True))
+
+
+def read_titles(path: str | os.PathLike, item_id_type: str) -> dict[int | str, str]:
+    """Raw item id -> title, from a file such as `assets.extra/titles.tsv` of an exported model.
 
     Args:
-      path: the file.
+      path: the file, `id<TAB>title` a line.
       item_id_type: "int64" or "string", as the model's `describe` says.
 
     Raises:
@@ -17,7 +26,9 @@ def read_titles(path: str | Path, item_id_type: str) -> dict[int | str, str]:
     """
     titles = {}
     try:
-        lines = Path(path).read_text("utf-8").removesuffix("\n").split("\n")  # as written: titles may hold \r or \u2028
+        lines = (
+            as_path(path).read_text("utf-8").removesuffix("\n").split("\n")
+        )
     except UnicodeDecodeError as error:
         raise ServingError(f"{path}: is not UTF-8 text: {error}") from error
     except OSError as error:

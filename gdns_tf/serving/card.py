@@ -5,14 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-
-def format_effect(effect: dict) -> str:
-    """The effect of rounding the item factors, in a sentence or two; see `half.effect_of_rounding`."""
-    return (
-        f"Item factors in half precision: the ten best items differ for {effect['top10_changed']:.2%} of "
-        f"{effect['users']:,} users, scores by at most {effect['max_score_difference']:.2g}; validation NDCG@3 "
-        f"{effect['ndcg@3_rounded']:.4f} against {effect['ndcg@3']:.4f} in float32."
-    )
+from gdns_tf.serving.float16 import format_effect
 
 
 def format_card(description: dict, examples: Mapping[str, Mapping[str, np.ndarray]], warm: bool) -> str:
@@ -27,7 +20,7 @@ def format_card(description: dict, examples: Mapping[str, Mapping[str, np.ndarra
     padding = about["padding"]
     sections = [
         f"# {name}, version {about['version']}",
-        f"Top-K recommendations by a matrix factorisation (GMF, d = {about['dim']}) trained with GDNS. Exported "
+        f"Top-K recommendations{_format_made_by(about['flags'])}, d = {about['dim']}. Exported "
         f"{about['exported_at']} by gdns_tf {about['versions']['gdns_tf']}; needs TensorFlow "
         f"{about['versions']['tensorflow']} or TensorFlow Serving of that version or later, and nothing else.",
         "## Data",
@@ -36,6 +29,7 @@ def format_card(description: dict, examples: Mapping[str, Mapping[str, np.ndarra
         f"{about['item_id_type']}.",
         "## Metrics",
         _format_metrics(about["metrics"]),
+        *([about["note"]] if "note" in about else []),
         *([format_effect(about["rounding"])] if "rounding" in about else []),
         "## How to call",
         "Inputs and outputs by signature: `saved_model_cli show --dir . --all`. One request of each, for the REST API "
@@ -67,10 +61,20 @@ def format_card(description: dict, examples: Mapping[str, Mapping[str, np.ndarra
                 *(() if warm else ("It has no warm-up requests: the first request of each kind is slow.",)),
             )
         ),
-        "## Flags",
-        "```\n" + "\n".join(f"--{flag}={value}" for flag, value in about["flags"].items()) + "\n```",
+        *(["## Flags", _format_flags(about["flags"])] if about["flags"] else []),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _format_made_by(flags: dict) -> str:
+    """Names the scorer and the sampler, where they are known."""
+    if not {"scorer", "sampler"} <= flags.keys():
+        return ""
+    return f" by the scorer `{flags['scorer']}`, trained with the sampler `{flags['sampler']}`"
+
+
+def _format_flags(flags: dict) -> str:
+    return "```\n" + "\n".join(f"--{flag}={value}" for flag, value in flags.items()) + "\n```"
 
 
 def _format_metrics(metrics: dict) -> str:

@@ -1,164 +1,147 @@
-"""From a training run to a version folder that TensorFlow Serving loads."""
+"""From a trained model to a version folder that TensorFlow Serving loads."""
 
-import json
-from dataclasses import asdict
-from datetime import UTC, datetime
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 import tensorflow as tf
 
-import gdns_tf
-from gdns_tf.evaluate import load_model
-from gdns_tf.flags import read_config
-from gdns_tf.models.factors import Weights
-from gdns_tf.runs.run_folder import RunFolder
-from gdns_tf.serving.card import format_card, format_effect
-from gdns_tf.serving.float16 import effect_of_rounding
+from gdns_tf.models.factors import Factors
+from gdns_tf.runs.loading import data_of, load_trained
+from gdns_tf.serving.card import format_card
+from gdns_tf.serving.contract import TITLES
+from gdns_tf.serving.description import about_training, describe
+from gdns_tf.serving.float16 import effect_of_rounding, format_effect
 from gdns_tf.serving.fold_in import FoldIn
-from gdns_tf.serving.model import ITEM_DTYPES, PADDING_SCORE, ServedModel, stored_items
-from gdns_tf.serving.versions import new_version
+from gdns_tf.serving.in_memory import served_model
+from gdns_tf.serving.model import ITEM_DTYPES, stored_items
+from gdns_tf.serving.versions import check_export_dir, new_version
 from gdns_tf.serving.warmup import example_inputs, write_warmup
-from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
-from pipelines.errors import InputError
+from pipelines.errors import InputError, require
 from pipelines.interactions import Interactions
 from pipelines.load import load_dataset
+from pipelines.notices import notices
 from pipelines.split import Split
-
-_OF_THE_MACHINE = ("data_dir", "output_dir", "export_dir", "overwrite")
-"""Flags that say nothing about the model."""
 
 
 def export_run(
-    run_dir: str | Path,
-    export_dir: str | Path,
+    run_dir: str | os.PathLike,
+    export_dir: str | os.PathLike,
     *,
     k: int = 100,
     item_dtype: str = "float32",
     version: int | None = None,
     fold_in: FoldIn | None = None,
     data: DataConfig | None = None,
-    dataset: Split | None = None,
+    split: Split | None = None,
 ) -> Path:
-    """Exports the best weights of a run as the next version of a model, and prints what it did.
+    """Exports the model of a run: that of its second training (`refit`) where there was one, else its best weights.
 
     Args:
       run_dir: the folder of a training run.
-      export_dir: the folder of the model, whose name is the model's; versions are numbered folders in it.
-      k: items that the signature `serving_default` returns, at most the number of items.
-      item_dtype: "float32" or "float16", in which the item factors are stored.
-      version: number of the version; None: one above the highest.
-      fold_in: strengths of `retrieve_by_history`.
-      data: the data flags; None: those of the run.
-      dataset: the data, where it is loaded already.
+      export_dir, k, item_dtype, version, fold_in: as for `export_model`.
+      data: where the data is; None: where the run found it.
+      split: the data, where it is loaded already.
 
     Returns:
       The version folder.
 
     Raises:
-      InputError: there is no run, it has not ended or diverged, the data is not that which it was trained on, an option
-        cannot be used, or the folder cannot be written. Nothing is left behind.
+      InputError: as `export_model`; or there is no run, it has not ended or diverged, or the data is not that which it
+        was trained on.
     """
-    _check_options(export_dir, k, item_dtype, version)
-    run = RunFolder(run_dir)
-    data = data or data_of_run(run_dir)
-    dataset = dataset or load_dataset(data)
-    weights = load_model(str(run_dir), dataset)
-    seen = dataset.all_interactions()
-    description = _describe(run, data, dataset, weights, k, item_dtype, fold_in or FoldIn())
-    if item_dtype != "float32":
-        stored = stored_items(weights, item_dtype)
-        description["rounding"] = effect_of_rounding(weights, stored, seen, dataset)
-        print(format_effect(description["rounding"]), flush=True)
-
-    export_dir = Path(export_dir).absolute()
-    with TemporaryDirectory() as assets, new_version(export_dir, version) as (number, folder):
-        description = {"model": export_dir.name, "version": number} | description
-        model = ServedModel(
-            weights,
-            seen,
-            popularity=np.bincount(dataset.train.items, minlength=weights.num_items),
-            k=k,
-            item_dtype=item_dtype,
-            fold_in_strengths=fold_in or FoldIn(),
-            description=description,
-            assets=Path(assets),
-        )
-        tf.saved_model.save(model, str(folder), signatures=model.signatures())
-        examples = example_inputs(seen.user_ids, seen.item_ids, description["k"])
-        warm = write_warmup(folder, export_dir.name, examples)
-        _write_titles(folder, seen)
-        (folder / "README.md").write_text(format_card(description, examples, warm), encoding="utf-8")
-    if not warm:
-        print("No warm-up requests were written: pip install 'gdns_tf[serving]' for them.")
-    print(f"Exported version {number}: {export_dir / str(number)}")
-    return export_dir / str(number)
+    check_options(export_dir, k=k, item_dtype=item_dtype, version=version)
+    data = data or data_of(run_dir)
+    split = split or load_dataset(data)
+    trained = load_trained(run_dir, split)
+    return export_model(
+        trained.served,
+        split,
+        export_dir,
+        k=k,
+        item_dtype=item_dtype,
+        version=version,
+        fold_in=fold_in,
+        about=about_training(trained, data),
+    )
 
 
-def data_of_run(run_dir: str | Path) -> DataConfig:
-    """The data flags of a run.
+def export_model(
+    factors: Factors,
+    split: Split,
+    export_dir: str | os.PathLike,
+    *,
+    k: int = 100,
+    item_dtype: str = "float32",
+    version: int | None = None,
+    fold_in: FoldIn | None = None,
+    about: Mapping[str, object] | None = None,
+) -> Path:
+    """Exports a model as the next version of a served one; what was done goes to `pipelines.notices`.
+
+    Args:
+      factors: the model.
+      split: the data that it was trained on: raw ids, titles, what users have seen, popularity.
+      export_dir: the folder of the model, on this machine or in an object store (gs://, s3://). Its name is that of the
+        model, and versions are numbered folders in it.
+      k: items that the signature `serving_default` returns, at most the number of items.
+      item_dtype: "float32" or "float16", in which the item factors are stored.
+      version: number of the version; None: one above the highest.
+      fold_in: strengths of `retrieve_by_history`.
+      about: what `describe` and the model card tell besides: "flags", "metrics" and "refit", as from `about_training`.
+
+    Returns:
+      The version folder.
 
     Raises:
-      InputError: there is no run.
+      InputError: an option cannot be used, an id or a number cannot be served, or the folder cannot be written. Nothing
+        is left behind.
+
+    Example:
+      export_model(factors, split, "savedmodel/models/gdns")  # -> Path("/.../savedmodel/models/gdns/1")
     """
-    flags = RunFolder(run_dir).flags
-    if not flags.exists():
-        raise InputError(f"there is no {flags.name}", path=run_dir, remedy="Give the --output_dir of a training run.")
-    return read_config(flags, DataConfig)
+    check_options(export_dir, k=k, item_dtype=item_dtype, version=version)
+    about, strengths = about or {}, fold_in or FoldIn()
+    stored = stored_items(factors, item_dtype)
+    description = describe(factors, split, k=k, item_dtype=item_dtype, fold_in=strengths, about=about)
+    if item_dtype != "float32":
+        description["rounding"] = effect_of_rounding(factors, stored, split, refit=description["refit"])
+        notices.info(format_effect(description["rounding"]))
+
+    with TemporaryDirectory() as assets, new_version(export_dir, version) as (published, folder):
+        name, number = published.parent.name, int(published.name)
+        description = {"model": name, "version": number} | description
+        model = served_model(factors, split, description, strengths, Path(assets))
+        tf.saved_model.save(model, str(folder), signatures=model.signatures())
+        examples = example_inputs(split.train.user_ids, split.train.item_ids, description["k"])
+        warm = write_warmup(folder, name, examples)
+        _write_titles(folder, split.train)
+        (folder / "README.md").write_text(format_card(description, examples, warm), encoding="utf-8")
+    if not warm:
+        notices.warning("No warm-up requests were written: pip install 'gdns_tf[serving]' for them.")
+    notices.info("Exported version %d: %s", number, published)
+    return published
 
 
-def _check_options(export_dir: str | Path, k: int, item_dtype: str, version: int | None) -> None:
-    if not str(export_dir):
-        raise InputError("--export_dir is not set", remedy="For example --export_dir=savedmodel/models/gdns.")
-    if k < 1:
-        raise InputError(f"--k={k} must be at least 1")
-    if item_dtype not in ITEM_DTYPES:
-        raise InputError(f"--item_dtype={item_dtype} must be one of {', '.join(ITEM_DTYPES)}")
-    if version is not None and version < 1:
-        raise InputError(f"--version={version} must be at least 1")
+def check_options(
+    export_dir: str | os.PathLike, *, k: int = 100, item_dtype: str = "float32", version: int | None = None
+) -> None:
+    """Raises InputError where an option of `export_model` cannot be used; call it before anything that takes long."""
+    if not os.fspath(export_dir):
+        raise InputError("`export_dir` is not set", remedy="For example `export_dir`=savedmodel/models/gdns.")
+    require(k >= 1, "k", k, "must be at least 1")
+    require(item_dtype in ITEM_DTYPES, "item_dtype", item_dtype, f"must be one of {', '.join(ITEM_DTYPES)}")
+    require(version is None or version >= 1, "version", version, "must be at least 1")
+    check_export_dir(export_dir, version)
 
 
-def _describe(
-    run: RunFolder, data: DataConfig, dataset: Split, weights: Weights, k: int, item_dtype: str, fold_in: FoldIn
-) -> dict:
-    """What `describe` and the model card tell, but for the name and number."""
-    metrics = json.loads(run.metrics.read_text()) if run.metrics.exists() else {}
-    flags = asdict(data) | asdict(read_config(run.flags, TrainConfig))
-    types = {name: _id_type(ids) for name, ids in _raw_ids(dataset).items()}
-    return {
-        "k": min(k, weights.num_items),
-        "user_id_type": types["user"],
-        "item_id_type": types["item"],
-        "item_dtype": item_dtype,
-        "num_users": weights.num_users,
-        "num_items": weights.num_items,
-        "dim": len(weights.w),
-        "padding": {"item_id": -1 if types["item"] == "int64" else "", "score": PADDING_SCORE},
-        "fold_in": asdict(fold_in),
-        "data": {"name": dataset.name} | dataset.statistics(),
-        "data_fingerprint": dataset.fingerprint,
-        "flags": {name: value for name, value in flags.items() if name not in _OF_THE_MACHINE},
-        "metrics": {name: metrics[name] for name in ("best_epoch", "valid", "test") if name in metrics},
-        "versions": {"gdns_tf": gdns_tf.__version__, "tensorflow": tf.__version__},
-        "exported_at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _raw_ids(dataset: Split) -> dict[str, np.ndarray]:
-    return {"user": dataset.train.user_ids, "item": dataset.train.item_ids}
-
-
-def _id_type(ids: np.ndarray) -> str:
-    return "int64" if ids.dtype.kind in "iu" else "string"
-
-
-def _write_titles(folder: Path, seen: Interactions) -> None:
+def _write_titles(folder: Path, interactions: Interactions) -> None:
     """`id<TAB>title` lines, for clients; the server does not look at them."""
-    if seen.titles is None:
+    if interactions.titles is None:
         return
-    path = folder / "assets.extra/titles.tsv"
+    path = folder / TITLES
     path.parent.mkdir(exist_ok=True)
-    pairs = zip(seen.item_ids.tolist(), seen.titles.tolist(), strict=True)
+    pairs = zip(interactions.item_ids.tolist(), interactions.titles.tolist(), strict=True)
     path.write_text("".join(f"{raw_id}\t{' '.join(title.split())}\n" for raw_id, title in pairs), encoding="utf-8")

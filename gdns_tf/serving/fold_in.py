@@ -24,16 +24,16 @@ class FoldIn:
         """Raises InputError for values that leave the query undetermined."""
         if not (0 <= self.alpha < float("inf") and 0 < self.l2 < float("inf")):
             raise InputError(
-                f"--fold_in_alpha={self.alpha} and --fold_in_l2={self.l2} cannot be used",
+                f"`fold_in_alpha`={self.alpha} and `fold_in_l2`={self.l2} cannot be used",
                 remedy="alpha must be 0 or more, and l2 above 0.",
             )
 
 
 def penalty(item_factors: np.ndarray, strengths: FoldIn) -> np.ndarray:
-    """What the regression holds against a query, whatever the history: alpha Q^T Q + l2 mean(Q^2) I.
+    """What the regression holds against a query, whatever the history: alpha F^T F + l2 mean(F^2) I.
 
     Args:
-      item_factors: [num_items, d].
+      item_factors: F [num_items, d].
       strengths: alpha and l2.
 
     Returns:
@@ -45,9 +45,9 @@ def penalty(item_factors: np.ndarray, strengths: FoldIn) -> np.ndarray:
 
 
 def fold_in(item_factors: tf.Tensor, penalty: tf.Tensor, history: tf.Tensor) -> tf.Tensor:
-    """Solves for the query x of each row, against fixed item factors q.
+    """Solves for the query x of each row, against fixed item factors f_i.
 
-    x minimises sum_{i in history} (x . q_i - 1)^2 + alpha sum_{all i} (x . q_i)^2 + l2 mean(Q^2) |x|^2: one user's step
+    x minimises sum_{i in history} (x . f_i - 1)^2 + alpha sum_{all i} (x . f_i)^2 + l2 mean(f^2) |x|^2: one user's step
     of implicit alternating least squares (Hu et al., 2008; in the form of Rendle et al., 2022). An item that is listed
     more than once counts once.
 

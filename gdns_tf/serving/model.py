@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from gdns_tf.models.factors import Weights
+from gdns_tf.models.factors import Factors
+from gdns_tf.serving.contract import ITEM_ID, PADDING_SCORE, SIGNATURES, USER_ID, Tensor
 from gdns_tf.serving.fold_in import FoldIn, fold_in, penalty
 from gdns_tf.serving.top_k import top_k
 from gdns_tf.serving.vocabulary import Vocabulary
@@ -22,17 +23,16 @@ from pipelines.errors import InputError
 from pipelines.interactions import Interactions
 
 ITEM_DTYPES = ("float32", "float16")
-PADDING_SCORE = float(np.finfo(np.float32).min)
-"""The score of padding and of unknown items: JSON has no infinity."""
+"""Types in which item factors can be stored."""
 _NEVER = -np.inf
 
 
 class ServedModel(tf.Module):
-    """Signatures of README.md, on the weights of a GMF model."""
+    """The signatures of `contract.py`, on the factors of any scorer. Each is a method of its name."""
 
     def __init__(
         self,
-        weights: Weights,
+        factors: Factors,
         seen: Interactions,
         popularity: np.ndarray,
         *,
@@ -43,33 +43,34 @@ class ServedModel(tf.Module):
         assets: Path,
     ) -> None:
         """Args:
-        weights: the model.
+        factors: the model.
         seen: what is not to be recommended to each user again, with the raw ids.
         popularity: [num_items] scores of the items for users that are not known.
         k: items that `serving_default` returns.
-        item_dtype: one of ITEM_DTYPES, in which Q is stored; it is calculated with in float32.
+        item_dtype: one of ITEM_DTYPES, in which the item factors are stored; they are calculated with in float32.
         fold_in_strengths: of `retrieve_by_history`.
         description: what `describe` tells; its values must be representable in JSON.
-        assets: an existing folder for the vocabularies, which must stay until the model is saved.
+        assets: an existing folder for the vocabularies. It must stay until the model is saved; one that is not
+          saved needs it no more once it is made.
 
         Raises:
           InputError: an id cannot be served, or a score could exceed the numbers of its type.
         """
         super().__init__(name="gdns")
-        stored = stored_items(weights, item_dtype)
+        stored = stored_items(factors, item_dtype)
         items = stored.astype(np.float32)
         self._users = Vocabulary(seen.user_ids, assets / "user_ids.txt")
         self._items = Vocabulary(seen.item_ids, assets / "item_ids.txt")
-        self._queries = _table(weights.query, "queries")
+        self._queries = _table(factors.queries, "queries")
         self._item_factors = _table(stored, "item_factors")
-        self._factor_weights = _table(weights.w, "factor_weights")
-        self._inverse_norms = _table(_inverse_norms(items * weights.w), "inverse_norms")
+        self._dimension_weights = _table(factors.dimension_weights, "dimension_weights")
+        self._inverse_norms = _table(_inverse_norms(items * factors.dimension_weights), "inverse_norms")
         self._penalty = _table(penalty(items, fold_in_strengths), "fold_in_penalty")
         self._popularity = _table(popularity.astype(np.float32), "popularity")
         self._seen_offsets = _table(seen.offsets.astype(np.int64), "seen_offsets")
         self._seen_items = _table(seen.items.astype(np.int32), "seen_items")
-        self._num_items = weights.num_items
-        self._k = min(k, weights.num_items)
+        self._num_items = factors.num_items
+        self._k = min(k, factors.num_items)
         parts = {"": description} | description
         texts = [json.dumps(value, allow_nan=False, ensure_ascii=False) for value in parts.values()]
         self._description = tf.lookup.StaticHashTable(
@@ -77,27 +78,15 @@ class ServedModel(tf.Module):
         )
 
     def signatures(self) -> dict[str, tf.types.experimental.GenericFunction]:
-        """The functions to save, by name, with the types and shapes of their inputs."""
-        users, items = self._users.dtype, self._items.dtype
+        """The functions to save or to call, by name, with the types and shapes of their inputs."""
+        id_types = {USER_ID: self._users.dtype.name, ITEM_ID: self._items.dtype.name}
 
-        def signature(method: object, **inputs: tuple) -> tf.types.experimental.GenericFunction:
-            specs = [tf.TensorSpec([None] * rank, dtype, name) for name, (dtype, rank) in inputs.items()]
-            return tf.function(method, input_signature=specs)
+        def spec(tensor: Tensor) -> tf.TensorSpec:
+            return tf.TensorSpec([None] * tensor.rank, tensor.dtype_with(id_types), tensor.name)
 
         return {
-            "serving_default": signature(self.serving_default, user_ids=(users, 1)),
-            "retrieve": signature(
-                self.retrieve,
-                user_ids=(users, 1),
-                k=(tf.int32, 1),
-                exclude_seen=(tf.bool, 1),
-                exclude_ids=(items, 2),
-                restrict_to=(items, 2),
-            ),
-            "rank": signature(self.rank, user_ids=(users, 1), item_ids=(items, 2)),
-            "similar_items": signature(self.similar_items, item_ids=(items, 1), k=(tf.int32, 1)),
-            "retrieve_by_history": signature(self.retrieve_by_history, history=(items, 2), k=(tf.int32, 1)),
-            "describe": signature(self.describe, parts=(tf.string, 1)),
+            name: tf.function(getattr(self, name), input_signature=[spec(tensor) for tensor in signature.inputs])
+            for name, signature in SIGNATURES.items()
         }
 
     def serving_default(self, user_ids: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -147,13 +136,13 @@ class ServedModel(tf.Module):
         return {"scores": scores, "known_item": known_item, "known_user": known_user}
 
     def similar_items(self, item_ids: tf.Tensor, k: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The items with the highest cosine of the factors that scores are sums of, Q * w."""
+        """The items with the highest cosine of their factors, as the dimensions weigh them."""
         _check_rows("k", k, item_ids, "item_ids")
         numbers = self._items.numbers(item_ids)
         known, row = numbers >= 0, tf.maximum(numbers, 0)
         factors = self._all_items()
-        unit = tf.gather(factors, row) * self._factor_weights * tf.gather(self._inverse_norms, row)[:, None]
-        cosines = tf.matmul(unit * self._factor_weights, factors, transpose_b=True) * self._inverse_norms
+        unit = tf.gather(factors, row) * self._dimension_weights * tf.gather(self._inverse_norms, row)[:, None]
+        cosines = tf.matmul(unit * self._dimension_weights, factors, transpose_b=True) * self._inverse_norms
         cosines = tf.where(known[:, None], cosines, _NEVER)
         return self._best(_without(cosines, numbers[:, None]), k) | {"known_item": known}
 
@@ -213,24 +202,24 @@ class ServedModel(tf.Module):
         }
 
 
-def stored_items(weights: Weights, item_dtype: str) -> np.ndarray:
-    """Q in the type in which it is stored.
+def stored_items(factors: Factors, item_dtype: str) -> np.ndarray:
+    """The item factors in the type in which they are stored.
 
     Raises:
-      InputError: a score could exceed float32, or a factor float16.
+      InputError: a score could exceed float32, or a factor `item_dtype`.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        largest = np.sqrt(np.square(weights.query, dtype=np.float64).sum(1).max(initial=0))
-        largest *= np.sqrt(np.square(weights.Q, dtype=np.float64).sum(1).max(initial=0))
-        stored = weights.Q.astype(item_dtype)
+        largest = np.sqrt(np.square(factors.queries, dtype=np.float64).sum(1).max(initial=0))
+        largest *= np.sqrt(np.square(factors.items, dtype=np.float64).sum(1).max(initial=0))
+        stored = factors.items.astype(item_dtype)
     if not largest < np.finfo(np.float32).max / 2:
         raise InputError(
             f"scores may reach {largest:.2g}, beyond float32", remedy="Train again: the training diverged."
         )
     if not np.isfinite(stored).all():
         raise InputError(
-            f"an item factor of {np.abs(weights.Q).max():.3g} is beyond {item_dtype}",
-            remedy="Export with --item_dtype=float32.",
+            f"an item factor of {np.abs(factors.items).max():.3g} is beyond {item_dtype}",
+            remedy="Export with `item_dtype`=float32.",
         )
     return stored
 

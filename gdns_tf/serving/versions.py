@@ -1,53 +1,89 @@
 """Numbered version folders of a model, each of which appears whole or not at all."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from gdns_tf.serving import remote_versions
+from gdns_tf.serving.version_numbers import next_number
 from pipelines.errors import InputError
+from pipelines.paths import as_path, is_remote
 
 _UNFINISHED = ".unfinished-"
 """What an unfinished version's name begins with: TensorFlow Serving looks at names that are numbers only."""
+_REMEDY = "Choose another `export_dir`, or make room."
 
 
 @contextlib.contextmanager
-def new_version(export_dir: Path, version: int | None = None) -> Iterator[tuple[int, Path]]:
+def new_version(export_dir: str | os.PathLike, version: int | None = None) -> Iterator[tuple[Path, Path]]:
     """A folder to write a version into, which takes its place when the block ends, and goes if it fails.
 
-    The folder is locked as long as its process lives, so that exports at the same time take different numbers, and what
-    a killed one left is told from what another is still writing, and is deleted.
+    On this machine the folder is locked as long as its process lives, so that exports at the same time take different
+    numbers, and what a killed one left is told from what another is still writing, and is deleted. In an object store
+    there are no locks: of two exports at the same time one may fail.
 
     Args:
-      export_dir: the folder of the model; it is made.
+      export_dir: the folder of the model, here or in an object store; it is made.
       version: the number; None: one above the highest that is there or being written.
 
     Yields:
-      The number and the hidden folder.
+      Where the version will be, whose name is its number; and the folder of this machine to write into.
 
     Raises:
       InputError: the folder cannot be written, or the version is there already.
     """
-    remedy = "Choose another --export_dir, or make room."
-    try:
+    path = as_path(export_dir)
+    made = remote_versions.new_version(path, version) if is_remote(path) else _new_local(path.absolute(), version)
+    with made as published_and_folder:
+        yield published_and_folder
+
+
+def check_export_dir(export_dir: str | os.PathLike, version: int | None = None) -> None:
+    """Raises InputError where `new_version` could make no folder, as far as can be told without making one."""
+    path = as_path(export_dir)
+    if is_remote(path):
+        remote_versions.free_number(path, version)
+        return
+    path = path.absolute()
+    with _written(path):
+        there = next(folder for folder in (path, *path.parents) if folder.exists())
+        names = [entry.name for entry in there.iterdir()]  # fails where it is a file
+        if not os.access(there, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    if there == path:
+        next_number(names, version, path)
+
+
+@contextlib.contextmanager
+def _new_local(export_dir: Path, version: int | None) -> Iterator[tuple[Path, Path]]:
+    with _written(export_dir):
         number, unfinished, lock = _reserve(export_dir, version)
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", path=export_dir, remedy=remedy) from None
+    published = export_dir / str(number)
     try:
-        yield number, unfinished
-        _sync(unfinished)
-        os.rename(unfinished, export_dir / str(number))
-        _sync_one(export_dir)
-    except OSError as error:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise InputError(f"cannot be written: {error.strerror or error}", path=export_dir, remedy=remedy) from error
+        with _written(export_dir):
+            yield published, unfinished
+            _sync(unfinished)
+            os.rename(unfinished, published)
+            _sync_one(export_dir)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
     finally:
         os.close(lock)
+
+
+@contextlib.contextmanager
+def _written(export_dir: Path) -> Iterator[None]:
+    """Makes an InputError of what the system has against writing."""
+    try:
+        yield
+    except OSError as error:
+        problem = f"cannot be written: {error.strerror or error}"
+        raise InputError(problem, path=export_dir, remedy=_REMEDY) from error
 
 
 def _reserve(export_dir: Path, version: int | None) -> tuple[int, Path, int]:
@@ -57,14 +93,7 @@ def _reserve(export_dir: Path, version: int | None) -> tuple[int, Path, int]:
         for path in export_dir.glob(f"{_UNFINISHED}*"):
             _delete_if_abandoned(path)
         names = [path.name.removeprefix(_UNFINISHED) for path in export_dir.iterdir()]
-        taken = {int(name) for name in names if name.isascii() and name.isdigit()}
-        number = max(taken, default=0) + 1 if version is None else version
-        if number in taken:
-            raise InputError(
-                f"version {number} is there already, or is being written",
-                path=export_dir,
-                remedy="Leave out --version to take the next free number.",
-            )
+        number = next_number(names, version, export_dir)
         unfinished = export_dir / f"{_UNFINISHED}{number}"
         unfinished.mkdir()
         lock = os.open(unfinished, os.O_RDONLY)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from gdns_tf.serving.contract import PADDING_IDS, id_type
 from pipelines.errors import InputError
 
 
@@ -16,15 +17,15 @@ class Vocabulary(tf.Module):
 
         Args:
           ids: [num_rows] int64 or str raw ids, different from each other.
-          path: the file to write; its name is that of the asset. It must stay until the model is saved.
+          path: the file to write; its name is that of the asset. The table is filled from it at once; to save the model
+            it must still be there.
 
         Raises:
           InputError: an id cannot be told from padding, or does not survive in a file of lines.
         """
         super().__init__(name=path.stem)
-        is_integer = ids.dtype.kind in "iu"
-        self.dtype = tf.int64 if is_integer else tf.string
-        self.padding = -1 if is_integer else ""
+        self.dtype = tf.as_dtype(id_type(ids))
+        self.padding = PADDING_IDS[id_type(ids)]
         self.size = len(ids)
         path.write_bytes("".join(f"{_checked(raw_id, self.padding)}\n" for raw_id in ids.tolist()).encode())
         whole_line, line_number = tf.lookup.TextFileIndex.WHOLE_LINE, tf.lookup.TextFileIndex.LINE_NUMBER

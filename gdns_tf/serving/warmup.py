@@ -6,28 +6,27 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from gdns_tf.serving.contract import EXPORTED_K, ITEM_ID, SIGNATURES, USER_ID, Tensor
+
 PATH = Path("assets.extra/tf_serving_warmup_requests")
 
 
 def example_inputs(user_ids: np.ndarray, item_ids: np.ndarray, k: int) -> dict[str, dict[str, np.ndarray]]:
-    """A small request for each signature, of ids that the model knows."""
-    user, items = user_ids[:1], item_ids[:3]
-    no_items = items[None, :0]
-    count = np.array([k], np.int32)
+    """A small request for each signature, of ids that the model knows: signature -> input -> value."""
+    known = {USER_ID: user_ids[:1], ITEM_ID: item_ids[:3]}
     return {
-        "serving_default": {"user_ids": user},
-        "retrieve": {
-            "user_ids": user,
-            "k": count,
-            "exclude_seen": np.array([True]),
-            "exclude_ids": no_items,
-            "restrict_to": no_items,
-        },
-        "rank": {"user_ids": user, "item_ids": items[None]},
-        "similar_items": {"item_ids": items[:1], "k": count},
-        "retrieve_by_history": {"history": items[None], "k": count},
-        "describe": {"parts": np.array([""])},
+        signature.name: {tensor.name: _example(tensor, known, k) for tensor in signature.inputs}
+        for signature in SIGNATURES.values()
     }
+
+
+def _example(tensor: Tensor, known: Mapping[str, np.ndarray], k: int) -> np.ndarray:
+    """The default, or else ids of one row."""
+    if tensor.default is None:
+        return known[tensor.dtype][:1] if tensor.rank == 1 else known[tensor.dtype][None]
+    if tensor.default == ():
+        return known[tensor.dtype][None, :0]
+    return np.array([k if tensor.default == EXPORTED_K else tensor.default], tensor.numpy_dtype_with({}))
 
 
 def write_warmup(folder: Path, model_name: str, examples: Mapping[str, Mapping[str, np.ndarray]]) -> bool:

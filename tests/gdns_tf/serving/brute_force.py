@@ -6,9 +6,9 @@ NEAR = 2e-6
 """Scores this close, relative to the largest, may stand in either order: float32 sums depend on their order."""
 
 
-def scores_of(weights, user):
-    """[num_items] float64, Eq. 2."""
-    return weights.Q.astype(np.float64) @ (weights.w.astype(np.float64) * weights.P[user])
+def scores_of(factors, user):
+    """[num_items] float64."""
+    return factors.items.astype(np.float64) @ factors.queries[user].astype(np.float64)
 
 
 def ranking(scores, eligible):

@@ -1,6 +1,5 @@
 """Runs with random weights, exported: no training is needed to see whether a model is served rightly."""
 
-import json
 import os
 import pickle
 import subprocess
@@ -10,17 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from planted_runs import PLANTED, make_run, random_factors
 
-from gdns_tf.flags import replayable
-from gdns_tf.models.factors import Weights
+from gdns_tf.models.factors import Factors
 from gdns_tf.serving.export import export_run
 from gdns_tf.serving.fold_in import FoldIn
-from gdns_tf.training.config import TrainConfig
-from pipelines.config import DataConfig
 from pipelines.load import load_dataset
 from pipelines.split import Split
 
-PLANTED = DataConfig(dataset="planted", planted_users=60, planted_items=150)
 FOLD_IN = FoldIn(alpha=0.2, l2=0.7)
 
 
@@ -30,25 +26,7 @@ class Served:
 
     folder: Path
     dataset: Split
-    weights: Weights
-
-
-def random_weights(dataset, seed=0, dim=8):
-    """Weights with every kind of sign, and two items that score alike."""
-    rng = np.random.default_rng(seed)
-    items = rng.normal(size=(dataset.train.num_items, dim))
-    items[7] = items[3]
-    return Weights(rng.normal(size=(dataset.train.num_users, dim)), items, rng.normal(size=dim))
-
-
-def make_run(folder, data, dataset, weights):
-    """The folder of a finished run."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "flags.txt").write_text(replayable([data, TrainConfig(output_dir=str(folder))]))
-    metrics = {"best_epoch": 3, "valid": {"ndcg@3": 0.25}, "test": {"ndcg@3": 0.2}}
-    (folder / "metrics.json").write_text(json.dumps(metrics | {"data_fingerprint": dataset.fingerprint}))
-    weights.save(folder / "weights.npz")
-    return folder
+    factors: Factors
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +37,7 @@ def planted_dataset():
 @pytest.fixture(scope="session")
 def planted_run(tmp_path_factory, planted_dataset):
     return make_run(
-        tmp_path_factory.mktemp("planted") / "run", PLANTED, planted_dataset, random_weights(planted_dataset)
+        tmp_path_factory.mktemp("planted") / "run", PLANTED, planted_dataset, random_factors(planted_dataset)
     )
 
 
@@ -67,7 +45,7 @@ def planted_run(tmp_path_factory, planted_dataset):
 def integer_model(tmp_path_factory, planted_run, planted_dataset):
     """Integer ids, k = 10."""
     folder = export_run(planted_run, tmp_path_factory.mktemp("models") / "planted", k=10, fold_in=FOLD_IN)
-    return Served(folder, planted_dataset, random_weights(planted_dataset))
+    return Served(folder, planted_dataset, random_factors(planted_dataset))
 
 
 @pytest.fixture(scope="session")
@@ -78,10 +56,10 @@ def string_model(tmp_path_factory, planted_dataset):
     items = np.array([f"ítem,{number}" for number in train.item_ids])
     items[:3] = ["007", " spaced ", "tab\tbed"]
     dataset = replace(planted_dataset, train=replace(train, user_ids=users, item_ids=items))
-    weights = random_weights(dataset, seed=1)
+    factors = random_factors(dataset, seed=1)
     folder = tmp_path_factory.mktemp("strings")
-    run = make_run(folder / "run", PLANTED, dataset, weights)
-    return Served(export_run(run, folder / "words", k=10_000, dataset=dataset), dataset, weights)
+    run = make_run(folder / "run", PLANTED, dataset, factors)
+    return Served(export_run(run, folder / "words", k=10_000, split=dataset), dataset, factors)
 
 
 @pytest.fixture(scope="session")

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from brute_force import NEAR, unseen
-from conftest import make_run
+from planted_runs import make_run
 
-from gdns_tf.models.factors import Weights
+from gdns_tf.models.weights_file import load_weights
 from gdns_tf.serving.export import export_run
 from pipelines.config import DataConfig
 from pipelines.load import load_dataset
@@ -17,13 +17,14 @@ USERS_A_REQUEST = 1024
 @pytest.fixture(scope="module")
 def served(shared_data, tmp_path_factory):
     data = DataConfig(dataset="srns", data_dir=str(shared_data / "srns/ml1m"))
-    dataset, weights = load_dataset(data), Weights.load(shared_data / "srns/weights/srns.npz")
-    run = make_run(tmp_path_factory.mktemp("ml1m") / "run", data, dataset, weights)
-    return export_run(run, run.parent / "models", k=K, dataset=dataset), dataset, weights
+    dataset = load_dataset(data)
+    factors = load_weights(shared_data / "srns/weights/srns.npz").factors(dataset.train)
+    run = make_run(tmp_path_factory.mktemp("ml1m") / "run", data, dataset, factors)
+    return export_run(run, run.parent / "models", k=K, split=dataset), dataset, factors
 
 
 def test_the_top_k_of_every_user_is_that_of_brute_force(served, ask_alone):
-    folder, dataset, weights = served
+    folder, dataset, factors = served
     train = dataset.train
     blocks = np.split(train.user_ids, range(USERS_A_REQUEST, train.num_users, USERS_A_REQUEST))
     answers = ask_alone([(folder, "serving_default", {"user_ids": block}) for block in blocks])
@@ -33,7 +34,7 @@ def test_the_top_k_of_every_user_is_that_of_brute_force(served, ask_alone):
     numbers = by_id[np.searchsorted(train.item_ids, raw, sorter=by_id)]
     np.testing.assert_array_equal(train.item_ids[numbers], raw)
 
-    scores = (weights.P * weights.w).astype(np.float64) @ weights.Q.T.astype(np.float64)
+    scores = factors.queries.astype(np.float64) @ factors.items.T.astype(np.float64)
     tolerance = NEAR * np.abs(scores).max(axis=1, keepdims=True)
     assert (np.abs(np.take_along_axis(scores, numbers, axis=1) - given) <= tolerance).all()
     different = 0

@@ -134,7 +134,7 @@ def assert_row(ids, answer, row, scores, eligible, k=None):
 
 
 def test_default_is_brute_force_for_every_user(ids, answer):
-    dataset, weights = ids.served.dataset, ids.served.weights
+    dataset, weights = ids.served.dataset, ids.served.factors
     out = answer["default"]
     k = 10 if ids.kind == "int64" else dataset.train.num_items  # clamped to the catalogue
     assert out["item_ids"].shape == out["scores"].shape == (dataset.train.num_users, k)
@@ -147,7 +147,7 @@ def test_default_is_brute_force_for_every_user(ids, answer):
 def test_equal_items_stand_in_their_order(ids, answer):
     """Items 3 and 7 have the same factors."""
     numbers = ids.numbers(answer["retrieve, k too large"]["item_ids"])[0].tolist()
-    assert ids.served.weights.Q[3].tolist() == ids.served.weights.Q[7].tolist()
+    assert ids.served.factors.items[3].tolist() == ids.served.factors.items[7].tolist()
     assert numbers.index(7) == numbers.index(3) + 1
 
 
@@ -160,7 +160,7 @@ def test_unknown_users_get_the_most_popular(ids, answer):
             expected = ranking(popularity(ids), all_items(ids))
             assert ids.numbers(out["item_ids"])[row].tolist() == expected[: out["item_ids"].shape[1]]
         else:
-            assert_row(ids, out, row, scores_of(ids.served.weights, user), unseen(ids.served.dataset, user))
+            assert_row(ids, out, row, scores_of(ids.served.factors, user), unseen(ids.served.dataset, user))
 
 
 def test_empty_batches(ids, answer):
@@ -181,11 +181,11 @@ def test_retrieve_with_defaults_is_the_default_signature(ids, answer):
 
 def test_seen_items_on_request(ids, answer):
     for row, user in enumerate([4, 9]):
-        assert_row(ids, answer["retrieve, with seen"], row, scores_of(ids.served.weights, user), all_items(ids))
+        assert_row(ids, answer["retrieve, with seen"], row, scores_of(ids.served.factors, user), all_items(ids))
 
 
 def test_rows_have_their_own_k_and_rule(ids, answer):
-    out, scores = answer["retrieve, rows differ"], scores_of(ids.served.weights, 4)
+    out, scores = answer["retrieve, rows differ"], scores_of(ids.served.factors, 4)
     assert out["item_ids"].shape == (3, 5)
     assert_row(ids, out, 0, scores, unseen(ids.served.dataset, 4), k=2)
     assert_row(ids, out, 1, scores, all_items(ids), k=5)
@@ -197,28 +197,28 @@ def test_k_is_clamped(ids, answer):
     assert answer["retrieve, k too small"]["item_ids"].shape == (2, 0)
     out = answer["retrieve, k too large"]
     assert out["item_ids"].shape == (2, ids.served.dataset.train.num_items)
-    assert_row(ids, out, 0, scores_of(ids.served.weights, 4), unseen(ids.served.dataset, 4))
+    assert_row(ids, out, 0, scores_of(ids.served.factors, 4), unseen(ids.served.dataset, 4))
     assert_row(ids, out, 1, popularity(ids), all_items(ids))
 
 
 def test_excluded_ids(ids, answer):
     out = answer["retrieve, exclude"]
     for row, (user, gone) in enumerate([(4, [2]), (9, [2]), (None, [9])]):
-        scores = popularity(ids) if user is None else scores_of(ids.served.weights, user)
+        scores = popularity(ids) if user is None else scores_of(ids.served.factors, user)
         eligible = all_items(ids) if user is None else unseen(ids.served.dataset, user)
         eligible[gone] = False
         assert_row(ids, out, row, scores, eligible)
     for row, user in enumerate([4, 9]):
         eligible = unseen(ids.served.dataset, user)
         eligible[[2, 3, 4]] = False
-        assert_row(ids, answer["retrieve, exclude one row for all"], row, scores_of(ids.served.weights, user), eligible)
+        assert_row(ids, answer["retrieve, exclude one row for all"], row, scores_of(ids.served.factors, user), eligible)
 
 
 def test_restriction(ids, answer):
     def only(*numbers):
         return np.isin(np.arange(ids.served.dataset.train.num_items), numbers)
 
-    out, scores = answer["retrieve, restrict"], scores_of(ids.served.weights, 4)
+    out, scores = answer["retrieve, restrict"], scores_of(ids.served.factors, 4)
     assert_row(ids, out, 0, scores, only(3, 7, 11))
     assert ids.numbers(out["item_ids"])[1].tolist() == [-1, -1, -1]  # nothing but an unknown id
     assert_row(ids, out, 2, scores, all_items(ids))  # nothing but padding
@@ -234,16 +234,16 @@ def test_rank_keeps_the_order_and_marks_the_unknown(ids, answer):
     out = answer["rank"]
     assert out["known_user"].tolist() == [True, False]
     assert out["known_item"].tolist() == [[True, True, True, False], [True, False, True, True]]
-    scores, popular = scores_of(ids.served.weights, 4), popularity(ids)
+    scores, popular = scores_of(ids.served.factors, 4), popularity(ids)
     expected = [[scores[9], scores[2], scores[2], LOWEST], [popular[3], LOWEST, popular[0], popular[9]]]
     np.testing.assert_allclose(out["scores"], expected, rtol=1e-5, atol=1e-5)
     assert answer["rank, no candidates"]["scores"].shape == (1, 0)
 
 
 def test_similar_items_are_cosine_neighbours(ids, answer):
-    weights = ids.served.weights
-    factors = weights.Q.astype(np.float64) * weights.w
-    cosines = factors @ factors.T / np.outer(np.linalg.norm(factors, axis=1), np.linalg.norm(factors, axis=1))
+    factors = ids.served.factors
+    weighed = factors.items.astype(np.float64) * factors.dimension_weights
+    cosines = weighed @ weighed.T / np.outer(np.linalg.norm(weighed, axis=1), np.linalg.norm(weighed, axis=1))
     out = answer["similar"]
     assert out["known_item"].tolist() == [True, False, False, True]
     for row, item in ((0, 3), (3, 12)):
@@ -258,7 +258,7 @@ def test_similar_items_are_cosine_neighbours(ids, answer):
 
 def test_history_is_folded_in(ids, answer):
     strengths = json.loads(answer["describe"]["json"][0])["fold_in"]
-    factors = ids.served.weights.Q.astype(np.float64)
+    factors = ids.served.factors.items.astype(np.float64)
     liked = factors[[5, 8]]
     ridge = strengths["l2"] * np.mean(factors**2) * np.eye(factors.shape[1])
     query = np.linalg.solve(liked.T @ liked + strengths["alpha"] * factors.T @ factors + ridge, liked.sum(0))

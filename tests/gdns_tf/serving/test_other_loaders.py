@@ -20,10 +20,10 @@ def signature_of(folder, name):
 
 def assert_right(served, item_ids, scores):
     """Rows for USERS; raw ids of the planted set are its numbers."""
-    popular = np.bincount(served.dataset.train.items, minlength=served.weights.num_items).astype(float)
+    popular = np.bincount(served.dataset.train.items, minlength=served.factors.num_items).astype(float)
     for row, user in enumerate(USERS):
-        known = user < served.weights.num_users
-        right = scores_of(served.weights, user) if known else popular
+        known = user < served.factors.num_users
+        right = scores_of(served.factors, user) if known else popular
         eligible = unseen(served.dataset, user) if known else np.ones(len(popular), bool)
         assert_best(item_ids[row], scores[row], right, eligible)
 

@@ -10,9 +10,9 @@ from pipelines.errors import InputError
 
 
 def export(folder, version=None):
-    with new_version(folder, version) as (number, unfinished):
-        (unfinished / "saved_model.pb").write_text(str(number))
-    return number
+    with new_version(folder, version) as (published, unfinished):
+        (unfinished / "saved_model.pb").write_text(published.name)
+    return int(published.name)
 
 
 def visible(folder):
@@ -36,7 +36,7 @@ def test_numbers_go_on_after_the_highest(tmp_path):
 
 def test_a_version_is_never_overwritten(tmp_path):
     export(tmp_path, 3)
-    with pytest.raises(InputError, match=r"version 3 is there already.*Leave out --version"):
+    with pytest.raises(InputError, match=r"version 3 is there already.*Leave out `version`"):
         export(tmp_path, 3)
     assert (tmp_path / "3/saved_model.pb").exists()
     assert not hidden(tmp_path)
@@ -56,9 +56,9 @@ def test_nothing_is_visible_before_the_end_and_nothing_is_left_of_a_failure(tmp_
 
 def test_exports_at_the_same_time_take_different_numbers(tmp_path):
     with new_version(tmp_path) as (first, _):
-        assert export(tmp_path) == first + 1
+        assert (first.name, export(tmp_path)) == ("1", 2)
         with pytest.raises(InputError, match="version 1 is there already, or is being written"):
-            export(tmp_path, first)
+            export(tmp_path, 1)
     assert visible(tmp_path) == ["1", "2"]
 
 

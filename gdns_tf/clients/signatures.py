@@ -1,0 +1,241 @@
+"""The signatures of an exported model as typed calls, wherever it runs. The contract is `gdns_tf/serving/README.md`."""
+
+import functools
+import json
+import operator
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+
+from gdns_tf.clients.backend import Backend
+from gdns_tf.clients.errors import InvalidRequest, ServingError
+from gdns_tf.clients.results import Ranking, Recommendations
+from gdns_tf.serving.contract import ITEM_ID, PADDING_IDS, SIGNATURES, USER_ID
+
+_INT32_MAX = 2**31 - 1
+
+
+class Signatures:
+    """Recommendations from a model, as arrays. Safe to use from several threads.
+
+    Every method raises a `ServingError`: `InvalidRequest` for what the model cannot make sense of, and from servers
+    `Unavailable`, `DeadlineExceeded` and `NotFound`.
+    """
+
+    def __init__(self, backend: Backend, titles: Mapping | None = None) -> None:
+        """Args:
+        backend: the model.
+        titles: raw item id -> title.
+        """
+        self.backend = backend
+        self._titles = titles or {}
+
+    def with_titles(self, titles: Mapping) -> "Signatures":
+        """The same model, with titles: raw item id -> title."""
+        return Signatures(self.backend, titles)
+
+    def close(self) -> None:
+        """Gives back connections."""
+        self.backend.close()
+
+    def describe(self) -> dict:
+        """What the model says about itself: version, id types, exported k, flags, data fingerprint, metrics."""
+        (text,) = self.backend.call("describe", {"parts": np.array([""], object)}, ("json",))["json"]
+        try:
+            return dict(json.loads(text))
+        except (TypeError, ValueError) as error:
+            raise ServingError(f"signature 'describe' did not answer with a JSON object: {error}") from error
+
+    @property
+    def user_id_type(self) -> str:
+        """Type of the user ids: "int64" or "string"."""
+        return self._id_types[USER_ID]
+
+    @property
+    def item_id_type(self) -> str:
+        """Type of the item ids: "int64" or "string"."""
+        return self._id_types[ITEM_ID]
+
+    def recommend(
+        self,
+        users: Sequence,
+        k: int = 10,
+        *,
+        exclude_seen: bool = True,
+        exclude: Collection = (),
+        restrict_to: Collection = (),
+    ) -> Recommendations:
+        """The best items for users; popular ones for users that the model does not know.
+
+        Args:
+          users: [n] raw ids.
+          k: items for each; fewer come back where fewer are eligible.
+          exclude_seen: leave out the items that the user is known to have.
+          exclude: item ids to leave out, for all of the users.
+          restrict_to: if not empty, the only item ids to choose from.
+        """
+        k, ids = _count(k), self._ids(users, "user")
+        exclude, restrict_to = self._ids(exclude, "item"), self._ids(restrict_to, "item")
+        plain = exclude_seen and not len(exclude) and not len(restrict_to)
+        if plain and k <= self._description["k"]:
+            answer = self._call("serving_default", {"user_ids": ids})
+            if len(ids) == 0 or answer["item_ids"].shape[1] >= k:
+                return self._recommendations(ids, answer, "known_user", k)
+            # A version that was exported with a smaller k has taken over: it is asked for as many as are wanted.
+        answer = self._call(
+            "retrieve",
+            {
+                "user_ids": ids,
+                "k": np.full(len(ids), k, np.int32),
+                "exclude_seen": np.full(len(ids), exclude_seen, bool),
+                "exclude_ids": self._lists([exclude] * len(ids)),
+                "restrict_to": self._lists([restrict_to] * len(ids)),
+            },
+        )
+        return self._recommendations(ids, answer, "known_user", k)
+
+    def rank(self, users: Sequence, items: Sequence) -> Ranking:
+        """Scores of given items.
+
+        Args:
+          users: [n] raw ids.
+          items: [num_items] raw ids, the same for all users, or [n, num_items], a list of one length for each.
+        """
+        ids = self._ids(users, "user")
+        nested = _is_list(items) and len(items) and all(_is_list(row) for row in items)
+        rows = [self._ids(row, "item") for row in items] if nested else [self._ids(items, "item")] * len(ids)
+        if len(rows) != len(ids) or len({len(row) for row in rows}) > 1:
+            raise InvalidRequest(f"{len(ids)} users need a list of items each, of equal length, or one list for all")
+        lists = self._lists(rows)
+        answer = self._call("rank", {"user_ids": ids, "item_ids": lists})
+        listed = slice(1, lists.shape[1])  # without the padding that `_lists` puts first
+        return Ranking(
+            queries=ids,
+            items=lists[:, listed],
+            scores=answer["scores"][:, listed],
+            known_item=answer["known_item"][:, listed],
+            known_user=answer["known_user"],
+            titles=self._titles,
+        )
+
+    def similar_items(self, items: Sequence, k: int = 10) -> Recommendations:
+        """The items most like others; none for items that the model does not know.
+
+        Args:
+          items: [n] raw ids.
+          k: how many for each.
+        """
+        k, ids = _count(k), self._ids(items, "item")
+        answer = self._call("similar_items", {"item_ids": ids, "k": np.full(len(ids), k, np.int32)})
+        return self._recommendations(ids, answer, "known_item", k)
+
+    def recommend_by_history(self, histories: Sequence[Collection], k: int = 10) -> Recommendations:
+        """The best items for users who are not in the model, by what they have.
+
+        Args:
+          histories: [n] lists of raw item ids, of any length. A history without known items gets popular ones.
+          k: items for each.
+        """
+        k = _count(k)
+        if not _is_list(histories) or not all(_is_list(history) for history in histories):
+            raise InvalidRequest("histories must be lists of item ids, one for each user")
+        rows = [self._ids(history, "item") for history in histories]
+        answer = self._call("retrieve_by_history", {"history": self._lists(rows), "k": np.full(len(rows), k, np.int32)})
+        queries = np.empty(len(rows), object)
+        for place, row in enumerate(rows):
+            queries[place] = row.tolist()
+        return self._recommendations(queries, answer, "known_user", k)
+
+    @functools.cached_property
+    def _description(self) -> dict:
+        return self.describe()
+
+    @functools.cached_property
+    def _id_types(self) -> dict[str, str]:
+        """Types of raw ids, as the contract names them."""
+        types = {id_name: self._description.get(f"{id_name}_type") for id_name in (USER_ID, ITEM_ID)}
+        for id_name, found in types.items():
+            if found not in PADDING_IDS:
+                raise ServingError(f"the model describes {id_name}_type as {found!r}, not {' or '.join(PADDING_IDS)}")
+        return types
+
+    def _call(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The outputs of a signature, in the contract's dtypes."""
+        outputs = {tensor.name: tensor for tensor in SIGNATURES[signature].outputs}
+        dtypes = {name: tensor.numpy_dtype_with(self._id_types) for name, tensor in outputs.items()}
+        if len(next(iter(inputs.values()))) == 0:  # REST's JSON cannot say [0, n]
+            return {name: np.empty((0,) * tensor.rank, dtypes[name]) for name, tensor in outputs.items()}
+        answer = self.backend.call(signature, inputs, tuple(outputs))
+        return {name: np.asarray(answer[name], dtype) for name, dtype in dtypes.items()}
+
+    def _recommendations(self, queries: np.ndarray, answer: dict, known: str, k: int) -> Recommendations:
+        return Recommendations(
+            queries=queries,
+            items=answer["item_ids"][:, :k],
+            scores=answer["scores"][:, :k],
+            known=answer[known],
+            padding=PADDING_IDS[self.item_id_type],
+            titles=self._titles,
+            num_unknown=answer.get("num_unknown"),
+        )
+
+    def _lists(self, rows: Sequence[np.ndarray]) -> np.ndarray:
+        """Lists of ids from `_ids` as [n, 1 + longest], padded at the end, and with padding in front.
+
+        A server that batches with `pad_variable_length_inputs` fills up all rows by the first element of the first
+        one, and refuses tensors without elements: with padding there, both come out right.
+        """
+        padding = PADDING_IDS[self.item_id_type]
+        dtype = object if isinstance(padding, str) else np.int64
+        array = np.full((len(rows), 1 + max(map(len, rows), default=0)), padding, dtype)
+        for place, row in enumerate(rows):
+            array[place, 1 : 1 + len(row)] = row
+        return array
+
+    def _ids(self, ids: Collection, what: str) -> np.ndarray:
+        """Raw ids in the model's type; numbers and their text stand for each other.
+
+        Raises:
+          InvalidRequest: an id is of another type or does not fit in 64 bits.
+        """
+        if not _is_list(ids):
+            raise InvalidRequest(f"a list of {what} ids is needed, not {ids!r}")
+        integers = self._id_types[f"{what}_id"] == "int64"
+        convert = _integer if integers else _text
+        values = [convert(raw_id, what) for raw_id in ids]
+        array = np.empty(len(values), np.int64 if integers else object)
+        array[:] = values
+        return array
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, Collection) and not isinstance(value, str | bytes | Mapping)
+
+
+def _count(k: int) -> int:
+    try:
+        k = operator.index(k)
+    except TypeError:
+        raise InvalidRequest(f"k must be a whole number, not {k!r}") from None
+    if k < 1:
+        raise InvalidRequest(f"k must be at least 1, not {k}")
+    return min(k, _INT32_MAX)
+
+
+def _integer(raw_id: object, what: str) -> int:
+    try:
+        number = int(raw_id) if isinstance(raw_id, str) else operator.index(raw_id)
+    except (TypeError, ValueError):
+        raise InvalidRequest(f"{what} id {raw_id!r} is not a whole number, as this model's are") from None
+    if not -(2**63) <= number < 2**63:
+        raise InvalidRequest(f"{what} id {raw_id!r} does not fit in 64 bits")
+    return number
+
+
+def _text(raw_id: object, what: str) -> str:
+    if isinstance(raw_id, str):
+        return raw_id
+    try:
+        return str(operator.index(raw_id))
+    except TypeError:
+        raise InvalidRequest(f"{what} id {raw_id!r} is not text, as this model's are") from None
