@@ -107,19 +107,20 @@ class BoundedGainTable(GainTable):
         slot = tf.stack([empty, ones], axis=1)
         self.cells = tf.Variable(tf.repeat(slot, num_users * num_slots, axis=0), trainable=False, name="item_h_and_g")
 
-    def _cell(self, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+    def cell(self, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        """[batch, n] int64: where the pairs of `read` are kept; pairs of one cell drive each other out."""
         # Neighbouring item numbers get different slots, and slots = items gives every item its own.
         return tf.cast(users, tf.int64)[:, None] * self._num_slots + tf.cast(items % self._num_slots, tf.int64)
 
     def read(self, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
-        slots = tf.gather(self.cells, self._cell(users, items))
+        slots = tf.gather(self.cells, self.cell(users, items))
         held = slots[:, :, 0] == tf.cast(items, tf.int64)
         return tf.where(held[:, :, None], tf.bitcast(slots[:, :, 1], tf.float32), 1.0)
 
     def write(self, users: tf.Tensor, items: tf.Tensor, values: tf.Tensor) -> None:
         slots = tf.stack([tf.cast(items, tf.int64), tf.bitcast(values, tf.int64)], axis=2)
-        write_rows(self.cells, self._cell(users, items), slots, self._compiled)
+        write_rows(self.cells, self.cell(users, items), slots, self._compiled)
 
     def visited(self, users: tf.Tensor) -> tf.Tensor:
-        slots = tf.gather(self.cells, self._cell(users, tf.range(self._num_slots)[None, :]))
+        slots = tf.gather(self.cells, self.cell(users, tf.range(self._num_slots)[None, :]))
         return tf.bitcast(tf.boolean_mask(slots, slots[:, :, 0] >= 0)[:, 1], tf.float32)

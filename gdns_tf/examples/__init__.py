@@ -1,0 +1,1 @@
+"""Whole programs that show a part of the package at work."""
