@@ -302,6 +302,7 @@ def run() -> None:
     """The entry point of the command line."""
     define(ExampleConfig)
     logging.set_verbosity(logging.WARNING)
+    tf.get_logger().setLevel("ERROR")  # it warns that each model is traced anew
     app.run(main)
 
 

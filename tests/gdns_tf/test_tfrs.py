@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 
 import gdns_tf  # noqa: F401  before TFRS, which wants Keras 2 to be chosen
 
@@ -13,6 +14,8 @@ import tensorflow_recommenders as tfrs
 from numpy_oracle import PENALTIES, sigmoid
 from toy import toy_interactions
 
+from gdns_tf.examples import tfrs_two_tower
+from gdns_tf.examples.tfrs_two_tower import Data, ExampleConfig, compare
 from gdns_tf.models.losses import LOSSES, SquaredHinge
 from gdns_tf.tfrs import GdnsRetrieval
 from pipelines.errors import InputError
@@ -356,3 +359,48 @@ def test_weights_do_not_carry_the_table_and_checkpoints_do(model, tmp_path):
     np.testing.assert_array_equal(fresh.task.gains.table.cells, model.task.gains.table.cells)
     assert int(fresh.task.gains.step) == int(model.task.gains.step)
     np.testing.assert_array_equal(fresh.get_weights()[0], model.get_weights()[0])
+
+
+def test_the_example_runs(capsys, monkeypatch):
+    """With the arm of each class of task, and the first setting of each: the rest are the same code."""
+    kept = ["Retrieval, popularity corrected", "group-wise, GDNS"]
+    arms = tfrs_two_tower.arms
+    monkeypatch.setattr(
+        tfrs_two_tower,
+        "arms",
+        lambda *args: [replace(arm, settings=arm.settings[:1]) for arm in arms(*args) if arm.title in kept],
+    )
+    settings = {"seeds": (0,), "learning_rates": ("0.1",), "epochs": 1, "dim": 4, "batch_size": 256}
+    results = compare(ExampleConfig(**settings, planted_users=40, planted_items=140))
+    lines = capsys.readouterr().out.splitlines()
+    assert list(results) == kept
+    for line, (title, of_k) in zip(lines[-2:], results.items(), strict=True):
+        assert 0 <= of_k[10][0] <= of_k[50][0] <= of_k[100][0] <= 1
+        assert line.split()[len(title.split()) :][:3] == [f"{100 * of_k[k][0]:.1f}" for k in (10, 50, 100)]
+
+
+def test_every_arm_of_the_example_has_as_many_settings():
+    data = Data.load(config := ExampleConfig(planted_users=40, planted_items=140))
+    arms = tfrs_two_tower.arms(data, config)
+    assert {len(arm.settings) for arm in arms} == {2}
+    assert len({arm.title for arm in arms}) == 6
+    for arm in arms:
+        for setting in arm.settings:
+            assert isinstance(arm.make(setting, 0), tfrs.tasks.Retrieval)
+
+
+def test_the_example_reads_movielens(tmp_path):
+    """20 users of 6 films each; film 7 is missing in `movies.dat`."""
+    ratings = [f"{film // 6 + 1}::{film + 1}::5::{1000 + film}" for film in range(120)]
+    movies = [f"{film}::Cinéma {film}::{'Drama|War' if film % 2 else 'Comedy'}" for film in range(1, 121) if film != 7]
+    (tmp_path / "ratings.dat").write_text("\n".join(ratings) + "\n")
+    (tmp_path / "movies.dat").write_text("\n".join(movies) + "\n", "latin-1")
+    data = Data.load(ExampleConfig(data_dir=str(tmp_path)))
+    assert data.item_features.tolist() == [[0, 0, 0] if i == 6 else [i % 2, 1 - i % 2, 1 - i % 2] for i in range(120)]
+    assert data.user_features[:, 2].all()  # four films to train on: 2^2
+    (row, *_) = data.held_out("test").as_numpy_iterator()
+    np.testing.assert_array_equal(row["item_id"], np.arange(20) * 6 + 5)  # the latest
+    np.testing.assert_array_equal(row["item_share"], np.zeros(20))
+    (tmp_path / "movies.dat").unlink()
+    with pytest.raises(InputError, match=r"movies.dat: cannot be read"):
+        Data.load(ExampleConfig(data_dir=str(tmp_path)))
