@@ -16,7 +16,8 @@
                 training=training,
             )
 
-`gdns_tf/examples/tfrs_two_tower.py` is a whole program.
+`gdns_tf/examples/tfrs_two_tower.py` is a whole program. TFRS needs Keras 2: import `gdns_tf` before it, or set
+TF_USE_LEGACY_KERAS=1.
 """
 
 from collections.abc import Sequence
@@ -41,7 +42,9 @@ class Gains(tf.Module):
     """What a task remembers from step to step. No weights of the model; to keep it, checkpoint it by name."""
 
     def __init__(self, num_rows: int, num_slots: int) -> None:
-        """Args: the size of the table, see `GdnsRetrieval`."""
+        """Args:
+        num_rows, num_slots: the size of the table, which takes 16 bytes a slot; see `GdnsRetrieval`.
+        """
         super().__init__(name="gains")
         self.step = tf.Variable(0, trainable=False, dtype=tf.int64, name="step")
         """[] int64: training steps so far."""
@@ -168,8 +171,9 @@ class GdnsRetrieval(tfrs.tasks.Retrieval):
           candidate_embeddings: [num_candidates, dim]: row k, for k < num_queries, is the item that query k's user has;
             further rows are candidates only.
           sample_weight: [num_queries] factors of the rows' losses.
-          query_ids: [num_queries] integers or strings: whose query it is. Required.
-          candidate_ids: [num_candidates] integers or strings. Required.
+          query_ids: [num_queries] integers or strings: whose query it is. Required. Strings are hashed to 62 bits;
+            two users, or two items, with the same hash would count as one.
+          candidate_ids: [num_candidates] integers or strings, likewise. Required.
           compute_metrics: whether to update `metrics`, which is slow.
           compute_batch_metrics: whether to update `batch_metrics`.
           score_mask: [num_queries, num_candidates] bool, false for what must not be a negative of the row, such as

@@ -48,7 +48,7 @@ class ExampleConfig:
     seeds: tuple[int, ...] = flag((0, 1, 2), "Seeds of the runs that are tested.")
     tuning_seed: int = flag(100, "Seed of the runs that are validated.")
     learning_rates: tuple[str, ...] = flag(("0.05", "0.1"), "Of Adagrad, to choose from.")
-    epochs: int = flag(5, "Most epochs to choose from.")
+    epochs: int = flag(4, "Most epochs to choose from.")
     batch_size: int = flag(512, "Interactions a step.")
     dim: int = flag(32, "Width of the embeddings.")
     group_size: int = flag(32, "Negatives of a row in the group-wise loss.")
@@ -279,7 +279,7 @@ def format_table(results: Mapping[str, Mapping[int, list[float]]], chosen: Mappi
         difference = ""
         if title != last and len(of_k[CHOSEN_BY]) > 1:
             test = paired_test_over_seeds(results[last][CHOSEN_BY], of_k[CHOSEN_BY])
-            difference = f"{100 * test.difference:+.1f} (p = {test.p_value:.2f})"
+            difference = f"{100 * test.difference:+.1f} (p = {test.p_value:.3f})"
         valid, rate, setting, epochs = chosen[title]
         lines.append(f"{title:34}{cells}{difference:>24}{f'{rate:g}, {setting}, {epochs}':>26}{100 * valid:>10.1f}")
     return "\n".join(lines)
