@@ -22,6 +22,7 @@ from gdns_tf.models.weights_file import save_arrays
 from gdns_tf.runs.callbacks import Callback
 from gdns_tf.runs.history import read_history
 from gdns_tf.runs.loading import Trained, data_of, load_trained
+from gdns_tf.runs.remote import mirrored
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.runs.train import train
 from gdns_tf.samplers.base import Sampler
@@ -34,6 +35,7 @@ from pipelines.config import DataConfig
 from pipelines.dataset import Dataset
 from pipelines.errors import InputError
 from pipelines.load import load_dataset
+from pipelines.paths import as_path, is_remote
 from pipelines.readers import saved
 from pipelines.split import Split
 
@@ -60,7 +62,7 @@ def fit(
       scorer: what scores items for users, a name (`gdns_tf.SCORERS`).
       callbacks: look on.
       output_dir: folder of the run, in which it can be gone on with: the same call again does that, and a finished run
-        is read. None: a temporary one that goes.
+        is read. It may be in an object store (gs://, s3://, az://). None: a temporary one that goes.
       refit: whether to train once more, for the epochs that validation chose, with the held-out items included.
         Recommendations and exports are then of that; evaluation stays that of the first training.
       progress: whether to show a progress bar.
@@ -105,7 +107,7 @@ def load(path: str | Path, data: Split | None = None) -> "Model":
     """Loads what `Model.save` wrote, or the folder of a finished run.
 
     Args:
-      path: the folder.
+      path: the folder, on this machine or in an object store.
       data: the data of the run; None: what the folder holds, or else read again from where the run read it.
 
     Raises:
@@ -210,33 +212,42 @@ class Model(RecommendMethods):
         """Writes the model, with its data, to a folder that `load` reads; it appears whole or not at all.
 
         Args:
-          path: the folder.
+          path: the folder, on this machine or in an object store.
           overwrite: whether a model that is there goes.
 
         Raises:
           InputError: something is there already, or it cannot be written.
         """
-        path = Path(path)
+        path = as_path(path)
         if path.exists() and not (overwrite and RunFolder(path).flags.exists()):
             remedy = "Choose another folder, or overwrite=True where it is a model."
             raise InputError("there is something already", path=path, remedy=remedy)
         try:
+            if is_remote(path):
+                with mirrored(RunFolder(path), afresh=True) as mirror:
+                    self._write(mirror.folder)
+                return
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as unfinished:
                 made = RunFolder(Path(unfinished, "model"))
-                made.refit.path.mkdir(parents=True)
-                data = DataConfig(dataset="saved", data_dir=str(made.data.name))
-                write_text(made.flags, replayable([data, self.config]))
-                saved.save(self.data, made.data)
-                made.write_metrics(self.metrics)
-                save_arrays(made.weights, self._trained.weights.arrays)
-                if self._trained.refit:
-                    save_arrays(made.refit.weights, self._trained.refit.arrays)
+                made.path.mkdir()
+                self._write(made)
                 if path.exists():
                     shutil.rmtree(path)
                 made.path.rename(path)
         except OSError as error:
             raise InputError(f"cannot be written: {error.strerror or error}", path=path) from None
+
+    def _write(self, folder: RunFolder) -> None:
+        """Writes what `load` reads into an empty folder of this machine."""
+        data = DataConfig(dataset="saved", data_dir=folder.data.name)
+        write_text(folder.flags, replayable([data, self.config]))
+        saved.save(self.data, folder.data)
+        folder.write_metrics(self.metrics)
+        save_arrays(folder.weights, self._trained.weights.arrays)
+        if self._trained.refit:
+            folder.refit.path.mkdir()
+            save_arrays(folder.refit.weights, self._trained.refit.arrays)
 
     def export(
         self, export_dir: str | Path, *, k: int = 100, item_dtype: str = "float32", version: int | None = None

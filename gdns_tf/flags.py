@@ -16,6 +16,7 @@ from absl import flags
 
 from pipelines.errors import InputError
 from pipelines.notices import notices
+from pipelines.paths import as_path
 
 Config = TypeVar("Config")
 
@@ -194,14 +195,20 @@ def replayable(configs: Sequence[object]) -> str:
 def read_config(path: str | os.PathLike, config_class: type[Config]) -> Config:
     """The dataclass that a flagfile describes; flags in it that are not the dataclass's are passed over.
 
+    absl would read the file itself, but none in an object store.
+
     Raises:
       InputError: the file cannot be read, or a value is not one that the flag takes.
     """
     flag_values = flags.FlagValues()
     define(config_class, flag_values)
     try:
-        flag_values(["", "--flagfile", os.fspath(path)], known_only=True)
+        lines = as_path(path).read_text(encoding="utf-8").splitlines()
+        given = [line.strip() for line in lines if line.strip() and not line.startswith(("#", "//"))]
+        flag_values(["", *given], known_only=True)
         return from_flags(config_class, flag_values=flag_values)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", path=path) from None
     except (flags.Error, ValueError) as error:
         raise InputError(str(error).removeprefix("ERROR:: ").removesuffix("."), path=path) from None
 

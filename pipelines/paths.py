@@ -7,6 +7,7 @@ names for each. What is wrong with a store (no package, no network, no permissio
 import contextlib
 import io
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -80,6 +81,15 @@ class RemotePath(gpath.PosixGPath):
     def read_text(self, encoding: str = "utf-8") -> str:
         with self.open() as file:
             return file.read().decode(encoding)
+
+    def unlink(self, missing_ok: bool = False) -> None:
+        with _reaching(self):
+            super().unlink(missing_ok)
+
+    def download(self, local: Path) -> None:
+        """Makes a local file a copy of this one."""
+        with self.open() as file, local.open("wb") as copy:
+            shutil.copyfileobj(file, copy, _BUFFER_BYTES)
 
     def upload(self, local: Path) -> None:
         """Makes this file a copy of a local one, whole or not at all."""

@@ -5,7 +5,6 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from gdns_tf.models.registry import SCORERS
 from pipelines.atomic import whole
 from pipelines.errors import InputError
 from pipelines.interactions import Interactions
+from pipelines.paths import AnyPath, as_path
 
 _FACTORS = {"queries": ("num_users", "d"), "items": ("num_items", "d"), "dimension_weights": ("d",)}
 """What a file of a model that is no scorer holds: its factors."""
@@ -47,14 +47,14 @@ def load_weights(path: str | os.PathLike, scorer: str = "") -> Weights:
     """Reads what `Scorer.arrays` gave, or `save_factors` wrote.
 
     Args:
-      path: the file.
+      path: the file, on this machine or in an object store.
       scorer: a key of SCORERS; empty: told by the names of the arrays.
 
     Raises:
       InputError: the file is missing, damaged or not an `.npz`; an array is missing, not of real numbers, of a shape
         that does not fit the others, or holds a value that is not finite in float32.
     """
-    path = Path(path)
+    path = as_path(path)
     found = _read(path)
     named = {name: SCORERS[name].parameters for name in ([scorer] if scorer else SCORERS)}
     fits = [name for name, axes in named.items() if axes.keys() <= found.keys()]
@@ -70,15 +70,19 @@ def load_weights(path: str | os.PathLike, scorer: str = "") -> Weights:
 _REMEDY = "Give the weights.npz of a run, or an .npz file with the arrays of a scorer: P, Q and w for gmf."
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
+def _read(path: AnyPath) -> dict[str, np.ndarray]:
     """The arrays of an `.npz` file, cast to float32 where they are of floating point."""
     if not path.is_file():
         raise InputError("there is no such file", path=path, remedy=_REMEDY)
-    if not zipfile.is_zipfile(path):
-        raise InputError("this is not an .npz file, or only the beginning of one", path=path, remedy=_REMEDY)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: np.asarray(file[name]) for name in file.files}
+        with path.open("rb") as stream:
+            if not zipfile.is_zipfile(stream):
+                raise InputError("this is not an .npz file, or only the beginning of one", path=path, remedy=_REMEDY)
+            stream.seek(0)
+            with np.load(stream, allow_pickle=False) as file:
+                arrays = {name: np.asarray(file[name]) for name in file.files}
+    except InputError:  # which is a ValueError, and says all
+        raise
     except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"cannot be read as an .npz file: {error}", path=path, remedy=_REMEDY) from None
     with np.errstate(over="ignore"):
@@ -86,7 +90,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 
 
 def _checked(
-    path: Path, arrays: Mapping[str, np.ndarray], expected: Mapping[str, tuple[str, ...]]
+    path: AnyPath, arrays: Mapping[str, np.ndarray], expected: Mapping[str, tuple[str, ...]]
 ) -> dict[str, np.ndarray]:
     """The expected arrays, if they are of finite numbers and of shapes that fit together."""
     chosen = {name: arrays[name] for name in expected}

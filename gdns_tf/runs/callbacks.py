@@ -18,6 +18,7 @@ class RunView(Protocol):
     split: Split
     config: TrainConfig
     folder: RunFolder
+    """On this machine, also where `config.output_dir` is in an object store."""
     trainer: Trainer
     metric_names: list[str]
 
@@ -69,6 +70,9 @@ class Callback:
 
     def on_validation(self, run: RunView, validation: Validation) -> None:
         """After each validation."""
+
+    def on_save(self, run: RunView) -> None:
+        """After each checkpoint, also that of a run that is about to be broken off: `run.folder` holds it all."""
 
     def on_end(self, run: RunView) -> None:
         """When a stopping rule holds; not if the run is broken off."""

@@ -7,6 +7,7 @@ import numpy as np
 
 from gdns_tf.runs.callbacks import Callback, RunView, Validation
 from pipelines.atomic import write_text
+from pipelines.paths import as_path
 
 
 class History(Callback):
@@ -31,8 +32,8 @@ class History(Callback):
 
 def read_history(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """The columns of a `history.csv`: name -> [num_validations] float64; empty where there is no file or no row."""
-    if not os.path.exists(path):
+    path = as_path(path)
+    if not path.exists():
         return {}
-    with open(path, newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = list(csv.DictReader(path.read_text().splitlines()))
     return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]} if rows else {}

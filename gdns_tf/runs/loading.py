@@ -1,4 +1,4 @@
-"""Trained models out of the folders of their runs, or out of single files."""
+"""Trained models out of the folders of their runs, or out of single files, here or in an object store."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +12,7 @@ from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
 from pipelines.notices import notices
+from pipelines.paths import as_path
 from pipelines.split import Split
 
 
@@ -73,7 +74,7 @@ def load_model(path: str | Path, split: Split) -> Factors:
     Raises:
       InputError: there is none, it is of another shape, or the run was trained on other data.
     """
-    if Path(path).is_dir():
+    if as_path(path).is_dir():
         return load_trained(path, split).first
     return _fitting(load_weights(path).factors(split.train), split, path)
 

@@ -48,7 +48,7 @@ class Run:
         Args:
           split: the data.
           config: the settings.
-          folder: claimed for this run.
+          folder: claimed for this run; on this machine.
           callbacks: look on, in this order.
           validates: whether to validate, stop early and keep the best weights; else the last are kept.
 
@@ -78,7 +78,7 @@ class Run:
             if made_on != self.split.fingerprint:
                 raise InputError(
                     f"the checkpoint was made on data {made_on}, and the data is now {self.split.fingerprint}",
-                    path=self.folder.path,
+                    path=self.config.output_dir,
                     remedy="Give the same data, or start afresh with `overwrite`.",
                 )
             checkpoint.restore(manager.latest_checkpoint).assert_consumed()
@@ -121,19 +121,24 @@ class Run:
                 if self._validates and (epoch % self.config.eval_every == 0 or epoch == self.config.max_epochs):
                     self._validate(loss)
                 if interrupts.received:
-                    self._checkpoints.save()
+                    self._save()
                     raise Interrupted(f"interrupted after epoch {epoch}; the same command goes on from there")
                 if time.monotonic() - saved_at > 60 * self.config.checkpoint_minutes:
-                    self._checkpoints.save()
+                    self._save()
                     saved_at = time.monotonic()
             if not self._validates:
                 self.state.keep(self.average.variables_)
             elif self.best_epoch == 0:  # stopped by the clock before the first validation
                 self._validate(math.nan)
-            self._checkpoints.save()
+            self._save()
             for callback in self._callbacks:
                 callback.on_end(self)
         return self._stop_reason()
+
+    def _save(self) -> None:
+        self._checkpoints.save()
+        for callback in self._callbacks:
+            callback.on_save(self)
 
     def _epochs(self) -> Iterator[tuple[int, float]]:
         """Trains an epoch at a time; yields its number, from 1, and its mean loss of a pair."""

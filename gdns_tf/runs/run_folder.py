@@ -11,6 +11,7 @@ from gdns_tf.training.config import TrainConfig
 from pipelines.atomic import write_text
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
+from pipelines.paths import as_path, is_remote
 
 
 class RunFolder:
@@ -18,10 +19,13 @@ class RunFolder:
 
     There may also be `refit/`, the folder of a second training with the held-out items, and `data.npz`, the data of a
     run that was not read from files.
+
+    A folder in an object store can be opened and read. What trains works in one of this machine: see
+    `gdns_tf.runs.remote`.
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = as_path(path)
         self.flags = self.path / "flags.txt"
         self.metrics = self.path / "metrics.json"
         self.weights = self.path / "weights.npz"
@@ -37,33 +41,51 @@ class RunFolder:
 
     @classmethod
     def open(cls, data: DataConfig, config: TrainConfig) -> "RunFolder":
-        """Finds or makes the folder of a run; what it holds stays as it is until `claim`.
+        """Finds or makes the folder `config.output_dir`; see `prepare`.
 
         Raises:
-          InputError: the folder cannot be written, holds a run with other settings, or holds something else.
+          InputError: it is not set; or as `prepare`.
         """
         if not config.output_dir:
             raise InputError(
                 "`output_dir` is not set", remedy="Name a folder for the run, such as `output_dir`=runs/first."
             )
         folder = cls(config.output_dir)
+        folder.prepare(data, config)
+        return folder
+
+    def prepare(self, data: DataConfig, config: TrainConfig) -> None:
+        """Makes the folder where there is none; what it holds stays as it is until `claim`.
+
+        Raises:
+          InputError: the folder cannot be written, holds a run with other settings, or holds something else.
+        """
+        self._check_writable()
+        if self.flags.exists():
+            if not config.overwrite:
+                self._check_same_run(data, config)
+        elif self.path.exists() and any(self.path.iterdir()):
+            raise InputError(
+                "the folder is not empty and holds no run", path=self.path, remedy="Choose another `output_dir`."
+            )
+
+    def _check_writable(self) -> None:
+        probe = self.path / f".writable.{os.getpid()}"
         try:
-            folder.path.mkdir(parents=True, exist_ok=True)
-            probe = folder.path / f".writable.{os.getpid()}"
-            probe.touch()
+            if not is_remote(self.path):  # a store has no folders: they are but the beginnings of the names of files
+                self.path.mkdir(parents=True, exist_ok=True)
+            write_text(probe, "")
             probe.unlink()
         except OSError as error:
             raise InputError(
-                f"cannot be written: {error.strerror}", path=folder.path, remedy="Choose another `output_dir`."
+                f"cannot be written: {error.strerror or error}", path=self.path, remedy="Choose another `output_dir`."
             ) from None
-        if folder.flags.exists():
-            if not config.overwrite:
-                folder._check_same_run(data, config)
-        elif any(folder.path.iterdir()):
+        except InputError as error:
             raise InputError(
-                "the folder is not empty and holds no run", path=folder.path, remedy="Choose another `output_dir`."
-            )
-        return folder
+                f"cannot be written: {error.__cause__}",
+                path=self.path,
+                remedy="Check the address, the network and your credentials, or choose another `output_dir`.",
+            ) from error
 
     def claim(self, data: DataConfig, config: TrainConfig) -> None:
         """Makes the folder that of this run, once nothing can go wrong with the input any more.
@@ -75,7 +97,8 @@ class RunFolder:
         write_text(self.flags, replayable([data, replace(config, overwrite=False)]))
 
     def _clear(self) -> None:
-        for part in (self.flags, self.metrics, self.weights, self.history, self.data):
+        """Removes the former run but for `flags.txt`, by which the folder stays that of a run if this is broken off."""
+        for part in (self.metrics, self.weights, self.history, self.data):
             part.unlink(missing_ok=True)
         for part in (self.checkpoints, self.tensorboard, self.refit.path):
             shutil.rmtree(part, ignore_errors=True)

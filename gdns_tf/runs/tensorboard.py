@@ -19,7 +19,7 @@ class TensorBoard(Callback):
         with self._writer.as_default(step=0):
             lines = run.folder.flags.read_text().splitlines()
             tf.summary.text("flags", "".join(f"    {line}\n" for line in lines))
-            hparams.hparams(run.config.settings(), trial_id=str(run.folder.tensorboard))
+            hparams.hparams(run.config.settings(), trial_id=run.config.output_dir)
 
     def on_validation(self, run: RunView, validation: Validation) -> None:
         groups = {
@@ -34,6 +34,9 @@ class TensorBoard(Callback):
             for name, values in validation.histograms.items():
                 if values.shape[0]:
                     tf.summary.histogram(f"sampler/{name}", values)
+
+    def on_save(self, run: RunView) -> None:
+        self._writer.flush()
 
     def on_end(self, run: RunView) -> None:
         train = run.split.train

@@ -43,7 +43,11 @@ class TrainConfig:
       InputError: a value cannot work; names the field.
     """
 
-    output_dir: str = flag("", "Folder of the run: flags, metrics, weights, checkpoints, TensorBoard.", main=True)
+    output_dir: str = flag(
+        "",
+        "Folder of the run, local or gs://, s3://, az://: flags, metrics, weights, checkpoints, TensorBoard.",
+        main=True,
+    )
     overwrite: bool = flag(False, "Start afresh in an output_dir that holds a run, deleting that run.", main=True)
     seed: int = flag(0, "Seed of initialisation, batches, candidates and dropout.", main=True)
 

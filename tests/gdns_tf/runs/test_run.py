@@ -1,16 +1,19 @@
 """A run in this process: its stopping rules, what it selects, what it leaves in its folder."""
 
 import csv
+import signal
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from tensorflow.train import load_checkpoint
 
 from gdns_tf.evaluation.baselines import popularity
 from gdns_tf.evaluation.ranking import evaluate
 from gdns_tf.flags import read_config
 from gdns_tf.runs.callbacks import Callback
 from gdns_tf.runs.history import History
+from gdns_tf.runs.interrupts import Interrupted
 from gdns_tf.runs.loading import load_model, load_trained
 from gdns_tf.runs.run import Run
 from gdns_tf.runs.run_folder import RunFolder
@@ -142,6 +145,11 @@ class Watch(Callback):
         assert validation.best == validation.metrics["ndcg@3"]
         self.told.append(("validation", validation.epoch))
 
+    def on_save(self, run):
+        made_at = load_checkpoint(str(run.folder.checkpoints)).get_tensor("state/epoch/.ATTRIBUTES/VARIABLE_VALUE")
+        assert made_at == run.epoch
+        self.told.append(("save", run.epoch))
+
     def on_end(self, run):
         self.told.append(("end", run.epoch))
 
@@ -153,7 +161,26 @@ def test_callbacks_are_told_of_all_that_happens(config):
     watch = Watch()
     run_of(replace(config, max_epochs=4, eval_every=2, tensorboard=False), callbacks=[watch]).fit()
     rounds = [("epoch", 1), ("epoch", 2), ("validation", 2), ("epoch", 3), ("epoch", 4), ("validation", 4)]
-    assert watch.told == [("start", 0), *rounds, ("end", 4), ("close", None)]
+    assert watch.told == [("start", 0), *rounds, ("save", 4), ("end", 4), ("close", None)]
+
+
+def test_callbacks_are_told_of_every_checkpoint(config):
+    watch = Watch()
+    config = replace(config, max_epochs=3, eval_every=3, checkpoint_minutes=0.0, tensorboard=False)
+    run_of(config, callbacks=[watch]).fit()
+    assert [epoch for what, epoch in watch.told if what == "save"] == [1, 2, 3, 3]
+
+
+def test_an_interrupted_run_tells_of_the_checkpoint_that_it_leaves(config):
+    class Stop(Callback):
+        def on_epoch(self, run, loss):
+            if run.epoch == 2:
+                signal.raise_signal(signal.SIGTERM)
+
+    watch = Watch()
+    with pytest.raises(Interrupted, match="after epoch 2"):
+        run_of(replace(config, tensorboard=False), callbacks=[watch, Stop()]).fit()
+    assert watch.told[-2:] == [("save", 2), ("close", None)]
 
 
 def test_callbacks_are_closed_when_training_fails(config):
