@@ -21,7 +21,7 @@ from pipelines.paths import RemotePath
 _INDEX = "checkpoint"
 """The file that names the checkpoint to go on from."""
 _RANK = {"flags.txt": 0, "weights.npz": 2, _INDEX: 3}
-"""Of the files that must be uploaded before or after all others, which are 1."""
+"""In the order of uploads, of the files that must come before or after all others, which are of rank 1."""
 
 
 @contextlib.contextmanager
@@ -82,10 +82,11 @@ class Mirror:
     def upload(self) -> None:
         """Brings the store up to date; whatever breaks it off, the run there can be gone on with and ends the same.
 
-        First goes what is no more: that is only where a run starts afresh, whose checkpoint then goes first and whose
-        flags stay. Next come the flags, without which it is no run; the history, before the checkpoint whose rows it
-        must hold (rows beyond it are done again); the weights, which make it a finished one; and when all files of the
-        checkpoint are there, the index that names them. The former checkpoint's files go last.
+        First goes what is no more: that is only where a run starts afresh. What the former one is gone on from, or
+        read from, is the first of that to go; its flags stay. Next come the flags, without which it is no run; the
+        history, before the checkpoint whose rows it must hold (rows beyond it are done again); the weights, which make
+        it a finished one; and when all files of the checkpoint are there, the index that names them. The former
+        checkpoint's files go last.
 
         Raises:
           InputError: the store cannot be reached.
@@ -94,7 +95,8 @@ class Mirror:
         here = {path.relative_to(self.folder.path).as_posix(): _signature(path) for path in files}
         gone = self._there.keys() - here.keys()
         shards = {name for name in gone if _is_shard(name)}
-        for name in reversed(_in_order(gone - shards)):
+        former = {name for name, copied in self._there.items() if copied is None and _rank(name) > 1}
+        for name in reversed(_in_order((gone | former) - shards)):
             self._delete(name)
         for name in _in_order(here):
             if self._there.get(name) != here[name]:
@@ -111,11 +113,11 @@ class Mirror:
         """
         try:
             self.upload()
-        except InputError as error:
+        except (InputError, OSError) as error:
             kept = Path(tempfile.mkdtemp(prefix="gdns_tf-kept-"), "run")
             self.folder.path.rename(kept)
             raise InputError(
-                f"cannot be written: {error.__cause__}",
+                f"cannot be written: {error.__cause__ or error}",
                 path=str(self._remote),
                 remedy=f"It is kept whole in {kept}: copy it when the store can be reached.",
             ) from error
@@ -164,7 +166,11 @@ def _files_of(run: RunFolder) -> Iterator[RemotePath]:
 
 def _in_order(names: Iterable[str]) -> list[str]:
     """Of upload; that of removal is the reverse. Among equals a run comes before its `refit`, but for the weights."""
-    return sorted(names, key=lambda name: (_RANK.get(PurePosixPath(name).name, 1), name))
+    return sorted(names, key=lambda name: (_rank(name), name))
+
+
+def _rank(name: str) -> int:
+    return _RANK.get(PurePosixPath(name).name, 1)
 
 
 def _is_shard(name: str) -> bool:
