@@ -19,8 +19,8 @@ def as_path(path: str | os.PathLike) -> Path:
     """A `pathlib.Path`, or what stands in for it in an object store: `etils.epath.Path`, which has its methods.
 
     Args:
-      path: such as runs/first or gs://bucket/models/gdns. gs:// works by TensorFlow alone; s3:// needs the package s3fs,
-        and az:// adlfs, which is found out when the path is first used.
+      path: such as runs/first or gs://bucket/models/gdns. gs:// works by TensorFlow alone; s3:// needs the package
+        s3fs, and az:// adlfs: where it is missing, the first use of the path raises ImportError.
 
     Raises:
       InputError: the address is of a kind that cannot be used.
