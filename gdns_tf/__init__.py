@@ -35,7 +35,7 @@ _PUBLIC = {
     "Callback": "gdns_tf.runs.callbacks",
     "InputError": "pipelines.errors",
 }
-__all__ = [*_PUBLIC, "__version__"]  # noqa: PLE0604
+__all__ = [*_PUBLIC, "__version__"]
 
 
 def __getattr__(name: str) -> object:

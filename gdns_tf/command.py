@@ -127,7 +127,7 @@ def _help(about: str, config_classes: Sequence[type], full: bool) -> str:
 
 
 def _lines(group: Group, full: bool, width: int) -> list[str]:
-    shown = [f for f in group.settings if full or f.metadata["main"]]
+    shown = [f for f in group.settings if full or f.metadata.get("main")]
     lines = []
     for field in shown:
         choices = f" One of {', '.join(field.metadata['choices'])}." if field.metadata["choices"] else ""

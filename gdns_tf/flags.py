@@ -98,6 +98,9 @@ def define(config_class: type, flag_values: flags.FlagValues = flags.FLAGS) -> N
     """
     if _title(config_class) in flag_values.flags_by_module_dict():
         return
+    for field in fields(config_class):
+        if not {"help", "chosen_by"} & field.metadata.keys():
+            raise TypeError(f"field {field.name} has no help: make it by `pipelines.config.flag`")
     shared: dict[str, list[tuple[Group, Field]]] = {}
     for group in groups(config_class):
         for field in group.settings:
@@ -216,5 +219,7 @@ def _parts(config_class: type) -> list[Field]:
 
 
 def _title(config_class: type) -> str:
-    """The first words of the dataclass's documentation, by which `--helpfull` calls its settings."""
-    return (config_class.__doc__ or config_class.__name__).split(".")[0]
+    """The first sentence of the dataclass's docstring, by which `--helpfull` calls its settings."""
+    doc = config_class.__doc__ or ""
+    written = not doc.startswith(f"{config_class.__name__}(")  # else Python made it
+    return doc.split(".")[0] if doc and written else config_class.__name__

@@ -5,7 +5,7 @@
 The same command goes on with a run that was broken off.
 """
 
-from gdns_tf import api
+from gdns_tf.api import train_model
 from gdns_tf.command import Read, run_command
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.runs.summary import format_metrics, format_recommendations
@@ -27,7 +27,7 @@ def train(data: DataConfig, config: TrainConfig) -> dict:
     folder = RunFolder.open(data, config)  # before the data is read, which may take a while
     split = load_dataset(data)
     print(format_statistics(split), flush=True)
-    model = api.train(split, data, config)
+    model = train_model(split, data, config)
     print(format_metrics(model.metrics))
     if config.show_users:
         print(format_recommendations(split, model.factors, config.show_users))

@@ -1,1 +1,1 @@
-"""From raw files to batches: readers -> Interactions -> Dataset (leave-one-out split) -> tf.data user batches."""
+"""From raw files to batches: readers -> Interactions -> Split (leave-one-out) -> tf.data user batches."""

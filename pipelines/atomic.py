@@ -2,15 +2,19 @@
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from pipelines.paths import RemotePath, as_path
 
 
 @contextlib.contextmanager
 def whole(path: str | os.PathLike) -> Iterator[Path]:
     """A file beside `path` to write to, which takes its name when the block ends and goes if it fails.
 
-    It keeps the ending of the name, by which many writers tell the format.
+    It keeps the ending of the name, by which many writers tell the format. For a path in an object store the file is a
+    temporary one on this machine, which is uploaded when the block ends.
 
     Args:
       path: the file to make; its folder must exist.
@@ -22,7 +26,13 @@ def whole(path: str | os.PathLike) -> Iterator[Path]:
       with whole("metrics.json") as unfinished:
           unfinished.write_text("{}")
     """
-    path = Path(path)
+    path = as_path(path)
+    if isinstance(path, RemotePath):
+        with tempfile.TemporaryDirectory() as folder:
+            unfinished = Path(folder) / path.name
+            yield unfinished
+            path.upload(unfinished)
+        return
     unfinished = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
         yield unfinished

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 
 from pipelines.errors import InputError
+from pipelines.notices import notices
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def from_ratings(
 
     Rows graded below `min_rating` are dropped (sources without grades keep all), then repeats of a (user, item)
     pair, then, until nothing changes, users and items with too few rows (k-core). What is left is numbered by first
-    appearance in the source.
+    appearance in the source. A notice says how many rows, users and items each filter dropped.
 
     Args:
       ratings: the rows.
@@ -105,29 +107,42 @@ def from_ratings(
     Raises:
       InputError: nothing is left, or `duplicates="error"` and there is a repeat.
     """
-    keep = np.ones(len(ratings.users), bool) if ratings.ratings is None else ratings.ratings >= min_rating
-    rows = np.flatnonzero(keep)
-    _, users = np.unique(ratings.users[rows], return_inverse=True)
-    _, items = np.unique(ratings.items[rows], return_inverse=True)
-    times = None if ratings.timestamps is None else ratings.timestamps[rows]
-    kept = _without_repeats(users, items, times, duplicates, ratings, rows)
-    rows, users, items = rows[kept], users[kept], items[kept]
+    _, users = np.unique(ratings.users, return_inverse=True)
+    _, items = np.unique(ratings.items, return_inverse=True)
+    left, counts = np.arange(len(users)), [_counts(users, items)]
 
+    if ratings.ratings is not None:
+        left = np.flatnonzero(ratings.ratings >= min_rating)
+    counts.append(_counts(users[left], items[left]))
+    times = None if ratings.timestamps is None else ratings.timestamps[left]
+    left = left[_without_repeats(users[left], items[left], times, duplicates, ratings, left)]
+    counts.append(_counts(users[left], items[left]))
+    rows, users, items = left, users[left], items[left]
     while len(rows):
         enough = (np.bincount(users)[users] >= min_user_items) & (np.bincount(items)[items] >= min_item_users)
         if enough.all():
             break
         rows, users, items = rows[enough], users[enough], items[enough]
+    counts.append(_counts(users, items))
     if not len(rows):
         raise InputError(
             f"no user has {min_user_items} items left (ratings of at least {min_rating:g}, items with at least "
             f"{min_item_users} users)",
             path=ratings.source,
-            remedy="Lower --min_user_items, --min_item_users or --min_rating, or check that the columns are right.",
+            remedy="Lower `min_user_items`, `min_item_users` or `min_rating`, or check that the columns are right.",
         )
 
-    users, first_user = _by_first_appearance(users)
-    items, first_item = _by_first_appearance(items)
+    reasons = (
+        f"for ratings below `min_rating`={min_rating:g}",
+        f"for repeats of a user and item (`duplicates`={duplicates})",
+        f"for `min_user_items`={min_user_items} and `min_item_users`={min_item_users}",
+    )
+    steps = zip(pairwise(counts), reasons, strict=True)
+    if dropped := [_dropped(before, after, why) for (before, after), why in steps if before != after]:
+        notices.warning(f"{ratings.source or 'The data'}: dropped {'; '.join(dropped)}.")
+
+    users, first_user = by_first_appearance(users)
+    items, first_item = by_first_appearance(items)
     order = np.argsort(users, kind="stable")
     item_ids = ratings.items[rows[first_item]]
     titles = None
@@ -141,6 +156,17 @@ def from_ratings(
         timestamps=None if ratings.timestamps is None else ratings.timestamps[rows[order]].astype(np.float64),
         titles=titles,
     )
+
+
+def _counts(users: np.ndarray, items: np.ndarray) -> tuple[int, int, int]:
+    """How many rows, users and items there are."""
+    return len(users), np.count_nonzero(np.bincount(users)), np.count_nonzero(np.bincount(items))
+
+
+def _dropped(before: tuple[int, int, int], after: tuple[int, int, int], why: str) -> str:
+    """Such as "1,204 row(s), among them all those of 3 user(s) and 0 item(s), for repeats"."""
+    rows, users, items = (f"{old - new:,}" for old, new in zip(before, after, strict=True))
+    return f"{rows} row(s), among them all those of {users} user(s) and {items} item(s), {why}"
 
 
 def _without_repeats(
@@ -159,7 +185,7 @@ def _without_repeats(
         raise InputError(
             f"user {ratings.users[row]} has item {ratings.items[row]} more than once (row {row + 1} of the data)",
             path=ratings.source,
-            remedy="Remove the repeat, or choose --duplicates=last or --duplicates=first.",
+            remedy="Remove the repeat, or choose `duplicates`=last or `duplicates`=first.",
         )
     keep = np.ones(len(order), bool)
     if duplicates == "first":
@@ -169,8 +195,8 @@ def _without_repeats(
     return np.sort(order[keep])
 
 
-def _by_first_appearance(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Renumbers codes in the order in which they first appear.
+def by_first_appearance(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers codes, or ids, in the order in which they first appear.
 
     Returns:
       The new codes, and for each of them the position of its first appearance.

@@ -1,51 +1,80 @@
-"""From the data flags to a split data set."""
+"""From the data settings to a split data set."""
 
-from collections.abc import Callable, Iterator
 from dataclasses import fields
-from pathlib import Path
-
-from absl import logging
+from types import ModuleType
 
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
 from pipelines.interactions import Ratings, from_ratings
-from pipelines.readers import READERS, planted, read_tfds, srns
-from pipelines.readers.files import require_given
+from pipelines.notices import notices
+from pipelines.paths import as_path
+from pipelines.readers import reader
 from pipelines.split import Split, leave_one_out
 
-_TFDS = "tfds:"
-_COLUMNS = {"user_column", "item_column", "rating_column", "timestamp_column", "title_column"}
-_FILTERS = {"min_rating", "min_user_items", "min_item_users", "duplicates", "split_seed"}
+IN_MEMORY = "dataframe"
+"""The `dataset` of what was made of DataFrames and can be loaded from nowhere."""
+_BY_ENDING = {
+    ".csv": "table",
+    ".tsv": "table",
+    ".parquet": "table",
+    ".inter": "inter",
+    ".dat": "ml-1m",
+    ".npz": "saved",
+}
 
 
-def load_dataset(config: DataConfig, log: Callable[[str], None] = logging.info) -> Split:
+def load_dataset(config: DataConfig) -> Split:
     """Reads, filters and splits the data set that `config` names.
 
-    `srns` keeps its own split and negatives, and `planted` is generated whole: neither is filtered.
-
-    Args:
-      config: the data flags.
-      log: told, a line at a time, what was kept and which of the changed flags have no effect.
+    `srns` and `saved` keep their own split and negatives, and `planted` is generated whole: they are not filtered.
+    Notices tell what was kept, what was dropped, and which of the changed settings have no effect.
 
     Raises:
-      InputError: there is no such data set, --data_dir is missing, or the input cannot be used.
+      InputError: there is no such data set, `data_dir` is missing or out of place, or the input cannot be used.
     """
-    name, path = config.dataset, Path(config.data_dir)
-    tfds_name = name.removeprefix(_TFDS) if name.startswith(_TFDS) else ""
-    if not tfds_name and name not in ("planted", "srns", *READERS):
+    if config.dataset == IN_MEMORY:
         raise InputError(
-            f"--dataset={name} is not known",
-            remedy=f"Choose planted, srns, {', '.join(READERS)}, or {_TFDS}NAME such as {_TFDS}movielens/1m-ratings.",
+            f"`dataset`={IN_MEMORY} lies in no file: it was made of a DataFrame",
+            remedy="Hand on the Dataset itself, or save it (Dataset.save) and load it by `dataset`=saved.",
         )
-    for flag in _without_effect(config):
-        log(f"--{flag}={getattr(config, flag)} has no effect on --dataset={name}.")
+    module = reader(config.dataset)
+    _check_settings(config, module)
+    found = module.read(as_path(config.data_dir) if config.data_dir else None, config)
+    return found if isinstance(found, Split) else split_ratings(found, config)
 
-    if name == "planted":
-        return planted.generate(config)
-    if name == "srns":
-        require_given(path, config, f"the folder with {', '.join(srns.FILES)}")
-        return srns.read(path)
-    return _split(read_tfds(tfds_name, config) if tfds_name else READERS[name](path, config), config, log)
+
+def split_ratings(ratings: Ratings, config: DataConfig) -> Split:
+    """Filters and splits ratings as `config` says; see `from_ratings` and `leave_one_out`.
+
+    Raises:
+      InputError: nothing is left, or what is left cannot be split.
+    """
+    check_splittable(config)
+    interactions = from_ratings(
+        ratings,
+        min_rating=config.min_rating,
+        min_user_items=config.min_user_items,
+        min_item_users=config.min_item_users,
+        duplicates=config.duplicates,
+    )
+    notices.info(
+        f"{ratings.source}: {interactions.num_interactions:,} of {len(ratings.users):,} rows count as positives, "
+        f"of {interactions.num_users:,} users and {interactions.num_items:,} items."
+    )
+    if ratings.ratings is None and config.min_rating != DataConfig.min_rating:
+        notices.warning(f"`min_rating`={config.min_rating:g} has no effect: there are no ratings.")
+    if ratings.timestamps is None:
+        notices.warning(f"There are no timestamps: the split is random, from `split_seed`={config.split_seed}.")
+    return leave_one_out(config.dataset, interactions, config.split_seed)
+
+
+def check_splittable(config: DataConfig) -> None:
+    """Raises InputError where `min_user_items` admits users of whom nothing is left to learn from."""
+    if config.min_user_items < 3:
+        raise InputError(
+            f"`min_user_items`={config.min_user_items} is too few: validation, test and training need an item each",
+            remedy="Set `min_user_items` to 3 or more.",
+        )
 
 
 def format_statistics(dataset: Split) -> str:
@@ -65,34 +94,19 @@ def format_statistics(dataset: Split) -> str:
     return "\n".join(f"{name:<{names}}  {value:>{values}}" for name, value in rows.items())
 
 
-def _without_effect(config: DataConfig) -> Iterator[str]:
-    """The flags that were changed although the chosen data set does not look at them."""
-    planted_flags = {field.name for field in fields(config) if field.name.startswith("planted_")}
-    if config.dataset == "planted":
-        used = planted_flags | {"split_seed"}
-    elif config.dataset == "srns":
-        used = {"data_dir"}
-    elif config.dataset == "table" or config.dataset.startswith(_TFDS):
-        used = _FILTERS | _COLUMNS | {"data_dir"}
-    else:
-        used = _FILTERS | {"data_dir"}
+def _check_settings(config: DataConfig, module: ModuleType) -> None:
+    """Refuses settings that contradict the data set, and gives notice of those that it does not look at."""
+    if config.data_dir and "data_dir" not in module.SETTINGS:
+        path = as_path(config.data_dir)
+        endings = path.suffixes[-2:] if path.suffix == ".gz" else [path.suffix]
+        likely = next((name for ending, name in _BY_ENDING.items() if ending in endings), "the one that is meant")
+        raise InputError(
+            f"`data_dir`={config.data_dir} is given, but `dataset`={config.dataset} reads no files",
+            remedy=f"Set `dataset`={likely}, or leave out `data_dir`.",
+        )
+    if "min_user_items" in module.SETTINGS:
+        check_splittable(config)
     for field in fields(config):
-        if field.name not in used | {"dataset"} and getattr(config, field.name) != field.default:
-            yield field.name
-
-
-def _split(ratings: Ratings, config: DataConfig, log: Callable[[str], None]) -> Split:
-    interactions = from_ratings(
-        ratings,
-        min_rating=config.min_rating,
-        min_user_items=config.min_user_items,
-        min_item_users=config.min_item_users,
-        duplicates=config.duplicates,
-    )
-    log(
-        f"{ratings.source}: {interactions.num_interactions:,} of {len(ratings.users):,} rows count as positives, "
-        f"of {interactions.num_users:,} users and {interactions.num_items:,} items."
-    )
-    if ratings.timestamps is None:
-        log(f"There are no timestamps: the split is random, from --split_seed={config.split_seed}.")
-    return leave_one_out(config.dataset, interactions, config.split_seed)
+        value = getattr(config, field.name)
+        if field.name not in ("dataset", *module.SETTINGS) and value != field.default:
+            notices.warning(f"`{field.name}`={value} has no effect on `dataset`={config.dataset}.")

@@ -7,16 +7,16 @@ NumPy 1 and 2, of Python 2 and 3 and of protocols 0 to 5 are understood.
 
 import math
 import pickle
-from pathlib import Path
 
 import numpy as np
 
 from pipelines.errors import InputError
+from pipelines.paths import AnyPath
 
 _DTYPES = frozenset(["b1", *(kind + size for kind in "iu" for size in "1248"), "f2", "f4", "f8"])
 
 
-def load_array(path: str | Path) -> np.ndarray:
+def load_array(path: AnyPath) -> np.ndarray:
     """Reads the one array that a pickle holds.
 
     Args:
@@ -29,7 +29,7 @@ def load_array(path: str | Path) -> np.ndarray:
       InputError: the file is missing, damaged, holds something else than an array, or asks for anything else.
     """
     try:
-        with open(path, "rb") as file:
+        with path.open("rb") as file:
             loaded = _ArraysOnly(file, encoding="latin1").load()
     except _Refused as refused:
         raise InputError(

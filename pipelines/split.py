@@ -47,7 +47,7 @@ class Split:
         return int((~seen[self.valid]).sum()), int((~seen[self.test]).sum())
 
     def all_interactions(self) -> Interactions:
-        """Training, validation and test: all that a user who is served is known to have seen."""
+        """Training, validation and test: all that a user is known to have seen; without times."""
         train = self.train
         added = np.repeat(train.offsets[1:], 2)  # both go to the end of their user's row
         held_out = np.stack([self.valid, self.test], axis=1).reshape(-1)
@@ -83,7 +83,7 @@ def leave_one_out(name: str, interactions: Interactions, seed: int) -> Split:
         raise InputError(
             f"user {interactions.user_ids[short[0]]} has {counts[short[0]]} item(s), and {short.size - 1} other users "
             "have fewer than three; validation, test and training need one each",
-            remedy="Set --min_user_items to 3 or more.",
+            remedy="Set `min_user_items` to 3 or more.",
         )
     users = interactions.users
     if interactions.timestamps is None:
@@ -121,7 +121,7 @@ def draw_negatives(interactions: Interactions, count: int, seed: int) -> np.ndar
         raise InputError(
             f"user {interactions.user_ids[user]} has {left[user]} unobserved item(s) of {interactions.num_items}, "
             f"fewer than the {count} that evaluation ranks against",
-            remedy="Leave such users out, or lower --min_item_users for a larger catalogue.",
+            remedy="Leave such users out, or lower `min_item_users` for a larger catalogue.",
         )
     rng = np.random.default_rng([seed, 1])
     negatives = np.empty((interactions.num_users, count), np.int32)

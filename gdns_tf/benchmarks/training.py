@@ -6,28 +6,25 @@
 
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from absl import app, logging
 
+from gdns_tf.command import Read, run_command
 from gdns_tf.evaluation.ranking import evaluate
-from gdns_tf.flags import define, from_flags
 from gdns_tf.training.build import build_batches, build_trainer
 from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig, flag
-from pipelines.errors import InputError
 from pipelines.load import format_statistics, load_dataset
 from pipelines.split import Split
 
 COMPILE = ("g++", "-O3", "-march=native", "-ffast-math")
-RECIPE = TrainConfig(loss="squared_hinge", l2=0.03, dropout=0.3, user_weight_power=0.5)
+RECIPE = TrainConfig(loss="squared_hinge", l2=0.03, dropout=0.3, user_weight_power=0.5, average_decay=0.0)
 
 
 @dataclass(frozen=True)
@@ -41,13 +38,8 @@ class BenchConfig:
     epochs: int = flag(40, "Epochs a measurement.")
 
 
-def main(argv: list[str]) -> None:
-    del argv
-    try:
-        dataset = load_dataset(from_flags(DataConfig))
-    except InputError as error:
-        sys.exit(f"error: {error}")
-    config = from_flags(BenchConfig)
+def main(read: Read) -> None:
+    dataset, config = load_dataset(read(DataConfig)), read(BenchConfig)
     print(format_statistics(dataset), "\n", flush=True)
     bench_training(dataset, config)
     bench_evaluation(dataset)
@@ -60,7 +52,7 @@ def bench_training(dataset: Split, config: BenchConfig) -> None:
     print(f"{'':10}{'ours':>28}{'C++, one thread':>28}{'ratio of medians':>18}")
     with tempfile.TemporaryDirectory() as folder:
         for sampler in ("gdns", "uniform"):
-            ours_once = _our_epoch(dataset, replace(RECIPE, sampler=sampler), config.epochs)
+            ours_once = _our_epoch(dataset, RECIPE.with_settings(sampler=sampler), config.epochs)
             reference_once = _reference_epoch(dataset, config, sampler, Path(folder))
             ours, reference = [], []
             for _ in range(config.rounds):
@@ -115,11 +107,11 @@ def _write_for_reference(dataset: Split, path: Path) -> None:
 def bench_evaluation(dataset: Split) -> None:
     """Prints milliseconds for evaluating all users by both protocols."""
     trainer = build_trainer(dataset.train, RECIPE)
-    weights = trainer.scorer.as_weights(trainer.scorer.trainable_variables)
+    factors = trainer.scorer.factors(trainer.scorer.arrays(), dataset.train)
     print("\nEvaluation of all users, ms")
     for protocol in ("sampled", "full"):
         times = _times(
-            lambda protocol=protocol: evaluate(weights, dataset, split="test", protocol=protocol, ks=(1, 3, 10))
+            lambda protocol=protocol: evaluate(factors, dataset, split="test", protocol=protocol, ks=(1, 3, 10))
         )
         print(f"{protocol:10}{_spread(times):>28}")
 
@@ -170,10 +162,7 @@ def _spread(times: list[float]) -> str:
 
 def run() -> None:
     """The entry point of the command line."""
-    define(DataConfig)
-    define(BenchConfig)
-    logging.set_verbosity(logging.WARNING)
-    app.run(main)
+    run_command(main, __doc__, [BenchConfig, DataConfig])
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 Both come as factors, so that the same evaluation ranks them.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import sparse
 
@@ -59,3 +61,10 @@ def implicit_als(
         )
         model.fit(observed, show_progress=False)
     return Factors(model.user_factors, model.item_factors)
+
+
+BASELINES: dict[str, Callable[..., Factors]] = {
+    "popularity": lambda train, **_: popularity(train),
+    "ials": implicit_als,
+}
+"""Name -> factors of (interactions, dim=, seed=, and its own options)."""

@@ -4,9 +4,35 @@ With one relevant item the ideal DCG is 1, so NDCG@K is the discount at its rank
 relevant items that are found) equals HR@K (whether any is found). Both names are kept: the literature uses both.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+
+
+def found(ranks: np.ndarray, k: int) -> np.ndarray:
+    """Whether the relevant item is among the first k: 1 or 0."""
+    return (ranks < k).astype(np.float64)
+
+
+def ndcg(ranks: np.ndarray, k: int) -> np.ndarray:
+    """1 / log2(rank + 2) where the relevant item is among the first k, else 0."""
+    return 1 / np.log2(ranks + 2.0) * found(ranks, k)
+
+
+def reciprocal_rank(ranks: np.ndarray) -> np.ndarray:
+    """1 / (rank + 1), over the whole ranking."""
+    return 1 / (ranks + 1.0)
+
+
+AT_K: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {"ndcg": ndcg, "recall": found, "hr": found}
+"""Metrics of a list's first k: name -> function of (ranks [num_users], k); a new one needs its line here."""
+OVERALL: dict[str, Callable[[np.ndarray], np.ndarray]] = {"mrr": reciprocal_rank}
+"""Metrics of the whole ranking: name -> function of ranks [num_users]."""
+
+
+def names(ks: Sequence[int]) -> list[str]:
+    """The keys of `per_user`, in its order."""
+    return [*(f"{name}@{k}" for name in AT_K for k in ks), *OVERALL]
 
 
 def per_user(ranks: np.ndarray, ks: Sequence[int]) -> dict[str, np.ndarray]:
@@ -24,11 +50,8 @@ def per_user(ranks: np.ndarray, ks: Sequence[int]) -> dict[str, np.ndarray]:
     """
     if any(k < 1 for k in ks):
         raise ValueError(f"K must be at least 1, is {min(ks)}")
-    found = {k: (ranks < k).astype(np.float64) for k in ks}
-    discount = 1 / np.log2(ranks + 2.0)
-    metrics = {f"ndcg@{k}": discount * found[k] for k in ks}
-    metrics |= {f"{name}@{k}": found[k] for name in ("recall", "hr") for k in ks}
-    return metrics | {"mrr": 1 / (ranks + 1.0)}
+    at_k = {f"{name}@{k}": metric(ranks, k) for name, metric in AT_K.items() for k in ks}
+    return at_k | {name: metric(ranks) for name, metric in OVERALL.items()}
 
 
 def means(ranks: np.ndarray, ks: Sequence[int]) -> dict[str, float]:

@@ -92,9 +92,9 @@ def check_fits(factors: Factors, dataset: Split) -> None:
     shapes = (factors.num_users, factors.num_items), (dataset.train.num_users, dataset.train.num_items)
     if shapes[0] != shapes[1]:
         raise InputError(
-            f"the weights are of {shapes[0][0]} users and {shapes[0][1]} items, but {dataset.name} has {shapes[1][0]} "
+            f"the model is of {shapes[0][0]} users and {shapes[0][1]} items, but {dataset.name} has {shapes[1][0]} "
             f"users and {shapes[1][1]} items",
-            remedy="Load the data that the weights were trained on, filtered in the same way.",
+            remedy="Load the data that it was trained on, filtered in the same way.",
         )
 
 

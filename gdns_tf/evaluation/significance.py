@@ -158,7 +158,13 @@ def paired_test_over_seeds(a: Sequence[float], b: Sequence[float], confidence: f
 
 
 def _resampled_means(values: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """[resamples, num_metrics]: means of `values` [num_metrics, num_seeds, num_users] over users and seeds drawn again."""
+    """Means over users and seeds that are drawn again: [resamples, num_metrics].
+
+    Args:
+      values: [num_metrics, num_seeds, num_users].
+      resamples: draws.
+      rng: the randomness.
+    """
     num_metrics, num_seeds, num_users = values.shape
     columns = values.reshape(-1, num_users).T.astype(np.float64)
     means = np.empty((resamples, num_metrics))

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from gdns_tf.models.factors import Factors
 from gdns_tf.models.setup import Setup
+from pipelines.checks import check_fields
 from pipelines.interactions import Interactions
 
 LINEAR = "linear"
@@ -24,7 +25,18 @@ ITEM_FACTORS = "item_factors"
 
 @dataclass(frozen=True)
 class ScorerConfig:
-    """Settings of a scorer's own; a scorer that has some makes a subclass of this beside it. Each is a flag."""
+    """Settings of a scorer's own; a scorer that has some makes a subclass of this beside it. Each is a flag.
+
+    Raises:
+      InputError: a value cannot work; names the field.
+    """
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        self.check()
+
+    def check(self) -> None:
+        """Raises InputError for values that cannot work, as by `pipelines.errors.require`."""
 
 
 class Scorer(tf.keras.Model, ABC):

@@ -4,6 +4,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,12 +30,24 @@ def save_factors(path: str | os.PathLike, factors: Factors) -> None:
     save_arrays(path, {name: getattr(factors, name) for name in _FACTORS})
 
 
-def load_factors(path: str | os.PathLike, train: Interactions, scorer: str = "") -> Factors:
+@dataclass(frozen=True)
+class Weights:
+    """What a file holds: the parameters of a scorer, or factors."""
+
+    scorer: str
+    """A key of SCORERS; empty for factors."""
+    arrays: Mapping[str, np.ndarray]
+
+    def factors(self, train: Interactions) -> Factors:
+        """What they come to; `train` is what users are known by, for scorers that make a user of that."""
+        return SCORERS[self.scorer].factors(self.arrays, train) if self.scorer else Factors(**self.arrays)
+
+
+def load_weights(path: str | os.PathLike, scorer: str = "") -> Weights:
     """Reads what `Scorer.arrays` gave, or `save_factors` wrote.
 
     Args:
       path: the file.
-      train: what users are known by, for scorers that make a user of that.
       scorer: a key of SCORERS; empty: told by the names of the arrays.
 
     Raises:
@@ -44,16 +57,14 @@ def load_factors(path: str | os.PathLike, train: Interactions, scorer: str = "")
     path = Path(path)
     found = _read(path)
     named = {name: SCORERS[name].parameters for name in ([scorer] if scorer else SCORERS)}
-    fits = {name: axes for name, axes in named.items() if axes.keys() <= found.keys()}
-    if not fits and found.keys() >= _FACTORS.keys():
-        return Factors(**_checked(path, found, _FACTORS))
-    if not fits:
-        name, axes = next(iter(named.items()))
-        missing = next(array for array in axes if array not in found)
-        held = ", ".join(found) or "nothing"
-        raise InputError(f"there is no array {missing} (it holds {held})", path=path, remedy=_REMEDY)
-    name = next(iter(fits))
-    return SCORERS[name].factors(_checked(path, found, fits[name]), train)
+    fits = [name for name, axes in named.items() if axes.keys() <= found.keys()]
+    if fits:
+        return Weights(fits[0], _checked(path, found, named[fits[0]]))
+    if found.keys() >= _FACTORS.keys():
+        return Weights("", _checked(path, found, _FACTORS))
+    missing = next(array for array in next(iter(named.values())) if array not in found)
+    held = ", ".join(found) or "nothing"
+    raise InputError(f"there is no array {missing} (it holds {held})", path=path, remedy=_REMEDY)
 
 
 _REMEDY = "Give the weights.npz of a run, or an .npz file with the arrays of a scorer: P, Q and w for gmf."

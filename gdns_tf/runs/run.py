@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 import gdns_tf
+from gdns_tf.evaluation import metrics
 from gdns_tf.evaluation.ranking import evaluate
 from gdns_tf.models.factors import Factors
 from gdns_tf.models.moving_average import WeightAverage
@@ -30,7 +31,7 @@ SELECTION_METRIC = "ndcg@3"
 class Run:
     """One training run in its folder."""
 
-    metric_names = [*(f"{name}@{k}" for name in ("ndcg", "recall", "hr") for k in KS), "mrr"]  # noqa: RUF012
+    metric_names = metrics.names(KS)
     """Keys of the metrics of a run, in the order of its history."""
 
     def __init__(
@@ -165,10 +166,10 @@ class Run:
 
     def _validate(self, loss: float) -> None:
         averages = self.average.variables_
-        metrics = evaluate(self._factors(averages), self.split, split="valid", ks=KS).means()
-        self.state.validated(metrics[SELECTION_METRIC], averages)
+        found = evaluate(self._factors(averages), self.split, split="valid", ks=KS).means()
+        self.state.validated(found[SELECTION_METRIC], averages)
         best = float(self.state.best_value.numpy())
-        validation = Validation(self.epoch, self.seconds, loss, metrics, best)
+        validation = Validation(self.epoch, self.seconds, loss, found, best)
         for callback in self._callbacks:
             callback.on_validation(self, validation)
 
@@ -189,7 +190,7 @@ class Run:
         """Writes the best weights and the metrics, `metrics.json`, which it returns."""
         best, split = self.best, self.split
         self.save_weights()
-        metrics = {
+        summary = {
             "stopped_by": stopped_by,
             "epochs": self.epoch,
             "best_epoch": self.best_epoch,
@@ -206,5 +207,5 @@ class Run:
                 "numpy": np.__version__,
             },
         }
-        self.folder.write_metrics(metrics)
-        return metrics
+        self.folder.write_metrics(summary)
+        return summary

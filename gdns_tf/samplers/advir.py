@@ -22,9 +22,8 @@ class AdvIrConfig(GeneratorConfig):
     perturbation: float = flag(0.003, "Length of the adversarial perturbation of an item's factors.")
     perturbed_weight: float = flag(1.0, "Weight of the perturbed loss.")
 
-    def __post_init__(self) -> None:
-        """Raises InputError, naming the field, for values that cannot work."""
-        super().__post_init__()
+    def check(self) -> None:
+        super().check()
         require_not_negative(self, "perturbation", "perturbed_weight")
 
 

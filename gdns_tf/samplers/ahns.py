@@ -22,8 +22,7 @@ class AhnsConfig(SamplerConfig):
     ahns_beta: float = flag(0.1, "Factor of the hardness.")
     ahns_power: float = flag(-2.0, "p; the more negative, the easier the negatives of high-scored positives.")
 
-    def __post_init__(self) -> None:
-        """Raises InputError, naming the field, for values that cannot work."""
+    def check(self) -> None:
         require_above_0(self, "ahns_beta")
 
 

@@ -27,8 +27,7 @@ class AobprConfig(SamplerConfig):
 
     rank_scale: float = flag(0.1, "Mean rank of the geometric draw, as a share of the items.")
 
-    def __post_init__(self) -> None:
-        """Raises InputError, naming the field, for values that cannot work."""
+    def check(self) -> None:
         require_above_0(self, "rank_scale")
 
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 from gdns_tf.models.losses import RankingLoss
 from gdns_tf.models.scorer import Scorer
 from gdns_tf.models.setup import Setup
+from pipelines.checks import check_fields
 
 
 class Batch(NamedTuple):
@@ -59,8 +60,18 @@ class Scored(NamedTuple):
 class SamplerConfig:
     """Settings of a sampler's own; a sampler that has some makes a subclass of this beside it. Each is a flag.
 
-    Fields are made by `pipelines.config.flag` and checked in `__post_init__`, as by `pipelines.errors.require`.
+    Fields are made by `pipelines.config.flag`; their types are checked when it is made.
+
+    Raises:
+      InputError: a value cannot work; names the field.
     """
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        self.check()
+
+    def check(self) -> None:
+        """Raises InputError for values that cannot work, as by `pipelines.errors.require`."""
 
 
 class Sampler(tf.Module, ABC):

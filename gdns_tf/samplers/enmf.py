@@ -22,8 +22,7 @@ class EnmfConfig(SamplerConfig):
 
     negative_weight: float = flag(0.3, "Weight of an unobserved pair; an observed one has 1.")
 
-    def __post_init__(self) -> None:
-        """Raises InputError, naming the field, for values that cannot work."""
+    def check(self) -> None:
         require_not_negative(self, "negative_weight")
 
 

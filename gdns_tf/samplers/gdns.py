@@ -23,8 +23,7 @@ class GdnsConfig(SamplerConfig):
     epsilon: float = flag(1e-8, "epsilon of Eq. 5.")
     gain_slots: int = flag(0, "Items a user that the gain table keeps; 0: all (8 bytes a user and item).")
 
-    def __post_init__(self) -> None:
-        """Raises InputError, naming the field, for values that cannot work."""
+    def check(self) -> None:
         require(0 <= self.smoothing <= 1, "smoothing", self.smoothing, "must lie in [0, 1]")
         require_above_0(self, "epsilon")
         require_not_negative(self, "gain_slots")

@@ -25,8 +25,7 @@ class GeneratorConfig(SamplerConfig):
     generator_rate: float = flag(0.05, "Learning rate of the generator.")
     temperature: float = flag(1.0, "Of the softmax over candidates.")
 
-    def __post_init__(self) -> None:
-        """Raises InputError, naming the field, for values that cannot work."""
+    def check(self) -> None:
         require_above_0(self, "generator_rate", "temperature")
 
 

@@ -17,8 +17,7 @@ class NncfConfig(SamplerConfig):
 
     popularity_power: float = flag(0.75, "Negatives are drawn in proportion to popularity to this power.")
 
-    def __post_init__(self) -> None:
-        """Raises InputError, naming the field, for values that cannot work."""
+    def check(self) -> None:
         require(
             0 <= self.popularity_power < float("inf"), "popularity_power", self.popularity_power, "must be 0 or more"
         )

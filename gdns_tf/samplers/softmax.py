@@ -19,8 +19,7 @@ class SoftmaxConfig(SamplerConfig):
 
     radius: float = flag(0.5, "rho, how far from uniform the weights of the negatives may go.")
 
-    def __post_init__(self) -> None:
-        """Raises InputError, naming the field, for values that cannot work."""
+    def check(self) -> None:
         require_above_0(self, "radius")
 
 

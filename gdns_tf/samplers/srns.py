@@ -26,8 +26,7 @@ class SrnsConfig(SamplerConfig):
     deviation_weight: float = flag(1.0, "alpha, weight of the standard deviation beside the score.")
     warmup_epochs: int = flag(50, "Epochs over which that weight rises to its full value.")
 
-    def __post_init__(self) -> None:
-        """Raises InputError, naming the field, for values that cannot work."""
+    def check(self) -> None:
         require(self.memory_size >= 1, "memory_size", self.memory_size, "must be at least 1")
         require_above_0(self, "temperature")
         require_not_negative(self, "warmup_epochs")

@@ -3,17 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 
 import tensorflow as tf
 
 import gdns_tf
-from gdns_tf.flags import read_config
 from gdns_tf.models.factors import Factors
-from gdns_tf.runs.run_folder import RunFolder
+from gdns_tf.runs.loading import Trained
 from gdns_tf.serving.contract import PADDING_IDS, PADDING_SCORE, id_type
 from gdns_tf.serving.fold_in import FoldIn
-from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
 from pipelines.split import Split
 
@@ -26,25 +23,21 @@ REFIT_NOTE = (
 )
 
 
-def about_run(run_dir: str | Path, data: DataConfig) -> dict:
-    """What the folder of a finished run tells of its model, for `describe`.
+def about_training(trained: Trained, data: DataConfig) -> dict:
+    """What is known of a model's training, for `describe`.
 
     Args:
-      run_dir: the folder.
-      data: how the run's data was made.
+      trained: the model.
+      data: how its data was made.
 
     Returns:
-      "flags": all settings, those of the sampler and the scorer among them; "metrics"; "refit": whether there are the
-      weights of a second training.
-
-    Raises:
-      InputError: a file in the folder is not what training writes.
+      "flags": all settings, those of the sampler and the scorer among them; "metrics"; "refit": whether what is served
+      comes from a second training.
     """
-    run = RunFolder(run_dir)
     return {
-        "flags": asdict(data) | read_config(run.flags, TrainConfig).settings(),
-        "metrics": run.read_metrics(),
-        "refit": run.refit.weights.exists(),
+        "flags": asdict(data) | trained.config.settings(),
+        "metrics": trained.metrics,
+        "refit": trained.refit is not None,
     }
 
 
@@ -55,7 +48,7 @@ def describe(
 
     Args:
       factors, split, k, item_dtype, fold_in: as for `ServedModel`.
-      about: as from `about_run`; what is missing is not told.
+      about: as from `about_training`; what is missing is not told.
 
     Returns:
       Values that are representable in JSON.

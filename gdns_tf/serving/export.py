@@ -8,10 +8,10 @@ from tempfile import TemporaryDirectory
 import tensorflow as tf
 
 from gdns_tf.models.factors import Factors
-from gdns_tf.runs.loading import data_of, load_model
+from gdns_tf.runs.loading import data_of, load_trained
 from gdns_tf.serving.card import format_card
 from gdns_tf.serving.contract import TITLES
-from gdns_tf.serving.description import about_run, describe
+from gdns_tf.serving.description import about_training, describe
 from gdns_tf.serving.float16 import effect_of_rounding, format_effect
 from gdns_tf.serving.fold_in import FoldIn
 from gdns_tf.serving.in_memory import served_model
@@ -54,11 +54,17 @@ def export_run(
     """
     check_options(export_dir, k=k, item_dtype=item_dtype, version=version)
     data = data or data_of(run_dir)
-    about = about_run(run_dir, data)
     split = split or load_dataset(data)
-    factors = load_model(run_dir, split, refit=True)
+    trained = load_trained(run_dir, split)
     return export_model(
-        factors, split, export_dir, k=k, item_dtype=item_dtype, version=version, fold_in=fold_in, about=about
+        trained.served,
+        split,
+        export_dir,
+        k=k,
+        item_dtype=item_dtype,
+        version=version,
+        fold_in=fold_in,
+        about=about_training(trained, data),
     )
 
 
@@ -84,7 +90,7 @@ def export_model(
       item_dtype: "float32" or "float16", in which the item factors are stored.
       version: number of the version; None: one above the highest.
       fold_in: strengths of `retrieve_by_history`.
-      about: what `describe` and the model card tell besides: "flags", "metrics" and "refit", as from `about_run`.
+      about: what `describe` and the model card tell besides: "flags", "metrics" and "refit", as from `about_training`.
 
     Returns:
       The version folder.

@@ -1,7 +1,6 @@
 """Version folders in an object store, such as gs://bucket/models/gdns."""
 
 import contextlib
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,8 +9,6 @@ from gdns_tf.serving.version_numbers import next_number
 from pipelines.errors import InputError
 
 _LAST = "saved_model.pb"
-_AT_ONCE = 2**24
-"""Bytes of a file that are held in memory."""
 
 
 @contextlib.contextmanager
@@ -52,9 +49,7 @@ def _copy(folder: Path, published: Path) -> None:
     files = [path for path in folder.rglob("*") if path.is_file()]
     for path in sorted(files, key=lambda path: (path.name == _LAST, path)):
         # There are no folders to make: they are but the beginnings of the names of files.
-        target = published.joinpath(*path.relative_to(folder).parts)
-        with path.open("rb") as source, target.open("wb") as sink:
-            shutil.copyfileobj(source, sink, _AT_ONCE)
+        published.joinpath(*path.relative_to(folder).parts).upload(path)
 
 
 @contextlib.contextmanager
@@ -62,10 +57,8 @@ def _reached(export_dir: Path) -> Iterator[None]:
     """Makes an InputError of whatever a store's library raises: each has errors of its own, few are OSErrors."""
     try:
         yield
-    except ImportError as error:
-        raise InputError(
-            f"cannot be reached: {error}", path=export_dir, remedy="s3:// needs: pip install s3fs; az://: adlfs."
-        ) from error
+    except InputError:
+        raise
     except Exception as error:
         raise InputError(
             f"cannot be written: {error}",

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from gdns_tf.runs.run_folder import write_whole
 from gdns_tf.studies import plots
 from gdns_tf.studies.arms import Arm, all_of, run_arms, users_of
 from gdns_tf.studies.comparison import compare_all
@@ -12,6 +11,7 @@ from gdns_tf.studies.markdown import interval, mean_sd, provenance, table, verdi
 from gdns_tf.studies.session import METRICS, Session
 from gdns_tf.studies.systems import SYSTEMS
 from gdns_tf.studies.trial import Result
+from pipelines.atomic import write_text
 
 FIGURE = "ndcg@1"
 BASELINE = "gdns"
@@ -25,7 +25,7 @@ def run(session: Session) -> None:
         if SYSTEMS[name].task == "train"
     ]
     results = run_arms(session, arms, "variants")
-    write_whole(session.folder / "report.md", report(session, results))
+    write_text(session.folder / "report.md", report(session, results))
 
 
 def report(session: Session, results: Mapping[str, Sequence[Result]]) -> str:

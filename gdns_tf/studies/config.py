@@ -2,24 +2,35 @@
 
 from dataclasses import dataclass
 
-from gdns_tf.studies.systems import ABLATIONS, SYSTEMS, TABLE3, YARDSTICKS
+from gdns_tf.evaluation.baselines import BASELINES
+from gdns_tf.studies.systems import ABLATIONS, SYSTEMS, TABLE3
+from pipelines.checks import check_fields
 from pipelines.config import flag
-from pipelines.errors import InputError
+from pipelines.errors import InputError, require, require_not_negative
 
-STUDIES = ("table3", "ablation", "false_negatives", "group_size", "smoothing", "candidates", "grid")
+STUDIES = {
+    "table3": "gdns_tf.studies.table3:run",
+    "ablation": "gdns_tf.studies.ablation:run",
+    "false_negatives": "gdns_tf.studies.false_negatives_report:run",
+    "group_size": "gdns_tf.studies.sweeps:group_size",
+    "smoothing": "gdns_tf.studies.sweeps:smoothing",
+    "candidates": "gdns_tf.studies.sweeps:candidates",
+    "grid": "gdns_tf.studies.grid:run",
+}
+"""The studies by name, each the module and the function of a `Session` that runs it; a new one needs its line here."""
 
 
 @dataclass(frozen=True)
 class StudyConfig:
     """A study. Its training flags (see `gdns_tf.train --help`) are what all its systems share."""
 
-    study: str = flag("table3", "What to run.", STUDIES)
-    study_dir: str = flag("", "Folder for results.jsonl, report.md and the plots. Required.")
+    study: str = flag("table3", "What to run.", tuple(STUDIES), main=True)
+    study_dir: str = flag("", "Folder for results.jsonl, report.md and the plots. Required.", main=True)
     trials_dir: str = flag("", "Folder of the training runs, which studies may share; empty: trials beside study_dir.")
-    workers: int = flag(1, "Processes that train at a time; the machine's cores are shared out among them.")
-    seeds: tuple[int, ...] = flag((0, 1, 2, 3, 4), "Seeds that the results are means over.")
+    workers: int = flag(1, "Processes that train at a time; the machine's cores are shared out among them.", main=True)
+    seeds: tuple[int, ...] = flag((0, 1, 2, 3, 4), "Seeds that the results are means over.", main=True)
     systems: tuple[str, ...] = flag(
-        (*YARDSTICKS, *TABLE3, *ABLATIONS),
+        (*BASELINES, *TABLE3, *ABLATIONS),
         f"table3: what to compare, of {', '.join(SYSTEMS)}; ablation: likewise.",
     )
     baseline: str = flag("gdns", "table3: the system that each other is tested against.")
@@ -38,23 +49,22 @@ class StudyConfig:
 
     def __post_init__(self) -> None:
         """Raises InputError, naming the flag, for values that cannot work."""
+        check_fields(self)
         if not self.study_dir:
-            raise InputError("--study_dir is not set", remedy="Name a folder, such as --study_dir=runs/studies/table3.")
-        if self.workers < 1:
-            raise InputError(f"--workers={self.workers} must be at least 1")
-        if self.tuning_epochs < 0:
-            raise InputError(f"--tuning_epochs={self.tuning_epochs} must not be negative")
+            raise InputError("`study_dir` is not set", remedy="Name a folder, such as runs/studies/table3.")
+        require(self.workers >= 1, "workers", self.workers, "must be at least 1")
+        require_not_negative(self, "tuning_epochs", "cost_rounds")
         if len(self.seeds) < 1 or len(set(self.seeds)) < len(self.seeds):
-            raise InputError(f"--seeds={','.join(map(str, self.seeds))} must be one or more different numbers")
+            raise InputError(f"`seeds`={','.join(map(str, self.seeds))} must be one or more different numbers")
         if shared := set(self.seeds) & set(self.tuning_seeds):
             raise InputError(
-                f"--tuning_seeds and --seeds both hold {min(shared)}",
+                f"`tuning_seeds` and `seeds` both hold {min(shared)}",
                 remedy="Tune on seeds of their own: what is chosen on a seed looks too good on it.",
             )
         for name in self.systems:
             if name not in SYSTEMS:
-                raise InputError(f"--systems: there is no {name!r}", remedy=f"Choose among {', '.join(SYSTEMS)}.")
+                raise InputError(f"`systems`: there is no {name!r}", remedy=f"Choose among {', '.join(SYSTEMS)}.")
         if self.study == "table3" and self.baseline not in self.systems:
-            raise InputError(f"--baseline={self.baseline} is not among --systems={','.join(self.systems)}")
+            raise InputError(f"`baseline`={self.baseline} is not among `systems`={','.join(self.systems)}")
         if self.study == "grid" and not self.vary:
-            raise InputError("--vary is not set", remedy="Name flags and values, such as --vary='l2=0.01|0.1'.")
+            raise InputError("`vary` is not set", remedy="Name flags and values, such as `vary`='l2=0.01|0.1'.")

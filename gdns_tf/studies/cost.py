@@ -5,16 +5,15 @@ import multiprocessing
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 
 import numpy as np
 
-from gdns_tf.runs.run_folder import write_whole
-from gdns_tf.studies import yardstick
+from gdns_tf.evaluation.baselines import BASELINES
 from gdns_tf.studies.session import Session
 from gdns_tf.studies.trial import Trial
 from gdns_tf.training.build import build_batches, build_trainer
 from gdns_tf.training.config import TrainConfig
+from pipelines.atomic import write_text
 from pipelines.interactions import Interactions
 from pipelines.load import load_dataset
 
@@ -28,7 +27,7 @@ def measure(session: Session, trials: Mapping[str, Trial]) -> dict[str, dict[str
     """Times an epoch of each trial; for iALS and popularity, all of their training.
 
     Returns:
-      Name -> {"seconds": median of an epoch or, for yardsticks, of the whole; "reference": median of uniform sampling's
+      Name -> {"seconds": median of an epoch or, for baselines, of the whole; "reference": median of uniform sampling's
       epoch in the same turns}. Kept in `cost.json`: measured once for a set of trials.
     """
     path = session.folder / "cost.json"
@@ -37,13 +36,13 @@ def measure(session: Session, trials: Mapping[str, Trial]) -> dict[str, dict[str
         return former["cost"]
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         cost = pool.submit(_measure, dict(trials), session.train, session.config.cost_rounds).result()
-    write_whole(path, json.dumps({"keys": keys, "cost": cost}, indent=2) + "\n")
+    write_text(path, json.dumps({"keys": keys, "cost": cost}, indent=2) + "\n")
     return cost
 
 
 def _measure(trials: dict[str, Trial], base: TrainConfig, rounds: int) -> dict[str, dict[str, float]]:
     train = load_dataset(next(iter(trials.values())).data).train
-    reference = _epoch(train, replace(base, sampler=REFERENCE))
+    reference = _epoch(train, base.with_settings(sampler=REFERENCE))
     cost = {}
     for name, trial in trials.items():
         once = _epoch(train, trial.config) if trial.task == "train" else _whole(train, trial)
@@ -71,7 +70,7 @@ def _epoch(train: Interactions, config: TrainConfig) -> Callable[[], float]:
 def _whole(train: Interactions, trial: Trial) -> Callable[[], float]:
     def once() -> float:
         began = time.perf_counter()
-        yardstick.train(trial.task, train, trial.config, dict(trial.options))
+        BASELINES[trial.task](train, dim=trial.config.dim, seed=trial.config.seed, **dict(trial.options))
         return time.perf_counter() - began
 
     return once

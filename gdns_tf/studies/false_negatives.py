@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 from scipy import stats
 
-from gdns_tf.runs.run import Run
+from gdns_tf.runs.callbacks import Callback, RunView, Validation
+from pipelines.atomic import whole
 from pipelines.split import Split, draw_negatives
 
 BINS = 50
@@ -34,7 +35,7 @@ def move_positives(dataset: Split, seed: int) -> Split:
     return replace(dataset, train=train.keep(~moved), false_negatives=(offsets, train.items[moved]))
 
 
-class Watch:
+class Watch(Callback):
     """At each validation, compares H and G of the planted false negatives with those of common unobserved items.
 
     Only pairs that training has chosen as negatives by then have an H and a G of their own, so only they count. The
@@ -54,11 +55,10 @@ class Watch:
         self._common_users, column = np.nonzero(keep)
         self._common_items = common[self._common_users, column]
 
-    def __call__(self, run: Run) -> None:
-        """Looks at the run as it is now."""
+    def on_validation(self, run: RunView, validation: Validation) -> None:
         false, false_users = self._look(run, self._false_users, self._false_items)
         common, common_users = self._look(run, self._common_users, self._common_items)
-        row = {"epoch": run.epoch, "visited": len(false_users) / len(self._false_users)}
+        row = {"epoch": validation.epoch, "visited": len(false_users) / len(self._false_users)}
         for name in INDICATORS:
             row[f"auc_{name}"] = auc(false[name], common[name])
             row[f"auc_within_{name}"] = auc_within(false[name], false_users, common[name], common_users)
@@ -68,13 +68,12 @@ class Watch:
                 row[f"mean_{name}_{group}"] = values[name].mean() if len(values[name]) else np.nan
         self._append(row)
 
-    def _look(self, run: Run, users: np.ndarray, items: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    def _look(self, run: RunView, users: np.ndarray, items: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """H, G and score of those of some pairs that have been visited, and their users."""
         table, scorer = run.trainer.sampler.table, run.trainer.scorer
         pairs = tf.constant(users, tf.int32), tf.constant(items, tf.int32)[:, None]
         cells = table.read(*pairs)[:, 0].numpy()
-        query, Q = (scorer.P * scorer.w).numpy(), scorer.Q.numpy()
-        score = np.einsum("nd,nd->n", query[users], Q[items])
+        score = scorer.scores(scorer.queries(pairs[0]), pairs[1])[:, 0].numpy()
         visited = (cells != 1).any(axis=1)
         return {"H": cells[visited, 0], "G": cells[visited, 1], "score": score[visited]}, users[visited]
 
@@ -87,9 +86,8 @@ class Watch:
             name: np.concatenate([former[name], [value]]) if former else np.array([value])
             for name, value in row.items()
         }
-        unfinished = self._path.with_name(".indicators.tmp.npz")
-        np.savez_compressed(unfinished, **rows)
-        unfinished.rename(self._path)
+        with whole(self._path) as unfinished:
+            np.savez_compressed(unfinished, **rows)
 
 
 def read(path: Path) -> dict[str, np.ndarray]:

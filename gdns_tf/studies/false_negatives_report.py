@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from gdns_tf.runs.run_folder import write_whole
 from gdns_tf.studies import plots
 from gdns_tf.studies.arms import Arm, all_of, run_arms
 from gdns_tf.studies.false_negatives import INDICATORS, read
@@ -12,6 +11,7 @@ from gdns_tf.studies.markdown import mean_sd, provenance, table
 from gdns_tf.studies.session import Session
 from gdns_tf.studies.systems import SYSTEMS
 from gdns_tf.studies.trial import Result
+from pipelines.atomic import write_text
 
 SYSTEMS_WATCHED = ("gdns", "gdns_without_g")
 """Those that keep H and G."""
@@ -27,7 +27,7 @@ def run(session: Session) -> None:
         if name in session.config.systems
     ]
     results = run_arms(session, arms, "watched runs")
-    write_whole(session.folder / "report.md", report(session, results))
+    write_text(session.folder / "report.md", report(session, results))
 
 
 def report(session: Session, results: Mapping[str, Sequence[Result]]) -> str:

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from gdns_tf.runs.run_folder import write_whole
 from gdns_tf.studies import plots
 from gdns_tf.studies.arms import Arm, all_of, run_arms, users_of
 from gdns_tf.studies.comparison import compare_all
 from gdns_tf.studies.markdown import interval, mean_sd, provenance, table, verdicts
 from gdns_tf.studies.session import METRICS, SELECTION, Session, overrides_of
 from gdns_tf.studies.trial import Result
+from pipelines.atomic import write_text
 from pipelines.errors import InputError
 
 
@@ -22,14 +22,16 @@ def run(session: Session) -> None:
     for combination in itertools.product(*varied):
         overrides = overrides_of(";".join(combination))
         arms.append(Arm(" ".join(combination), str(overrides.get("sampler", session.train.sampler)), overrides))
-    write_whole(session.folder / "report.md", report(session, run_arms(session, arms, "grid")))
+    write_text(session.folder / "report.md", report(session, run_arms(session, arms, "grid")))
 
 
 def _values(part: str) -> list[str]:
     """The alternatives "flag=value" of a text such as "l2=0.01|0.1"."""
     name, equals, values = part.partition("=")
     if not equals or not values:
-        raise InputError(f"--vary: {part!r} is no flag with values", remedy="Write flag=value|value, as l2=0.01|0.1.")
+        raise InputError(
+            f"`vary`: {part!r} is no setting with values", remedy="Write name=value|value, as l2=0.01|0.1."
+        )
     return [f"{name}={value}" for value in values.split("|")]
 
 

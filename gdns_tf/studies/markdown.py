@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 import gdns_tf
-from gdns_tf.flags import replayable
 from gdns_tf.evaluation.significance import PairedTest
+from gdns_tf.flags import replayable
 from gdns_tf.studies.session import Session
 from gdns_tf.studies.trial import Result
 from gdns_tf.training.config import TrainConfig

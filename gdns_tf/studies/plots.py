@@ -9,6 +9,8 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from pipelines.atomic import whole
+
 matplotlib.use("Agg")
 plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "font.size": 10, "figure.dpi": 110})
 
@@ -165,8 +167,7 @@ def densities(path: Path, groups: Mapping[str, tuple[np.ndarray, np.ndarray]]) -
 
 def _save(figure: Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}")
-    # Without metadata the same figure gives the same file.
-    figure.savefig(unfinished, format="png", metadata={"Software": None})
+    with whole(path) as unfinished:
+        # Without metadata the same figure gives the same file.
+        figure.savefig(unfinished, format="png", metadata={"Software": None})
     plt.close(figure)
-    unfinished.rename(path)

@@ -3,18 +3,21 @@
 import json
 import shlex
 import sys
-import typing
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from gdns_tf.runs.run_folder import write_whole
+from absl import flags as absl_flags
+
+from gdns_tf.flags import define
 from gdns_tf.studies.config import StudyConfig
 from gdns_tf.studies.pool import run_trials
 from gdns_tf.studies.trial import Result, Trial
 from gdns_tf.training.config import TrainConfig
+from pipelines.atomic import write_text
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
+from pipelines.nearest import did_you_mean
 
 METRICS = {"ndcg@1": "NDCG@1", "ndcg@3": "NDCG@3", "recall@3": "Recall@3"}
 """What the paper reports, and its names in tables."""
@@ -45,7 +48,7 @@ class Session:
         return self.config.command or " ".join(["python -m gdns_tf.study", *map(shlex.quote, sys.argv[1:])])
 
     def choice(self, system: str) -> dict[str, object]:
-        """The hyper-parameters that the `table3` study `--tuned_by` chose for a system; empty without such a study.
+        """The hyper-parameters that the `table3` study ``tuned_by`` chose for a system; empty without such a study.
 
         Raises:
           InputError: there is no such study, or it is not finished.
@@ -65,8 +68,8 @@ class Session:
         task: str = "train",
         options: Mapping[str, float] | None = None,
     ) -> Trial:
-        """A trial by the study's flags, but for `overrides`."""
-        config = replace(self.train, seed=seed, **overrides)
+        """A trial by the study's settings, but for `overrides`."""
+        config = self.train.with_settings(seed=seed, **overrides)
         return Trial(label, self.data, config, task, tuple(sorted((options or {}).items())))
 
     def run(self, trials: Iterable[Trial], title: str) -> dict[Trial, Result]:
@@ -76,7 +79,7 @@ class Session:
     def write_results(self, rows: Sequence[Mapping[str, object]]) -> None:
         """Writes `results.jsonl`, a line for each trial."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_whole(self.folder / "results.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        write_text(self.folder / "results.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def result_row(result: Result, phase: str) -> dict[str, object]:
@@ -90,19 +93,24 @@ def result_row(result: Result, phase: str) -> dict[str, object]:
 
 
 def overrides_of(text: str, separator: str = ";") -> dict[str, object]:
-    """Flags and values in a text such as "l2=0.01;dropout=0.1".
+    """Settings and values in a text such as "l2=0.01;dropout=0.1".
 
     Raises:
-      InputError: there is no such training flag, or the value is not of its type.
+      InputError: there is no such training setting, or the value is not of its type.
     """
-    types = typing.get_type_hints(TrainConfig)
+    flag_values = absl_flags.FlagValues()
+    define(TrainConfig, flag_values)
     overrides = {}
     for part in filter(None, (part.strip() for part in text.split(separator))):
         name, equals, value = part.partition("=")
-        if not equals or types.get(name) not in (str, int, float):
-            raise InputError(f"{part!r} is no training flag with a value", remedy="Write flag=value, such as l2=0.01.")
+        if not equals or name not in flag_values:
+            raise InputError(
+                f"{part!r} is no training setting with a value{did_you_mean(name, flag_values)}",
+                remedy="Write name=value, such as l2=0.01.",
+            )
         try:
-            overrides[name] = types[name](value)
-        except ValueError:
-            raise InputError(f"{part!r}: {value!r} is not of type {types[name].__name__}") from None
+            flag_values[name].parse(value)
+        except absl_flags.IllegalFlagValueError as error:
+            raise InputError(f"{part!r}: {error}") from None
+        overrides[name] = flag_values[name].value
     return overrides

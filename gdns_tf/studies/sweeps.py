@@ -1,51 +1,56 @@
 """One hyper-parameter at several values: Figure 6 (group size), Figure 7 (smoothing), and M."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gdns_tf.runs.run_folder import write_whole
 from gdns_tf.studies import plots
 from gdns_tf.studies.arms import Arm, all_of, run_arms, users_of
 from gdns_tf.studies.comparison import compare_all
 from gdns_tf.studies.markdown import interval, mean_sd, provenance, table, verdicts
 from gdns_tf.studies.session import METRICS, SELECTION, Session, overrides_of
 from gdns_tf.studies.trial import Result
-
-SWEPT = {
-    "group_size": ("group_size", "group size N (M = {ratio:g} N)", ("4", "8", "16", "32", "64", "128")),
-    "smoothing": ("smoothing", "smoothing alpha", tuple(f"{x / 10:g}" for x in range(11))),
-    "candidates": ("num_candidates", "candidates M", ("32", "40", "48", "64", "96", "128", "256")),
-}
-"""Study -> flag, name of the axis, the values of the paper (or ours, where it gives none)."""
+from pipelines.atomic import write_text
 
 
-def run(session: Session) -> None:
-    """Trains at each value and writes the report."""
-    session = replace(session, train=replace(session.train, **session.choice(session.train.sampler)))
-    flag, _, values = SWEPT[session.config.study]
-    values = session.config.values or values
-    arms = [Arm(value, session.train.sampler, _overrides(session, flag, value)) for value in values]
-    write_whole(session.folder / "report.md", report(session, run_arms(session, arms, f"values of {flag}")))
+@dataclass(frozen=True)
+class Sweep:
+    """A study of one setting; called with a session, it trains at each value and writes the report."""
+
+    setting: str
+    axis: str
+    """Its name in the report."""
+    values: tuple[str, ...]
+    """Those of the paper, or ours, where it gives none."""
+
+    def __call__(self, session: Session) -> None:
+        tuned = session.train.with_settings(**session.choice(session.train.sampler))
+        session = replace(session, train=tuned)
+        values = session.config.values or self.values
+        arms = [Arm(value, session.train.sampler, self._overrides(session, value)) for value in values]
+        results = run_arms(session, arms, f"values of {self.setting}")
+        write_text(session.folder / "report.md", report(session, results, self.axis.format(ratio=_ratio(session))))
+
+    def _overrides(self, session: Session, value: str) -> dict[str, object]:
+        """The setting, and what must go with it: candidates keep their ratio to the group."""
+        overrides = overrides_of(f"{self.setting}={value}")
+        if self.setting == "group_size":
+            overrides["num_candidates"] = round(_ratio(session) * overrides["group_size"])
+        return overrides
 
 
-def _overrides(session: Session, flag: str, value: str) -> dict[str, object]:
-    """The flag, and what must go with it: candidates keep their ratio to the group."""
-    overrides = overrides_of(f"{flag}={value}")
-    if flag == "group_size":
-        overrides["num_candidates"] = round(_ratio(session) * overrides["group_size"])
-    return overrides
+group_size = Sweep("group_size", "group size N (M = {ratio:g} N)", ("4", "8", "16", "32", "64", "128"))
+smoothing = Sweep("smoothing", "smoothing alpha", tuple(f"{x / 10:g}" for x in range(11)))
+candidates = Sweep("num_candidates", "candidates M", ("32", "40", "48", "64", "96", "128", "256"))
 
 
 def _ratio(session: Session) -> float:
     return session.train.num_candidates / session.train.group_size
 
 
-def report(session: Session, results: Mapping[str, Sequence[Result]]) -> str:
+def report(session: Session, results: Mapping[str, Sequence[Result]], axis: str) -> str:
     """`report.md`; draws the plot on the way."""
-    _, axis, _ = SWEPT[session.config.study]
-    axis = axis.format(ratio=_ratio(session))
     test = {m: np.array([[r.metrics["test"][m] for r in g] for g in results.values()]) for m in METRICS}
     plots.sweep(session.folder / "sweep.png", list(results), {f"test {METRICS[m]}": v for m, v in test.items()}, axis)
     rows = [

@@ -29,7 +29,7 @@ class System:
     """Scales the L2 strength of the flags and of the shared alternatives. Where all negatives are hard ones, as of a
     sampler that picks by score from the first step on, what suits uniform ones keeps the factors at zero."""
     tuned_options: bool = False
-    """Whether the alternatives are options of a yardstick and not flags."""
+    """Whether the alternatives are options of a baseline and not settings."""
     paper: tuple[float, float, float] | None = None
     """Table 3, MovieLens-1M: test NDCG@1, NDCG@3, Recall@3."""
     released: tuple[float, float, float] | None = None
@@ -131,4 +131,3 @@ SYSTEMS: dict[str, System] = {
 
 TABLE3 = ("enmf", "uniform", "nncf", "aobpr", "irgan", "rns_as", "advir", "srns", "gdns")
 ABLATIONS = ("gdns_pairwise", "gdns_without_g")
-YARDSTICKS = ("popularity", "ials")

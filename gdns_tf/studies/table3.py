@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from gdns_tf.runs.run_folder import write_whole
 from gdns_tf.studies import cost, plots
 from gdns_tf.studies.comparison import compare_all, per_user
 from gdns_tf.studies.markdown import interval, mean_sd, provenance, table, verdicts
@@ -13,6 +12,7 @@ from gdns_tf.studies.session import METRICS, SELECTION, Session, result_row
 from gdns_tf.studies.systems import SYSTEMS
 from gdns_tf.studies.trial import Result
 from gdns_tf.studies.tuning import Tuned, as_trial, describe, tune
+from pipelines.atomic import write_text
 
 FAR_BELOW = "popularity"
 """Left out of the plots, where it would press all others together."""
@@ -30,9 +30,9 @@ def run(session: Session) -> None:
     rows = [result_row(r, "tuning") for r in tuning] + [result_row(r, "final") for g in finals.values() for r in g]
     session.write_results(rows)
     chosen = {name: dict(choice.chosen) for name, choice in tuned.items()}
-    write_whole(session.folder / "tuned.json", json.dumps(chosen, indent=2) + "\n")
+    write_text(session.folder / "tuned.json", json.dumps(chosen, indent=2) + "\n")
     costs = cost.measure(session, {n: trials[n][0] for n in finals}) if session.config.cost_rounds else {}
-    write_whole(session.folder / "report.md", report(session, tuned, finals, costs))
+    write_text(session.folder / "report.md", report(session, tuned, finals, costs))
 
 
 def report(
@@ -152,7 +152,7 @@ def _cost(
         "",
         "An epoch timed in turn with one of uniform sampling in the same process, all cores, validation left out; "
         f"medians of {session.config.cost_rounds}. Seconds to best: that times the mean epoch of the best validation, "
-        f"or all of the training of a yardstick.{note}",
+        f"or all of the training of a baseline.{note}",
         "",
         "![quality over cost](cost.png)",
         "",

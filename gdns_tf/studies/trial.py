@@ -1,9 +1,7 @@
 """A trial: one training run of a study, in a folder that its flags alone name, so that studies share trials."""
 
-import csv
 import functools
 import hashlib
-import json
 import shutil
 import time
 from collections.abc import Callable
@@ -12,22 +10,23 @@ from pathlib import Path
 
 import numpy as np
 
+from gdns_tf.evaluation.baselines import BASELINES
 from gdns_tf.evaluation.ranking import evaluate
 from gdns_tf.flags import replayable
-from gdns_tf.models.factors import Weights
-from gdns_tf.runs.run import KS, Run
+from gdns_tf.models.weights_file import save_factors
+from gdns_tf.runs.history import read_history
+from gdns_tf.runs.loading import load_model
+from gdns_tf.runs.run import KS
 from gdns_tf.runs.run_folder import RunFolder
-from gdns_tf.samplers import SAMPLERS
-from gdns_tf.samplers.config import without_effect
-from gdns_tf.studies import false_negatives, yardstick
+from gdns_tf.runs.train import train
+from gdns_tf.studies import false_negatives
 from gdns_tf.training.config import TrainConfig
+from pipelines.atomic import whole
 from pipelines.config import DataConfig
 from pipelines.load import load_dataset
 from pipelines.split import Split
 
 SPLITS = ("valid", "test")
-SAMPLED = ("train", "false_negatives")
-"""Tasks that train with a sampler."""
 
 
 @dataclass(frozen=True)
@@ -42,18 +41,18 @@ class Trial:
     task: str = "train"
     """A key of `TASKS`."""
     options: tuple[tuple[str, float], ...] = ()
-    """Of the yardsticks, which have no flags."""
+    """Of the baselines, which have no flags."""
 
     @property
     def key(self) -> str:
         """12 hex digits of all that the outcome depends on but the files' contents: flags, task, sampler's revision."""
-        config = replace(self.config, output_dir="", overwrite=False, tensorboard=False)
-        lines = replayable([replace(self.data, data_dir=""), config]).splitlines()
-        silent = without_effect(config.sampler if self.task in SAMPLED else "")
-        told = [line for line in lines if line.removeprefix("--").split("=")[0] not in silent]
-        if self.task in SAMPLED and (revision := SAMPLERS[config.sampler].revision) > 1:
-            told.append(f"revision {revision}")
-        text = "\n".join([*told, self.task, str(self.options)])
+        told = [replayable([replace(self.data, data_dir="")]), self.task, str(self.options)]
+        if self.task in BASELINES:
+            told.append(f"dim={self.config.dim} seed={self.config.seed}")
+        else:
+            config = replace(self.config, output_dir="", overwrite=False, tensorboard=False)
+            told += [replayable([config]), f"revision {config.sampler_class.revision}"]
+        text = "\n".join(told)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def folder(self, root: Path) -> Path:
@@ -70,7 +69,7 @@ class Result:
     ranks: dict[str, np.ndarray]
     """Split -> [num_users] ranks of the held-out items."""
     history: dict[str, np.ndarray]
-    """Column -> a value for each validation; empty for yardsticks."""
+    """Column -> a value for each validation; empty for baselines."""
     folder: Path
 
     @property
@@ -96,19 +95,16 @@ def run_trial(trial: Trial, root: Path) -> str:
         return failed.read_text()
     dataset = _dataset(trial.data)
     config = replace(trial.config, output_dir=str(folder), tensorboard=False)
-    run_folder = RunFolder.open(trial.data, config)
-    run_folder.claim(trial.data, config)
     try:
-        dataset = TASKS[trial.task](trial, dataset, run_folder, config)
+        dataset = TASKS[trial.task](trial, dataset, config)
     except FloatingPointError as error:
         failed.write_text(str(error))
         return str(error)
-    weights = Weights.load(run_folder.weights)
-    ranks = {split: evaluate(weights, dataset, split=split).ranks.astype(np.int32) for split in SPLITS}
-    unfinished = folder / ".ranks.tmp.npz"
-    np.savez_compressed(unfinished, **ranks)
-    unfinished.rename(folder / "ranks.npz")
-    shutil.rmtree(run_folder.checkpoints, ignore_errors=True)  # of gain tables and memories: large, and done with
+    factors = load_model(folder, dataset)
+    ranks = {split: evaluate(factors, dataset, split=split).ranks.astype(np.int32) for split in SPLITS}
+    with whole(folder / "ranks.npz") as unfinished:
+        np.savez_compressed(unfinished, **ranks)
+    shutil.rmtree(RunFolder(folder).checkpoints, ignore_errors=True)  # large, and done with
     return ""
 
 
@@ -119,12 +115,7 @@ def read_result(trial: Trial, root: Path) -> Result | None:
         return None
     with np.load(folder.path / "ranks.npz") as file:
         ranks = {split: file[split] for split in SPLITS}
-    history: dict[str, np.ndarray] = {}
-    if folder.history.exists():
-        with folder.history.open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        history = {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
-    return Result(trial, json.loads(folder.metrics.read_text()), ranks, history, folder.path)
+    return Result(trial, folder.read_metrics(), ranks, read_history(folder.history), folder.path)
 
 
 @functools.lru_cache(maxsize=2)
@@ -132,36 +123,36 @@ def _dataset(data: DataConfig) -> Split:
     return load_dataset(data)
 
 
-def _train(trial: Trial, dataset: Split, folder: RunFolder, config: TrainConfig) -> Split:
-    run = Run(dataset, config, folder)
-    run.finish(run.fit(progress=False))
-    return dataset
+def _train(trial: Trial, split: Split, config: TrainConfig) -> Split:
+    train(split, trial.data, config, progress=False)
+    return split
 
 
-def _train_watched(trial: Trial, dataset: Split, folder: RunFolder, config: TrainConfig) -> Split:
-    moved = false_negatives.move_positives(dataset, config.seed)
-    run = Run(moved, config, folder)
-    run.finish(run.fit(progress=False, observer=false_negatives.Watch(moved, folder.path)))
+def _train_watched(trial: Trial, split: Split, config: TrainConfig) -> Split:
+    moved = false_negatives.move_positives(split, config.seed)
+    watch = false_negatives.Watch(moved, Path(config.output_dir))
+    train(moved, trial.data, config, [watch], progress=False)
     return moved
 
 
-def _yardstick(trial: Trial, dataset: Split, folder: RunFolder, config: TrainConfig) -> Split:
+def _baseline(trial: Trial, split: Split, config: TrainConfig) -> Split:
+    folder = RunFolder.open(trial.data, config)
+    folder.claim(trial.data, config)
     began = time.monotonic()
-    weights = yardstick.train(trial.task, dataset.train, config, dict(trial.options))
+    factors = BASELINES[trial.task](split.train, dim=config.dim, seed=config.seed, **dict(trial.options))
     seconds = time.monotonic() - began
-    weights.save(folder.weights)
-    means = {split: evaluate(weights, dataset, split=split, ks=KS).means() for split in SPLITS}
+    save_factors(folder.weights, factors)
+    means = {held_out: evaluate(factors, split, split=held_out, ks=KS).means() for held_out in SPLITS}
     folder.write_metrics(
         {"stopped_by": "end", "epochs": 1, "best_epoch": 1, **means, "seconds": seconds, "seconds_per_epoch": seconds}
-        | {"data_fingerprint": dataset.fingerprint}
+        | {"data_fingerprint": split.fingerprint}
     )
-    return dataset
+    return split
 
 
-TASKS: dict[str, Callable[[Trial, Split, RunFolder, TrainConfig], Split]] = {
+TASKS: dict[str, Callable[[Trial, Split, TrainConfig], Split]] = {
     "train": _train,
     "false_negatives": _train_watched,
-    "popularity": _yardstick,
-    "ials": _yardstick,
+    **dict.fromkeys(BASELINES, _baseline),
 }
-"""Each trains in the folder and returns the data that its weights are of."""
+"""Each trains in the folder `config.output_dir` and returns the data that its weights are of."""

@@ -11,7 +11,7 @@ from gdns_tf.studies.trial import Result, Trial
 from pipelines.errors import InputError
 
 Alternative = tuple[tuple[str, object], ...]
-"""Sorted (name, value) of flags, or of options of a yardstick."""
+"""Sorted (name, value) of flags, or of options of a baseline."""
 
 
 @dataclass(frozen=True)

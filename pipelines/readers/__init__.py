@@ -1,39 +1,47 @@
-"""Readers, one module per source: each turns what lies on disk into `Ratings` and knows nothing of what follows.
+"""Readers, one module per source: each turns what lies on disk into `Ratings`, or into a `Split` where it brings one.
 
-`READERS` maps a `--dataset` name to its reader. `tfds:NAME` has `read_tfds(NAME, config)`; the sources that bring
-their own split (SRNS, planted) are not ratings and are not here. A new source is a new module and one line below.
+A reader's module has
+
+    SETTINGS: the fields of `DataConfig` that it looks at, with `FILTERS` where it returns `Ratings`;
+    read(path, config): the data, where `path` is `as_path(config.data_dir)`, or None where that is empty.
+
+A new source is a new module and one line of `READERS`. Modules are imported when they are first asked for.
 """
 
-from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
+from types import ModuleType
 
-from pipelines.config import DataConfig
-from pipelines.interactions import Ratings
+from pipelines.errors import InputError
+from pipelines.nearest import did_you_mean
 
-
-def _reader(module: str) -> Callable[[Path, DataConfig], Ratings]:
-    """`read` of `pipelines.readers.<module>`, imported when it is first called."""
-
-    def read(path: Path, config: DataConfig) -> Ratings:
-        return import_module(f"pipelines.readers.{module}").read(path.expanduser(), config)
-
-    return read
-
-
-READERS: dict[str, Callable[[Path, DataConfig], Ratings]] = {
-    "ml-1m": _reader("movielens"),
-    "ml-100k": _reader("movielens"),
-    "ml-20m": _reader("movielens"),
-    "ml-25m": _reader("movielens"),
-    "ml-32m": _reader("movielens"),
-    "adjacency": _reader("adjacency"),
-    "inter": _reader("inter"),
-    "table": _reader("table"),
+READERS: dict[str, str] = {
+    "planted": "planted",
+    "srns": "srns",
+    "ml-1m": "movielens",
+    "ml-100k": "movielens",
+    "ml-20m": "movielens",
+    "ml-25m": "movielens",
+    "ml-32m": "movielens",
+    "adjacency": "adjacency",
+    "inter": "inter",
+    "table": "table",
+    "saved": "saved",
+    "tfds:": "tfds_ratings",
 }
-"""Source name -> `read(path, config)`, where `path` is `Path(config.data_dir)`."""
+"""What `dataset` says -> the module here; a name that ends in a colon is followed by one of the source's own."""
 
 
-def read_tfds(name: str, config: DataConfig) -> Ratings:
-    """Reads the TensorFlow Datasets ratings set `name`; see `pipelines.readers.tfds_ratings.read`."""
-    return import_module("pipelines.readers.tfds_ratings").read(name, config)
+def reader(dataset: str) -> ModuleType:
+    """The module that reads a data set.
+
+    Raises:
+      InputError: no reader has this name.
+    """
+    source, colon, name = dataset.partition(":")
+    if source + colon in READERS and bool(colon) == bool(name):
+        return import_module(f"pipelines.readers.{READERS[source + colon]}")
+    known = [f"{each}NAME" if each.endswith(":") else each for each in READERS]
+    raise InputError(
+        f"`dataset`={dataset} is not known{did_you_mean(dataset.strip().lower(), known)}",
+        remedy=f"Choose one of {', '.join(known)} (such as tfds:movielens/1m-ratings).",
+    )

@@ -3,22 +3,22 @@
 A user may have several lines, or no items at all. There are no grades, times or titles.
 """
 
-from pathlib import Path
-
 import numpy as np
 
-from pipelines.config import DataConfig
+from pipelines.config import FILTERS, DataConfig
 from pipelines.errors import InputError
 from pipelines.interactions import Ratings
+from pipelines.paths import AnyPath
 from pipelines.readers.files import Source, require_given
 from pipelines.readers.ids import MAX_ID
 
+SETTINGS = ("data_dir", *FILTERS)
 _BLOCK_BYTES = 16 << 20
 _WHITESPACE = b" \t\n\r\x0b\x0c"
 _SAFE_DIGITS = len(str(MAX_ID)) - 1
 
 
-def read(path: Path, config: DataConfig) -> Ratings:
+def read(path: AnyPath | None, config: DataConfig) -> Ratings:
     """Reads the file at `path`.
 
     Returns:
@@ -27,7 +27,7 @@ def read(path: Path, config: DataConfig) -> Ratings:
     Raises:
       InputError: a word is not an integer from 0 to 2^63 - 1, or there are no items.
     """
-    require_given(path, config, "the file with a line `user item item ...` for each user")
+    require_given(path, "the file with a line `user item item ...` for each user")
     source = Source(path)
     users, items, line, rest = [], [], 1, b""
     with source.open() as file:

@@ -1,66 +1,36 @@
 """Reads typed columns from delimited text at C speed, and says which line is bad when one is.
 
 The text is cut into blocks of whole lines, and `pyarrow.csv` parses each, so memory holds one block of text and the
-columns asked for. When a block is refused, the first bad line is found by bisection with that very parser, so the
-diagnosis cannot disagree with the parse.
+columns asked for. When a block is refused, pyarrow says which record it was. What pyarrow does not see stays here: in
+which line a record stands, a quote that is never closed (all that follows would be one value), UTF-16, and an end of
+line of old Macs.
 """
 
 import csv
-from collections.abc import Callable, Iterator, Mapping
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 
 from pipelines.errors import InputError
 from pipelines.readers.files import Source, not_utf8
 from pipelines.readers.ids import decode_ids
+from pipelines.readers.kinds import INTEGER_ID, TEXT, WORDS, Kind
 
 _BLOCK_BYTES = 16 << 20
 _MAX_RECORD_BYTES = 64 << 20
+_ROW, _COLUMN = re.compile(r"Row #(\d+)"), re.compile(r"In CSV column #(\d+)")
 _BOM = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True)
-class Kind:
-    """What a column must hold."""
-
-    says: str
-    """How error messages call it."""
-    arrow: pa.DataType
-    valid: Callable[[pa.ChunkedArray], bool]
-
-
-def _complete_dictionary(column: pa.ChunkedArray) -> bool:
-    return all(pc.index(chunk.dictionary, "").as_py() < 0 for chunk in column.chunks)
-
-
-def _not_negative(column: pa.ChunkedArray) -> bool:
-    return column.null_count == 0 and pc.all(pc.greater_equal(column, 0), min_count=0).as_py()
-
-
-def _finite(column: pa.ChunkedArray) -> bool:
-    return column.null_count == 0 and pc.all(pc.is_finite(column), min_count=0).as_py()
-
-
-def _complete(column: pa.ChunkedArray) -> bool:
-    return column.null_count == 0
-
-
-_WORDS = pa.dictionary(pa.int32(), pa.string())
-INTEGER_ID = Kind("an id (an integer from 0 to 2^63 - 1)", pa.int64(), _not_negative)
-TOKEN = Kind("an id (UTF-8 text that is not empty)", _WORDS, _complete_dictionary)
-RATING = Kind("a finite number", pa.float32(), _finite)
-SECONDS = Kind("a finite number of seconds", pa.float64(), _finite)
-DATE = Kind("a date-time such as 2020-12-31 23:59:59", pa.timestamp("ns"), _complete)
-ZONED_DATE = Kind("a date-time with its zone such as 2020-12-31T23:59:59Z", pa.timestamp("ns", "UTC"), _complete)
-TEXT = Kind("UTF-8 text", _WORDS, _complete)
-_NOTHING = Kind("empty", pa.null(), lambda column: True)
-_ANYTHING = Kind("anything", pa.binary(), lambda column: True)
+_NOTHING = Kind("empty", pa.null(), lambda column: -1)
+_ANYTHING = Kind("anything", pa.binary(), lambda column: -1)
 
 
 @dataclass(frozen=True)
@@ -73,10 +43,14 @@ class Format:
     quoted: bool = False
     """Whether values may stand in double quotes, with delimiters and line ends inside."""
 
+    def reader(self, lines: Iterable[str]) -> Iterator[list[str]]:
+        """The values of each record, by Python's own parser."""
+        quoting = csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE
+        return csv.reader(lines, delimiter=self.delimiter, quoting=quoting)
+
     def split(self, line: str) -> list[str]:
         """The values of one line."""
-        quoting = csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE
-        return next(csv.reader([line], delimiter=self.delimiter, quoting=quoting), [])
+        return next(self.reader([line]), [])
 
 
 def peek(source: Source, form: Format, count: int) -> list[list[str]]:
@@ -99,35 +73,49 @@ def read_columns(source: Source, form: Format, kinds: Mapping[str, Kind]) -> dic
     Raises:
       InputError: the file cannot be read, has no rows, lacks a column or holds a value that is not of its kind.
     """
+    return read_parts([source], form, kinds)
+
+
+def read_parts(
+    sources: Sequence[Source], form: Format, kinds: Mapping[str, Kind]
+) -> dict[str, np.ndarray | pa.DictionaryArray]:
+    """`read_columns` of a table that is spread over several files, one after the other."""
+    tables = [table for source in sources for table in _tables(source, form, kinds)]
+    if not sum(table.num_rows for table in tables):
+        raise InputError("empty: there are no rows", path=sources[0], remedy="Check that the file was copied whole.")
+    table = pa.concat_tables(tables)
+    del tables
+    columns = {}
+    for name, kind in kinds.items():
+        if kind.arrow == WORDS:
+            words = table[name].unify_dictionaries().combine_chunks()
+            columns[name] = words if kind is TEXT else _ids(words, name, sources, form)
+        else:
+            columns[name] = table[name].to_numpy()
+    return columns
+
+
+def _tables(source: Source, form: Format, kinds: Mapping[str, Kind]) -> Iterator[pa.Table]:
+    """The columns that `kinds` names, a block of the file at a time."""
     with source.open() as file:
-        start, given, unnamed = 1, form, [position for position, name in enumerate(form.names or ()) if not name]
+        start, unnamed = 1, [position for position, name in enumerate(form.names or ()) if not name]
         if form.names is None:
             line, header = next(_lines(file, source), (0, ""))
             form, start = replace(form, names=tuple(form.split(header))), line + 1
         positions = _positions(source, form, kinds)
         parser = _Parser(source, form, positions | dict.fromkeys(unnamed, _NOTHING))
-        tables = [parser.parse(line, block) for line, block in _blocks(file, source, form, start)]
-    if not sum(table.num_rows for table in tables):
-        raise InputError("empty: there are no rows", path=source, remedy="Check that the file was copied whole.")
-    table = pa.concat_tables(tables)
-    del tables
-    columns = {}
-    for name, kind in kinds.items():
-        column = table[str(form.names.index(name))]
-        if kind.arrow == _WORDS:
-            words = column.unify_dictionaries().combine_chunks()
-            columns[name] = words if kind is TEXT else _ids(words, name, source, given)
-        else:
-            columns[name] = column.to_numpy()
-    return columns
+        for line, block in _blocks(file, source, form, start):
+            yield parser.parse(line, block).select(list(map(str, positions))).rename_columns(list(kinds))
 
 
-def _ids(words: pa.DictionaryArray, name: str, source: Source, form: Format) -> np.ndarray:
+def _ids(words: pa.DictionaryArray, name: str, sources: Sequence[Source], form: Format) -> np.ndarray:
     """`decode_ids`, with its error about a row replaced by one about a line where the parser sees it so."""
     try:
-        return decode_ids(words, name, source)
+        return decode_ids(words, name, sources[0])
     except InputError:
-        read_columns(source, form, {name: INTEGER_ID})
+        for source in sources:
+            for _ in _tables(source, form, {name: INTEGER_ID}):
+                pass
         raise
 
 
@@ -223,8 +211,11 @@ class _Parser:
         """
         try:
             table = self._parse(block, self.kinds)
-        except pa.ArrowInvalid as error:
-            raise self._diagnosis(line, block, error) from None
+            good = all(kind.first_bad(table[str(position)]) < 0 for position, kind in self.kinds.items())
+        except pa.ArrowInvalid:
+            good = False
+        if not good:
+            raise self._diagnosis(line, block)
         if self.form.quoted and block.count(b'"') % 2 and self._swallows_what_follows(block):
             raise InputError(
                 "a quoted value has no closing quote",
@@ -234,12 +225,16 @@ class _Parser:
             )
         return table
 
-    def _parse(self, block: bytes, kinds: Mapping[int, Kind]) -> pa.Table:
-        """`parse`, raising pa.ArrowInvalid."""
+    def _parse(self, block: bytes, kinds: Mapping[int, Kind], *, numbered: bool = False) -> pa.Table:
+        """The columns of a block, raising pa.ArrowInvalid, which tells the row if they are numbered: that is slower."""
         names = [str(position) for position in range(len(self.form.names))]
-        table = pyarrow.csv.read_csv(
+        return pyarrow.csv.read_csv(
             pa.BufferReader(block),
-            read_options=pyarrow.csv.ReadOptions(column_names=names),
+            read_options=pyarrow.csv.ReadOptions(
+                column_names=names,
+                use_threads=not numbered,
+                block_size=len(block) + 1 if numbered else None,
+            ),
             parse_options=pyarrow.csv.ParseOptions(
                 delimiter=self.form.delimiter,
                 quote_char='"' if self.form.quoted else False,
@@ -251,17 +246,6 @@ class _Parser:
                 null_values=[""],
             ),
         )
-        for position, kind in kinds.items():
-            if not kind.valid(table[str(position)]):
-                raise pa.ArrowInvalid(f"a value of column {self.form.names[position]!r} is not {kind.says}")
-        return table
-
-    def _accepts(self, block: bytes, kinds: Mapping[int, Kind]) -> bool:
-        try:
-            self._parse(block, kinds)
-        except pa.ArrowInvalid:
-            return False
-        return True
 
     def _swallows_what_follows(self, block: bytes) -> bool:
         """Whether a line added to the block would end up inside the block's last value."""
@@ -269,50 +253,71 @@ class _Parser:
         added = b"\n" + self.form.delimiter.encode() * (len(self.form.names) - 1) + b'""'
         return self._parse(block + added, kinds).num_rows == self._parse(block, kinds).num_rows
 
-    def _diagnosis(self, line: int, block: bytes, error: pa.ArrowInvalid) -> InputError:
-        """The error for the first bad record of a block that was refused with `error`."""
-        ends = self._record_ends(block)
-        good, bad = 0, len(ends) - 1  # records before ends[good] are fine; one before ends[bad] is not
-        while bad - good > 1:
-            middle = (good + bad) // 2
-            if self._accepts(block[ends[good] : ends[middle]], self.kinds):
-                good = middle
-            else:
-                bad = middle
-        record = block[ends[good] : ends[bad]]
-        line += block.count(b"\n", 0, ends[good])
-        texts = {position: TEXT for position, kind in self.kinds.items() if kind.arrow == _WORDS}
-        if self._accepts(record, dict.fromkeys(texts, _ANYTHING)) and not self._accepts(record, texts):
+    def _diagnosis(self, line: int, block: bytes) -> InputError:
+        """The error for the first bad record of a block that was refused.
+
+        pyarrow names the first one of a wrong number of columns, then the first one of the first bad column, and so on:
+        what comes before it is asked about again.
+        """
+        end = len(block)
+        while end and (found := self._refused(block[:end])):
+            row, position, is_text = found
+            end, values = self._record(line, block, row)
+        line += block.count(b"\n", 0, end)
+        if not is_text:
             return not_utf8(self.source, line)
-        return InputError(
-            self._what_is_wrong(record, error),
-            path=self.source,
-            line=line,
-            remedy="Correct or remove the line, or check that this is the right file.",
-        )
-
-    def _record_ends(self, block: bytes) -> np.ndarray:
-        """Offsets at which a record of the block ends, with 0 in front."""
-        text = np.frombuffer(block, np.uint8)
-        ends = np.flatnonzero(text == ord("\n")) + 1
-        if self.form.quoted:
-            quotes_before = np.searchsorted(np.flatnonzero(text == ord('"')), ends)
-            ends = ends[quotes_before % 2 == 0]
-        return np.unique(np.concatenate([[0], ends, [len(block)]]))
-
-    def _what_is_wrong(self, record: bytes, error: pa.ArrowInvalid) -> str:
-        try:
-            values = self.form.split(record.decode(errors="replace").strip("\r\n"))
-        except csv.Error:
-            return _shorten(str(error))
-        if len(values) != len(self.form.names):
+        if position is None:
             found, wanted = (self.form.delimiter.join(columns) for columns in (values, self.form.names))
-            return f"{_shorten(found)} has not the columns {_shorten(wanted)}"
-        for position, kind in self.kinds.items():
-            if not self._accepts(record, {position: kind}):
-                where = self.form.names[position] or "the place between two delimiters:"
-                return f"{where} {_shorten(values[position])} is not {kind.says}"
-        return _shorten(str(error))
+            problem = f"{_shorten(found)} has not the columns {_shorten(wanted)}"
+        else:
+            where = self.form.names[position] or "the place between two delimiters:"
+            problem = f"{where} {_shorten(values[position])} is not {self.kinds[position].says}"
+        remedy = "Correct or remove the line, or check that this is the right file."
+        return InputError(problem, path=self.source, line=line, remedy=remedy)
+
+    def _refused(self, block: bytes) -> tuple[int, int | None, bool] | None:
+        """A record that is bad, if there is one.
+
+        Returns:
+          Its number from 1, blank lines not counted; the position of the bad column, None where columns are missing or
+          too many; and whether its text is UTF-8.
+        """
+        try:
+            table = self._parse(block, self.kinds, numbered=True)
+        except pa.ArrowInvalid as error:  # an invalid_row_handler would be told the number, but fails where not UTF-8
+            message = str(error)
+            row, position = _ROW.search(message), _COLUMN.match(message)
+            return int(row[1]), int(position[1]) if position else None, "UTF8" not in message
+        bad = [(kind.first_bad(table[str(position)]) + 1, position, True) for position, kind in self.kinds.items()]
+        return min((each for each in bad if each[0]), default=None)
+
+    def _record(self, line: int, block: bytes, row: int) -> tuple[int, list[str]]:
+        """Where in a block record number `row` begins, and its values.
+
+        pyarrow does not say: it counts records, and neither lines that are blank nor those within quotes.
+        """
+        start = end = 0
+
+        def lines() -> Iterator[str]:
+            nonlocal end
+            for text in io.StringIO(block.decode("latin-1"), newline=""):  # in which a character is a byte
+                end += len(text)
+                yield text
+
+        try:
+            for values in self.form.reader(lines()):
+                row -= bool(values)
+                if not row:
+                    break
+                start = end
+        except csv.Error as error:
+            raise InputError(
+                f"a value that is too long ({error})",
+                path=self.source,
+                line=line + block.count(b"\n", 0, start),
+                remedy="Check that it has its closing quote.",
+            ) from None
+        return start, [value.encode("latin-1").decode(errors="replace") for value in values]
 
 
 def _shorten(text: str) -> str:

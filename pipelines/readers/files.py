@@ -6,11 +6,10 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
-from pipelines.config import DataConfig
 from pipelines.errors import InputError
+from pipelines.paths import AnyPath
 
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -19,7 +18,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 class Source:
     """A file on disk, or a member of a zip file."""
 
-    path: Path
+    path: AnyPath
     member: str = ""
     """Name inside the zip at `path`; empty: the file itself, unpacked if it is gzip."""
 
@@ -37,10 +36,10 @@ class Source:
             with ExitStack() as stack:
                 yield self._stream(stack)
         except FileNotFoundError:
-            raise InputError("no such file", path=self, remedy="Check --data_dir.") from None
+            raise InputError("no such file", path=self, remedy="Check `data_dir`.") from None
         except IsADirectoryError:
             raise InputError(
-                "this is a folder, not a file", path=self, remedy="Give the file itself as --data_dir."
+                "this is a folder, not a file", path=self, remedy="Give the file itself as `data_dir`."
             ) from None
         except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
             raise InputError(
@@ -66,13 +65,13 @@ class Source:
         raise not_utf8(self, line)
 
     def _stream(self, stack: ExitStack) -> BinaryIO:
+        file = stack.enter_context(self.path.open("rb"))
         if self.member:
-            archive = stack.enter_context(zipfile.ZipFile(self.path))
+            archive = stack.enter_context(zipfile.ZipFile(file))
             try:
                 return stack.enter_context(archive.open(self.member))
             except (KeyError, RuntimeError, NotImplementedError) as error:  # absent, encrypted, unknown compression
                 raise InputError(f"cannot be read from the zip ({error})", path=self) from error
-        file = stack.enter_context(self.path.open("rb"))
         if self.path.suffix == ".gz" or file.peek(2).startswith(_GZIP_MAGIC):
             return stack.enter_context(gzip.GzipFile(fileobj=file))
         return file
@@ -88,14 +87,9 @@ def not_utf8(source: Source, line: int) -> InputError:
     )
 
 
-def is_default(path: Path, config: DataConfig) -> bool:
-    """Whether --data_dir was left empty (`Path("")` alone cannot be told from the current folder)."""
-    return path == Path() and not config.data_dir
-
-
-def require_given(path: Path, config: DataConfig, what: str) -> None:
-    """Raises InputError if --data_dir was left empty or nothing is there; `what` says what it should name."""
-    if is_default(path, config):
-        raise InputError("--data_dir is empty", remedy=f"Set it to {what}.")
+def require_given(path: AnyPath | None, what: str) -> None:
+    """Raises InputError if `data_dir` was left empty or nothing is there; `what` says what it should name."""
+    if path is None:
+        raise InputError("`data_dir` is empty", remedy=f"Set it to {what}.")
     if not path.exists():
-        raise InputError("no such file or folder", path=path, remedy=f"Set --data_dir to {what}.")
+        raise InputError("no such file or folder", path=path, remedy=f"Set `data_dir` to {what}.")

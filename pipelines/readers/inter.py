@@ -5,21 +5,23 @@ The first line of an `.inter` names tab-separated columns with their types (`use
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
-from pipelines.config import DataConfig
+from pipelines.config import FILTERS, DataConfig
 from pipelines.errors import InputError
 from pipelines.interactions import Ratings
-from pipelines.readers.delimited import RATING, SECONDS, TOKEN, Format, peek, read_columns
+from pipelines.paths import AnyPath
+from pipelines.readers.delimited import Format, peek, read_columns
 from pipelines.readers.files import Source, require_given
+from pipelines.readers.kinds import RATING, SECONDS, TOKEN
 
+SETTINGS = ("data_dir", *FILTERS)
 _KINDS = {"user_id": TOKEN, "item_id": TOKEN, "rating": RATING, "timestamp": SECONDS}
 _TITLE_NAMES = ("title", "movie_title", "item_title", "item_name", "book_title", "product_title", "name")
 
 
-def read(path: Path, config: DataConfig) -> Ratings:
+def read(path: AnyPath | None, config: DataConfig) -> Ratings:
     """Reads an `.inter` file, or the only one in the folder `path`.
 
     Returns:
@@ -28,7 +30,7 @@ def read(path: Path, config: DataConfig) -> Ratings:
     Raises:
       InputError: not exactly one file, no user or item column, or a malformed line.
     """
-    require_given(path, config, "an .inter file or the folder that holds it")
+    require_given(path, "an .inter file or the folder that holds it")
     source, form = Source(_only_file(path)), Format("\t")
     header = next(iter(peek(source, form, 1)), [])
     full_names = {column.partition(":")[0]: column for column in header}
@@ -40,15 +42,15 @@ def read(path: Path, config: DataConfig) -> Ratings:
     return Ratings(users, items, grades, timestamps, dict(titles), source=str(source))
 
 
-def _only_file(path: Path) -> Path:
+def _only_file(path: AnyPath) -> AnyPath:
     if not path.is_dir():
         return path
-    files = sorted(path.glob("*.inter"))
+    files = sorted((file for file in path.iterdir() if file.suffix == ".inter"), key=str)
     if len(files) != 1:
         raise InputError(
             f"{len(files)} .inter files in this folder {[file.name for file in files[:10]]}, one is needed",
             path=path,
-            remedy="Set --data_dir to the file itself.",
+            remedy="Set `data_dir` to the file itself.",
         )
     return files[0]
 

@@ -1,6 +1,6 @@
 """GroupLens's MovieLens releases: ml-1m, ml-100k, ml-20m, ml-25m and ml-32m.
 
---data_dir may be the ratings file, a folder that holds it (itself, in a folder of the release's name, or in the
+`data_dir` may be the ratings file, a folder that holds it (itself, in a folder of the release's name, or in the
 release's zip) or the zip. Where it is empty, or a folder without the data, the zip is downloaded to the cache folder.
 Item titles come from the movies file beside the ratings. Rows keep the order of the file: the split's rule for ties
 in time depends on it.
@@ -10,16 +10,19 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from zipfile import ZipFile
 
-from pipelines.config import DataConfig
+from pipelines.config import FILTERS, DataConfig
 from pipelines.download import cache_folder, fetch
 from pipelines.errors import InputError
 from pipelines.interactions import Ratings
-from pipelines.readers.delimited import INTEGER_ID, RATING, SECONDS, Format, read_columns
-from pipelines.readers.files import Source, is_default
+from pipelines.paths import AnyPath
+from pipelines.readers.delimited import Format, read_columns
+from pipelines.readers.files import Source
+from pipelines.readers.kinds import INTEGER_ID, RATING, SECONDS
 
+SETTINGS = ("data_dir", *FILTERS)
 _BASE_URL = "https://files.grouplens.org/datasets/movielens"
 
 
@@ -61,7 +64,7 @@ RELEASES = {
 }
 
 
-def read(path: Path, config: DataConfig) -> Ratings:
+def read(path: AnyPath | None, config: DataConfig) -> Ratings:
     """Reads the release that `config.dataset` names.
 
     Returns:
@@ -71,23 +74,23 @@ def read(path: Path, config: DataConfig) -> Ratings:
       InputError: `path` does not exist, a line is malformed, an archive is damaged, or the download fails.
     """
     name, release = config.dataset, RELEASES[config.dataset]
-    ratings, movies = _locate(path, config, name, release)
+    ratings, movies = _locate(path, name, release)
     columns = dict(zip(release.columns, (INTEGER_ID, INTEGER_ID, RATING, SECONDS), strict=True))
     users, items, grades, timestamps = read_columns(ratings, release.form, columns).values()
     titles = dict(_titles(movies, release.movies_delimiter)) if movies else {}
     return Ratings(users, items, grades, timestamps, titles, source=str(ratings))
 
 
-def _locate(path: Path, config: DataConfig, name: str, release: Release) -> tuple[Source, Source | None]:
+def _locate(path: AnyPath | None, name: str, release: Release) -> tuple[Source, Source | None]:
     """The ratings file and, where there is one, the movies file."""
     archive = f"{name}.zip"
-    if is_default(path, config):
-        return _in_zip(_download(archive, release, f"Put {archive} somewhere and set --data_dir to it."), release)
+    if path is None:
+        return _in_zip(_download(archive, release, f"Put {archive} somewhere and set `data_dir` to it."), release)
     if not path.exists():
         raise InputError(
             "no such file or folder",
             path=path,
-            remedy=f"Set --data_dir to {release.ratings}, its folder or {archive}, or leave it out to download.",
+            remedy=f"Set `data_dir` to {release.ratings}, its folder or {archive}, or leave it out to download.",
         )
     if path.is_file():
         return _in_zip(path, release) if path.suffix == ".zip" else _beside(path, release)
@@ -100,23 +103,23 @@ def _locate(path: Path, config: DataConfig, name: str, release: Release) -> tupl
     return _in_zip(_download(archive, release, remedy), release)
 
 
-def _download(archive: str, release: Release, remedy: str) -> Path:
+def _download(archive: str, release: Release, remedy: str) -> AnyPath:
     return fetch(f"{_BASE_URL}/{archive}", release.checksum, cache_folder() / archive, remedy=remedy)
 
 
-def _beside(ratings: Path, release: Release) -> tuple[Source, Source | None]:
+def _beside(ratings: AnyPath, release: Release) -> tuple[Source, Source | None]:
     movies = ratings.with_name(release.movies)
     return Source(ratings), Source(movies) if movies.exists() else None
 
 
-def _in_zip(archive: Path, release: Release) -> tuple[Source, Source | None]:
+def _in_zip(archive: AnyPath, release: Release) -> tuple[Source, Source | None]:
     with Source(archive).open() as file, ZipFile(file) as members:
         found = {PurePosixPath(member).name: member for member in members.namelist()}
     if release.ratings not in found:
         raise InputError(
             f"no {release.ratings} in this zip; there are {sorted(found)[:10]}",
             path=archive,
-            remedy="Check that --dataset and --data_dir belong together.",
+            remedy="Check that `dataset` and `data_dir` belong together.",
         )
     movies = found.get(release.movies)
     return Source(archive, found[release.ratings]), Source(archive, movies) if movies else None

@@ -1,100 +1,51 @@
-"""Reads typed columns from a Parquet file; the counterpart of `pipelines.readers.delimited` for tables with types."""
+"""Reads typed columns from Parquet files; the counterpart of `pipelines.readers.delimited` for tables with types."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet
-import pyarrow.types as is_type
 
 from pipelines.errors import InputError
-from pipelines.readers.delimited import SECONDS, TEXT, TOKEN, Kind
 from pipelines.readers.files import Source
-from pipelines.readers.ids import bad_id, decode_ids
+from pipelines.readers.kinds import Kind
+from pipelines.readers.typed import convert, require_columns
 
 
-def read_columns(source: Source, kinds: Mapping[str, Kind]) -> dict[str, np.ndarray | pa.DictionaryArray]:
-    """Reads the columns that `kinds` names.
+def read_parts(
+    sources: Sequence[Source], kinds: Mapping[str, Kind], whole: object
+) -> dict[str, np.ndarray | pa.DictionaryArray]:
+    """Reads the columns that `kinds` names from a table that is spread over one or more files.
+
+    Args:
+      sources: the files, in order.
+      kinds: column name -> what it must hold.
+      whole: what error messages about all of them call the table.
 
     Returns:
-      Column name -> its values in the order of the file: TOKEN int64 or str, RATING float32, SECONDS float64 (from
-      numbers, or from dates as seconds since 1970), TEXT a dictionary array.
+      Column name -> its values in the order of the files; see `pipelines.readers.typed.convert`.
 
     Raises:
-      InputError: the file is damaged or empty, lacks a column, or a value is missing or not of its kind.
+      InputError: a file is damaged, there are no rows, a column is missing, or a value is missing or not of its kind.
     """
+    tables = [_read(source, kinds) for source in sources]
+    try:
+        table = pa.concat_tables(tables, promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise InputError(f"the parts differ in their types ({error})", path=str(whole), remedy=_AGAIN) from None
+    if not table.num_rows:
+        raise InputError("empty: there are no rows", path=str(whole), remedy="Check that the file was written whole.")
+    return {name: convert(table[name], kind, name, whole) for name, kind in kinds.items()}
+
+
+_AGAIN = "Write or copy it again."
+
+
+def _read(source: Source, kinds: Mapping[str, Kind]) -> pa.Table:
     with source.open() as file:
         try:
             content = pyarrow.parquet.ParquetFile(file)
-            names = content.schema_arrow.names
-            if missing := [name for name in kinds if name not in names]:
-                raise InputError(f"no column named {missing[0]!r}; there are {names}", path=source, remedy=_NAMES)
-            table = content.read(columns=list(kinds))
+            require_columns(kinds, content.schema_arrow.names, source)
+            return content.read(columns=list(kinds))
         except (pa.ArrowException, OSError) as error:
-            raise InputError(
-                f"not Parquet, or damaged ({error})", path=source, remedy="Write or copy it again."
-            ) from None
-    if not table.num_rows:
-        raise InputError("empty: there are no rows", path=source, remedy="Check that the file was written whole.")
-    return {name: convert(table[name], kind, name, source) for name, kind in kinds.items()}
-
-
-_NAMES = "Set --user_column, --item_column and so on to names of columns."
-
-
-def convert(column: pa.ChunkedArray, kind: Kind, name: str, source: object) -> np.ndarray | pa.DictionaryArray:
-    """One column of a typed source as its kind; see `read_columns`.
-
-    Args:
-      column: [num_rows] of any type.
-      kind: TOKEN, RATING, SECONDS or TEXT.
-      name: the column, for error messages.
-      source: the file, for error messages.
-    """
-    try:
-        if kind is TEXT:
-            words = pc.fill_null(column.cast(pa.string()), "").dictionary_encode()
-            return words.unify_dictionaries().combine_chunks()
-        _refuse(pc.is_null(column), column, kind, name, source)
-        if kind is TOKEN:
-            return _ids(column, name, source)
-        if kind is SECONDS and (is_type.is_timestamp(column.type) or is_type.is_date(column.type)):
-            zone = getattr(column.type, "tz", None)
-            return column.cast(pa.timestamp("us", zone), safe=False).cast(pa.int64()).to_numpy() / 1e6
-        column = column.cast(kind.arrow, safe=False)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise InputError(
-            f"column {name!r} of type {column.type} cannot be read as {kind.says} ({error})",
-            path=str(source),
-            remedy="Name another column, or convert it.",
-        ) from None
-    _refuse(pc.invert(pc.is_finite(column)), column, kind, name, source)
-    return column.to_numpy()
-
-
-def _ids(column: pa.ChunkedArray, name: str, source: object) -> np.ndarray:
-    if is_type.is_integer(column.type):
-        values = column.to_numpy()
-        if (bad := np.flatnonzero((values < 0) | (values > np.iinfo(np.int64).max))).size:
-            raise bad_id(int(values[bad[0]]), name, int(bad[0]), source)
-        return values.astype(np.int64)
-    if is_type.is_floating(column.type):
-        raise InputError(
-            f"column {name!r} holds {column.type} numbers; ids are integers or text",
-            path=str(source),
-            remedy="Convert it (in pandas: .astype('int64')).",
-        )
-    words = column.cast(pa.string())
-    _refuse(pc.equal(words, ""), words, TOKEN, name, source)
-    return decode_ids(words.dictionary_encode().unify_dictionaries().combine_chunks(), name, source)
-
-
-def _refuse(bad: pa.ChunkedArray, column: pa.ChunkedArray, kind: Kind, name: str, source: object) -> None:
-    """Raises InputError about the first row where `bad` is true."""
-    if (row := pc.index(bad, True).as_py()) >= 0:
-        raise InputError(
-            f"{name} {column[row].as_py()!r} in row {row + 1} of the data is not {kind.says}",
-            path=str(source),
-            remedy="Correct or remove the row, or check that this is the right column.",
-        )
+            raise InputError(f"not Parquet, or damaged ({error})", path=source, remedy=_AGAIN) from None

@@ -13,8 +13,10 @@ import numpy as np
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
 from pipelines.interactions import Interactions
+from pipelines.paths import AnyPath
 from pipelines.split import NUM_EVALUATION_NEGATIVES, Split, draw_negatives, leave_one_out
 
+SETTINGS = ("planted_users", "planted_items", "planted_seed", "split_seed")
 GENRES = (
     *("Animation", "Comedy", "Documentary", "Fantasy", "Heist", "Horror"),
     *("Musical", "Noir", "Romance", "Space", "War", "Western"),
@@ -28,6 +30,11 @@ LIKED_SHARE = (0.10, 0.25)
 _DIMENSIONS = 8
 _SECONDS_A_YEAR = 31_536_000
 _USERS_AT_ONCE = 1024
+
+
+def read(_path: AnyPath | None, config: DataConfig) -> Split:
+    """`generate`, as a reader; there is no file."""
+    return generate(config)
 
 
 def generate(config: DataConfig) -> Split:
@@ -45,10 +52,10 @@ def generate(config: DataConfig) -> Split:
     """
     num_users, num_items = config.planted_users, config.planted_items
     fewest = int(np.ceil(NUM_EVALUATION_NEGATIVES / (1 - LIKED_SHARE[1])))
-    if num_users < 1 or num_items < fewest:
+    if num_items < fewest:
         raise InputError(
-            f"cannot plant {num_users} users and {num_items} items",
-            remedy=f"Set --planted_users to 1 or more and --planted_items to {fewest} or more.",
+            f"`planted_items`={num_items} are too few for users to dislike as many as evaluation needs",
+            remedy=f"Set `planted_items` to {fewest} or more.",
         )
     rng = np.random.default_rng(config.planted_seed)
     genre_tastes = rng.standard_normal((len(GENRES), _DIMENSIONS))

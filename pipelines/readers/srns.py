@@ -6,20 +6,23 @@ and test alike (they may repeat). An optional `items.tsv` (item, movie_id, title
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
+from pipelines.config import DataConfig
 from pipelines.errors import InputError
 from pipelines.interactions import Interactions
+from pipelines.paths import AnyPath
+from pipelines.readers.files import require_given
 from pipelines.restricted_pickle import load_array
 from pipelines.split import Split
 
+SETTINGS = ("data_dir",)
 FILES = ("train.pkl", "val.pkl", "test.pkl", "test_neg.pkl")
 _ITEMS_HEADER = ["item", "movie_id", "title", "genres"]
 
 
-def read(path: Path) -> Split:
+def read(path: AnyPath | None, _config: DataConfig | None = None) -> Split:
     """Reads a folder of SRNS's files.
 
     The items are the rows of `items.tsv` if it is there, else 0 to the largest of `train.pkl`. A held-out item among
@@ -35,10 +38,10 @@ def read(path: Path) -> Split:
     Raises:
       InputError: a file is missing, damaged or not what it should be, or the files contradict each other.
     """
-    path = Path(path)
+    require_given(path, f"the folder with {', '.join(FILES)}")
     if missing := [name for name in FILES if not (path / name).is_file()]:
         raise InputError(
-            f"has no {', '.join(missing)}", path=path, remedy=f"--data_dir must be a folder with {', '.join(FILES)}."
+            f"has no {', '.join(missing)}", path=path, remedy=f"`data_dir` must be a folder with {', '.join(FILES)}."
         )
     train, valid, test = (_read_pairs(path / name) for name in FILES[:3])
     negatives = _read_negatives(path / FILES[3])
@@ -72,7 +75,7 @@ def read(path: Path) -> Split:
 class _Pairs:
     """The (user, item) pairs of one file; all arrays are [num_pairs] int64."""
 
-    file: Path
+    file: AnyPath
     rows: np.ndarray
     users: np.ndarray
     items: np.ndarray
@@ -89,7 +92,7 @@ class _Pairs:
         return self.users * num_items + self.items
 
 
-def _read_integers(file: Path) -> np.ndarray:
+def _read_integers(file: AnyPath) -> np.ndarray:
     array = load_array(file)
     if array.ndim != 2 or array.dtype.kind not in "iu" or not array.size:
         found = f"an array of shape {list(array.shape)} and dtype {array.dtype}"
@@ -97,23 +100,23 @@ def _read_integers(file: Path) -> np.ndarray:
     return array.astype(np.int64)  # uint64 beyond its range wraps to negative numbers, which are refused
 
 
-def _read_pairs(file: Path) -> _Pairs:
+def _read_pairs(file: AnyPath) -> _Pairs:
     array = _read_integers(file)
     if array.shape[1] != 2:
         raise InputError(f"has {array.shape[1]} columns, where user and item should be", path=file)
     return _Pairs(file, np.arange(len(array)), array[:, 0], array[:, 1])
 
 
-def _read_negatives(file: Path) -> _Pairs:
+def _read_negatives(file: AnyPath) -> _Pairs:
     array = _read_integers(file)
     users = np.repeat(np.arange(len(array)), array.shape[1])
     return _Pairs(file, rows=users, users=users, items=array.ravel())
 
 
-def _read_items(file: Path) -> tuple[np.ndarray, np.ndarray]:
+def _read_items(file: AnyPath) -> tuple[np.ndarray, np.ndarray]:
     """Reads `items.tsv`: [num_items] int64 MovieLens ids, and [num_items] titles; see `read` for items without."""
     try:
-        lines = file.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        lines = file.read_bytes().decode().removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
         raise InputError(f"is not UTF-8 (byte {error.start})", path=file, remedy="Save it as UTF-8.") from None
     header = "\t".join(_ITEMS_HEADER)

@@ -1,26 +1,33 @@
-"""Tables with named columns: `.csv`, `.tsv` (both also `.gz`) and `.parquet`.
+"""Tables with named columns: `.csv`, `.tsv` (both also `.gz`) and `.parquet`, or a folder of such parts.
 
---user_column and the other column flags say which column is what. Ids follow the rule of `pipelines.readers.ids`.
+A folder is read as Spark writes one: its files in the order of their names, each with a header of its own; names that
+begin with a dot or an underscore (`_SUCCESS`, `.part-00000.csv.crc`) are passed over.
+
+`user_column` and the other column settings say which column is what. Ids follow the rule of `pipelines.readers.ids`.
 Timestamps are numbers of seconds, or dates and times (ISO 8601; without a zone they count as UTC).
 """
 
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import PurePath
 
 import numpy as np
 import pyarrow as pa
 
-from pipelines.config import DataConfig
+from pipelines.config import COLUMNS, FILTERS, DataConfig
 from pipelines.errors import InputError
 from pipelines.interactions import Ratings
+from pipelines.paths import AnyPath
 from pipelines.readers import delimited, parquet
-from pipelines.readers.delimited import DATE, RATING, SECONDS, TEXT, TOKEN, ZONED_DATE, Format, Kind
+from pipelines.readers.columns import to_ratings, wanted_columns
+from pipelines.readers.delimited import Format
 from pipelines.readers.files import Source, require_given
-from pipelines.readers.ids import titles_by_item
+from pipelines.readers.kinds import DATE, SECONDS, ZONED_DATE, Kind
 
+SETTINGS = ("data_dir", *FILTERS, *COLUMNS)
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 
-def read(path: Path, config: DataConfig) -> Ratings:
+def read(path: AnyPath | None, config: DataConfig) -> Ratings:
     """Reads the table at `path`.
 
     Returns:
@@ -29,59 +36,61 @@ def read(path: Path, config: DataConfig) -> Ratings:
     Raises:
       InputError: the file is of another type, a column is missing, or a value is missing or malformed.
     """
-    require_given(path, config, "a .csv, .tsv or .parquet file")
-    source, kinds = Source(path), _kinds(config)
-    suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
-    if path.is_file() and suffix not in (".parquet", *_DELIMITERS):
-        remedy = "Convert it, or choose another --dataset."
-        raise InputError("not a .csv, .tsv or .parquet file", path=source, remedy=remedy)
+    require_given(path, "a .csv, .tsv or .parquet file, or a folder of such parts")
+    sources, kinds = [Source(part) for part in _parts(path)], wanted_columns(config)
+    suffix = _suffix(sources[0].path)
     if suffix == ".parquet":
-        columns = parquet.read_columns(source, kinds)
+        columns = parquet.read_parts(sources, kinds, path)
     else:
-        columns = _text(source, Format(_DELIMITERS.get(suffix, ","), quoted=True), kinds, config.timestamp_column)
-    users, items = columns[config.user_column], columns[config.item_column]
-    grades, times = columns.get(config.rating_column), columns.get(config.timestamp_column)
-    titles = titles_by_item(items, columns[config.title_column]) if config.title_column else {}
-    return Ratings(users, items, grades, times, titles, source=str(source))
+        columns = _text(sources, Format(_DELIMITERS[suffix], quoted=True), kinds, config.timestamp_column)
+    return to_ratings(columns, config, path)
 
 
-def _kinds(config: DataConfig) -> dict[str, Kind]:
-    """What each column that a flag names must hold."""
-    flags = {
-        "user_column": TOKEN,
-        "item_column": TOKEN,
-        "rating_column": RATING,
-        "timestamp_column": SECONDS,
-        "title_column": TEXT,
-    }
-    owner: dict[str, str] = {}
-    for flag in flags:
-        if (name := getattr(config, flag)) in owner:
+def _suffix(file: AnyPath) -> str:
+    """The ending of a file's name that tells its format."""
+    return PurePath(file.name.removesuffix(".gz")).suffix.lower()
+
+
+def _parts(path: AnyPath) -> list[AnyPath]:
+    """The file itself, or the files of a folder that have something to say, in the order of their names."""
+    if not path.is_dir():
+        parts = [path]
+    else:
+        parts = sorted((part for part in path.iterdir() if not part.name.startswith((".", "_"))), key=str)
+        if folders := [part.name for part in parts if part.is_dir()]:
             raise InputError(
-                f"--{owner[name]} and --{flag} both name {name!r}",
-                remedy="Name another column, or leave out the flag (items without titles are shown by id).",
+                f"this folder of parts holds a folder, {folders[0]}", path=path, remedy="Write the parts side by side."
             )
-        if name:
-            owner[name] = flag
-    return {name: flags[flag] for name, flag in owner.items()}
+        if not parts or len({_suffix(part) for part in parts}) > 1:
+            raise InputError(
+                f"this folder holds {[part.name for part in parts[:10]]}, not the parts of one table",
+                path=path,
+                remedy="Keep parts of one format in it (part-00000.csv, ...), or set `data_dir` to a file.",
+            )
+    if _suffix(parts[0]) not in (".parquet", *_DELIMITERS):
+        remedy = "Convert it, or choose another `dataset`."
+        raise InputError("not a .csv, .tsv or .parquet file", path=parts[0], remedy=remedy)
+    return parts
 
 
 def _text(
-    source: Source, form: Format, kinds: dict[str, Kind], time_column: str
+    sources: Sequence[Source], form: Format, kinds: dict[str, Kind], time_column: str
 ) -> dict[str, np.ndarray | pa.DictionaryArray]:
-    """`delimited.read_columns`, with dates in the time column turned into seconds since 1970."""
-    time_kind = _time_kind(source, form, time_column)
+    """`delimited.read_parts`, with dates in the time column turned into seconds since 1970."""
+    heads = [delimited.peek(source, form, 2) for source in sources]
+    if any(heads):  # Spark writes a file without even a header where a part has no rows
+        sources = [source for source, head in zip(sources, heads, strict=True) if head]
+    time_kind = _time_kind(next((head for head in heads if len(head) == 2), []), time_column)
     if time_kind is SECONDS:
-        return delimited.read_columns(source, form, kinds)
-    columns = delimited.read_columns(source, form, kinds | {time_column: time_kind})
+        return delimited.read_parts(sources, form, kinds)
+    columns = delimited.read_parts(sources, form, kinds | {time_column: time_kind})
     columns[time_column] = columns[time_column].astype(np.int64) / 1e9
     return columns
 
 
-def _time_kind(source: Source, form: Format, time_column: str) -> Kind:
-    """Whether the first value of the time column is a number or a date; a number if there is no telling."""
-    header, *rows = delimited.peek(source, form, 2) or [[]]
-    values = dict(zip(header, *rows, strict=False)) if rows else {}
+def _time_kind(head: list[list[str]], time_column: str) -> Kind:
+    """Whether the time column of the first row is a number or a date; a number if there is no telling."""
+    values = dict(zip(*head, strict=False)) if head else {}
     for kind in (DATE, ZONED_DATE):
         try:
             pa.array([values.get(time_column, "")]).cast(kind.arrow)

@@ -1,11 +1,11 @@
-"""Ratings sets of TensorFlow Datasets: `--dataset=tfds:movielens/1m-ratings` and the like.
+"""Ratings sets of TensorFlow Datasets: `dataset`=tfds:movielens/1m-ratings and the like.
 
 TFDS shuffles, so the order of the source is lost: rows are put into a canonical one (by user, time, item). Two ratings
 of a user at the same second are common in MovieLens, and which of them counts as the later then differs from the
-published split, which goes by the order of `ratings.dat`; use `--dataset=ml-1m` to have that one.
+published split, which goes by the order of `ratings.dat`; use `dataset`=ml-1m to have that one.
 
-A set that is prepared already, in --data_dir or TFDS's own folder, is read without a network. So is one whose archive
-(`ml-1m.zip`) lies in --data_dir, or in the download folder where that is empty; TFDS checks its checksum.
+A set that is prepared already, in `data_dir` or TFDS's own folder, is read without a network. So is one whose archive
+(`ml-1m.zip`) lies in `data_dir`, or in the download folder where that is empty; TFDS checks its checksum.
 """
 
 import operator
@@ -13,21 +13,22 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from functools import reduce
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from pipelines.config import DataConfig
+from pipelines.config import COLUMNS, FILTERS, DataConfig
 from pipelines.download import cache_folder, require_reachable
 from pipelines.errors import InputError
 from pipelines.interactions import Ratings
-from pipelines.readers.delimited import RATING, SECONDS, TEXT, TOKEN, Kind
+from pipelines.paths import AnyPath, RemotePath
 from pipelines.readers.ids import titles_by_item
-from pipelines.readers.parquet import convert
+from pipelines.readers.kinds import RATING, SECONDS, TEXT, TOKEN, Kind
+from pipelines.readers.typed import convert
 
+SETTINGS = ("data_dir", *FILTERS, *COLUMNS)
 _BATCH_ROWS = 1 << 16
 _COLUMNS: dict[str, tuple[Kind, tuple[str, ...]]] = {
     "user_column": (TOKEN, ("user_id", "userid", "user", "customer_id", "reviewer_id", "uid")),
@@ -38,13 +39,12 @@ _COLUMNS: dict[str, tuple[Kind, tuple[str, ...]]] = {
 }
 
 
-def read(name: str, config: DataConfig) -> Ratings:
-    """Reads all splits of a set, preparing it first where needed.
+def read(path: AnyPath | None, config: DataConfig) -> Ratings:
+    """Reads all splits of the set that `dataset` names after `tfds:`, preparing it first where needed.
 
     Args:
-      name: as in `tfds.load`, such as `movielens/1m-ratings`.
-      config: `data_dir` is TFDS's data folder; the column flags name features that are not recognised by themselves
-        (`data/user` for a nested one).
+      path: TFDS's data folder, on this machine or gs://; None: its own.
+      config: the column settings name features that are not recognised by themselves (`data/user` for a nested one).
 
     Returns:
       `Ratings` sorted by user, time and item; ids are int64 or str (see `pipelines.readers.ids`).
@@ -52,8 +52,8 @@ def read(name: str, config: DataConfig) -> Ratings:
     Raises:
       InputError: no such set, no user or item among its features, or it must be downloaded and cannot be.
     """
-    source = f"tfds:{name}"
-    builder = _prepared(name, config.data_dir, source)
+    source = config.dataset
+    builder = _prepared(path, source)
     features = dict(_leaves(builder.info.features))
     paths = _recognise(features, config, source)
     columns = _columns(builder, paths, source)
@@ -71,13 +71,17 @@ def read(name: str, config: DataConfig) -> Ratings:
     )
 
 
-def _prepared(name: str, data_dir: str, source: str) -> tfds.core.DatasetBuilder:
+def _prepared(folder: AnyPath | None, source: str) -> tfds.core.DatasetBuilder:
     """The builder of a set whose files are there, prepared now if they were not."""
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
+    if isinstance(folder, RemotePath) and not str(folder).startswith("gs://"):
+        raise InputError(
+            "TFDS reads no such store", path=folder, remedy="Copy the folder to this machine, or to gs://."
+        )
     try:
-        builder = tfds.builder(name, data_dir=data_dir or None)
-    except (ValueError, ImportError, OSError) as error:
+        builder = tfds.builder(source.partition(":")[2], data_dir=folder)
+    except (ValueError, ImportError, OSError, tf.errors.OpError) as error:
         raise InputError(
             f"TFDS cannot open this set ({str(error).splitlines()[0]})",
             path=source,
@@ -85,7 +89,7 @@ def _prepared(name: str, data_dir: str, source: str) -> tfds.core.DatasetBuilder
         ) from error
     if builder.is_prepared():
         return builder
-    archives = Path(data_dir) if data_dir else cache_folder()
+    archives = folder or cache_folder()
     try:
         with _no_download_without_network(archives), redirect_stdout(sys.stderr):  # it prints what it does
             builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=archives))
@@ -99,7 +103,7 @@ def _prepared(name: str, data_dir: str, source: str) -> tfds.core.DatasetBuilder
 
 
 @contextmanager
-def _no_download_without_network(archives: Path) -> Iterator[None]:
+def _no_download_without_network(archives: AnyPath) -> Iterator[None]:
     """Has TFDS, which tries a dead network for minutes, ask first whether a file can be downloaded.
 
     Its download manager comes to `_download` only for what is neither in its cache nor in the folder of archives.
@@ -109,7 +113,7 @@ def _no_download_without_network(archives: Path) -> Iterator[None]:
 
     def ask_first(self: tfds.download.DownloadManager, resource: tfds.download.Resource) -> object:
         file = resource.url.rsplit("/", 1)[-1]
-        require_reachable(resource.url, f"Put {file} or the prepared set into {archives} (or set --data_dir).")
+        require_reachable(resource.url, f"Put {file} or the prepared set into {archives} (or set `data_dir`).")
         return download(self, resource)
 
     manager._download = ask_first
@@ -129,28 +133,28 @@ def _leaves(features: Mapping, prefix: str = "") -> Iterator[tuple[str, object]]
 
 
 def _recognise(features: Mapping[str, object], config: DataConfig, source: str) -> dict[str, str]:
-    """For each column flag, the path of the feature that it or its usual names stand for, where there is one."""
+    """For each column setting, the path of the feature that it or its usual names stand for, where there is one."""
     paths = {}
-    for flag, (_, usual) in _COLUMNS.items():
-        given = getattr(config, flag)
+    for setting, (_, usual) in _COLUMNS.items():
+        given = getattr(config, setting)
         by_name = {path.rsplit("/", 1)[-1].lower(): path for path in reversed(features)}
         path = given if given in features else next((by_name[name] for name in usual if name in by_name), None)
-        chosen = given != getattr(DataConfig, flag)
-        if (chosen and path != given) or (path is None and flag in ("user_column", "item_column")):
+        chosen = given != getattr(DataConfig, setting)
+        if (chosen and path != given) or (path is None and setting in ("user_column", "item_column")):
             raise InputError(
-                f"no feature {given!r} for --{flag} among {sorted(features)}",
+                f"no feature {given!r} for `{setting}` among {sorted(features)}",
                 path=source,
-                remedy=f"Set --{flag} to one of them, or choose a set of ratings.",
+                remedy=f"Set `{setting}` to one of them, or choose a set of ratings.",
             )
         if path is not None:
-            paths[flag] = path
+            paths[setting] = path
     return paths
 
 
 def _columns(
     builder: tfds.core.DatasetBuilder, paths: Mapping[str, str], source: str
 ) -> dict[str, np.ndarray | pa.DictionaryArray]:
-    """Column flag -> the values of its feature, in the order of the files."""
+    """Column setting -> the values of its feature, in the order of the files."""
     wanted: dict = {}
     for path in paths.values():
         *parents, leaf = path.split("/")
@@ -159,16 +163,19 @@ def _columns(
             inner = inner.setdefault(parent, {})
         inner[leaf] = True
     decoders = tfds.decode.PartialDecoding(wanted)
-    chunks: dict[str, list[pa.Array]] = {flag: [] for flag in paths}
+    chunks: dict[str, list[pa.Array]] = {setting: [] for setting in paths}
     try:
         rows = builder.as_dataset(split="all", batch_size=_BATCH_ROWS, shuffle_files=False, decoders=decoders)
         for batch in tfds.as_numpy(rows):
-            for flag, path in paths.items():
-                chunks[flag].append(pa.array(reduce(operator.getitem, path.split("/"), batch)))
+            for setting, path in paths.items():
+                chunks[setting].append(pa.array(reduce(operator.getitem, path.split("/"), batch)))
     except (tf.errors.OpError, OSError) as error:
         raise InputError(
             f"damaged ({error.args[-1]})", path=builder.data_path, remedy="Delete the folder to have it prepared again."
         ) from error
     if not chunks["user_column"]:
         raise InputError("empty: there are no rows", path=source)
-    return {flag: convert(pa.chunked_array(chunks[flag]), _COLUMNS[flag][0], paths[flag], source) for flag in paths}
+    return {
+        setting: convert(pa.chunked_array(chunks[setting]), _COLUMNS[setting][0], paths[setting], source)
+        for setting in paths
+    }

@@ -6,11 +6,14 @@ import sys
 
 import numpy as np
 import pytest
-from absl import flags as absl_flags
 
 from gdns_tf import evaluate
-from gdns_tf.evaluation.ranking import evaluate as evaluate_weights
-from gdns_tf.flags import define, replayable
+from gdns_tf.command import exit_code
+from gdns_tf.evaluation.baselines import popularity
+from gdns_tf.evaluation.ranking import evaluate as evaluate_model
+from gdns_tf.flags import replayable
+from gdns_tf.models.gmf import GMF
+from gdns_tf.models.weights_file import save_arrays
 from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
 from pipelines.load import load_dataset
@@ -24,9 +27,13 @@ def dataset():
     return load_dataset(DATA)
 
 
-def random_weights(seed, num_users=50, num_items=150):
+def random_arrays(seed, num_users=50, num_items=150):
     rng = np.random.default_rng(seed)
-    return Weights(rng.normal(size=(num_users, 4)), rng.normal(size=(num_items, 4)), np.ones(4))
+    return {"P": rng.normal(size=(num_users, 4)), "Q": rng.normal(size=(num_items, 4)), "w": np.ones(4)}
+
+
+def random_model(seed):
+    return GMF.factors(random_arrays(seed), None)
 
 
 def make_run(folder, seed, fingerprint):
@@ -34,7 +41,7 @@ def make_run(folder, seed, fingerprint):
     config = TrainConfig(output_dir=str(folder))
     (folder / "flags.txt").write_text(replayable([DATA, config]))
     (folder / "metrics.json").write_text(json.dumps({"data_fingerprint": fingerprint}))
-    random_weights(seed).save(folder / "weights.npz")
+    save_arrays(folder / "weights.npz", random_arrays(seed))
     return folder
 
 
@@ -44,10 +51,8 @@ def run_dir(tmp_path, dataset):
 
 
 def command(*arguments):
-    values = absl_flags.FlagValues()
-    define(evaluate.EvaluateConfig, values)
-    define(DataConfig, values)
-    return evaluate.main(values(["evaluate", *map(str, arguments)]), values)
+    configs = [evaluate.EvaluateConfig, DataConfig]
+    return exit_code(evaluate.main, evaluate.__doc__, configs, ["evaluate", *map(str, arguments)])
 
 
 def summary_of(capsys):
@@ -58,7 +63,7 @@ def test_a_run_is_evaluated_on_its_own_data(run_dir, dataset, capsys):
     assert command(f"--run_dir={run_dir}") == 0
     out = capsys.readouterr().out
     summary = json.loads(out.splitlines()[-1])
-    expected = evaluate_weights(random_weights(0), dataset, "test").means()
+    expected = evaluate_model(random_model(0), dataset, "test").means()
     assert summary["metrics"] == expected
     assert summary["data_fingerprint"] == dataset.fingerprint
     assert (summary["split"], summary["protocol"], summary["ties"]) == ("test", "sampled", "pessimistic")
@@ -72,18 +77,18 @@ def test_flags_choose_what_is_measured(run_dir, dataset, capsys):
     flags = ["--split=valid", "--protocol=full", "--ties=optimistic", "--k=2,5", "--bootstrap=0"]
     assert command(f"--run_dir={run_dir}", *flags) == 0
     summary = summary_of(capsys)
-    expected = evaluate_weights(random_weights(0), dataset, "valid", "full", "optimistic", (2, 5)).means()
+    expected = evaluate_model(random_model(0), dataset, "valid", "full", "optimistic", (2, 5)).means()
     assert summary["metrics"] == expected
     assert "intervals" not in summary
 
 
 def test_a_weights_file_is_evaluated_on_the_data_of_the_flags(tmp_path, dataset, capsys):
-    padded = random_weights(0)
-    Weights(padded.P, np.vstack([padded.Q, np.full((1, 4), 1e-17)]), padded.w).save(tmp_path / "w.npz")
+    padded = random_arrays(0)
+    save_arrays(tmp_path / "w.npz", padded | {"Q": np.vstack([padded["Q"], np.full((1, 4), 1e-17)])})
     assert command(f"--weights={tmp_path / 'w.npz'}", *DATA_FLAGS) == 0
     captured = capsys.readouterr()
     metrics = json.loads(captured.out.splitlines()[-1])["metrics"]
-    assert metrics == evaluate_weights(random_weights(0), dataset, "test").means()
+    assert metrics == evaluate_model(random_model(0), dataset, "test").means()
     assert "left out 1 row(s)" in captured.err
 
 
@@ -94,7 +99,7 @@ def test_comparison_with_a_run_and_with_a_file(run_dir, tmp_path, dataset, capsy
         out = capsys.readouterr().out
         summary = json.loads(out.splitlines()[-1])
         comparison = summary["comparison"]
-        assert comparison["metrics"] == evaluate_weights(random_weights(1), dataset, "test").means()
+        assert comparison["metrics"] == evaluate_model(random_model(1), dataset, "test").means()
         for name, difference in comparison["differences"].items():
             assert difference == pytest.approx(summary["metrics"][name] - comparison["metrics"][name], abs=1e-12)
             assert 0 < comparison["p_values"][name] <= 1
@@ -108,8 +113,7 @@ def test_comparison_with_a_run_and_with_a_file(run_dir, tmp_path, dataset, capsy
         (("--run_dir=a", "--weights=b"), "give either --run_dir or --weights"),
         (("--weights=b", "--k=3,0"), "--k=3,0 must list"),
         (("--weights=b", "--k="), "--k= must list"),
-        (("--weights=b", "--bootstrap=-1"), "--bootstrap=-1 must not be negative"),
-        (("--weights=b", "stray"), "'stray' is no flag"),
+        (("--weights=b", "--bootstrap=-1"), "--bootstrap=-1 must be 0 or more"),
         (("--run_dir=no/such/run",), "no/such/run: there is no flags.txt"),
         (("--weights=absent.npz", *DATA_FLAGS), "absent.npz: there is no such file"),
     ],
@@ -122,9 +126,23 @@ def test_wrong_flags_are_named(arguments, message, capsys):
     assert not captured.out
 
 
+def test_beside_popularity(run_dir, dataset, capsys):
+    assert command(f"--run_dir={run_dir}", "--compare=popularity") == 0
+    comparison = summary_of(capsys)["comparison"]
+    assert comparison["metrics"] == evaluate_model(popularity(dataset.train), dataset, "test").means()
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"), [("stray", "'stray' is no flag"), ("--rundir=x", "Did you mean: run_dir")]
+)
+def test_what_is_no_flag_is_refused(argument, message, capsys):
+    assert command(argument) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_weights_of_other_data_are_refused(run_dir, capsys):
     assert command(f"--weights={run_dir / 'weights.npz'}") == 1
-    assert "weights.npz: the weights are of 50 users and 150 items, but planted has 1500" in capsys.readouterr().err
+    assert "weights.npz: the model is of 50 users and 150 items, but planted has 1500" in capsys.readouterr().err
 
 
 def test_a_run_on_other_data_is_refused_even_if_the_shapes_fit(run_dir, dataset, capsys):

@@ -103,7 +103,7 @@ def test_a_repeat_can_be_an_error():
 
 
 def test_nothing_left_is_an_error_that_names_the_flags():
-    with pytest.raises(InputError, match=r"made up: no user has 400 items left .*--min_user_items"):
+    with pytest.raises(InputError, match=r"made up: no user has 400 items left .*`min_user_items`"):
         from_ratings(random_ratings(0), min_user_items=400)
     with pytest.raises(InputError, match="no user has 6 items left"):
         from_ratings(Ratings(np.array([], np.int64), np.array([], np.int64)))
@@ -120,3 +120,23 @@ def test_keep_and_the_views():
     pairs = list(zip(found.users[mask].tolist(), found.items[mask].tolist(), strict=True))
     assert list(zip(kept.users.tolist(), kept.items.tolist(), strict=True)) == pairs
     assert kept.timestamps.tolist() == found.timestamps[mask].tolist()
+
+
+def test_what_each_filter_drops_is_told(caplog):
+    # User 1: item 9 is graded low. User 2: all graded low. User 3: a repeat. User 4: one item only. Item 7: that item.
+    rows = [(1, 5, 5), (1, 6, 5), (1, 9, 1), (2, 5, 2), (2, 8, 1), (3, 5, 4), (3, 6, 4), (3, 5, 5), (4, 7, 5)]
+    users, items, grades = np.array(rows).T
+    from_ratings(Ratings(users, items, grades.astype(np.float32), source="x.csv"), min_user_items=2)
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("gdns_tf", "WARNING")
+    assert record.getMessage() == (
+        "x.csv: dropped 3 row(s), among them all those of 1 user(s) and 2 item(s), for ratings below `min_rating`=4; "
+        "1 row(s), among them all those of 0 user(s) and 0 item(s), "
+        "for repeats of a user and item (`duplicates`=last); "
+        "1 row(s), among them all those of 1 user(s) and 1 item(s), for `min_user_items`=2 and `min_item_users`=1."
+    )
+
+
+def test_nothing_is_told_where_nothing_is_dropped(caplog):
+    from_ratings(Ratings(np.array([1, 1, 2]), np.array([5, 6, 5])), min_user_items=1)
+    assert caplog.records == []

@@ -1,14 +1,15 @@
 """From flags to data sets: which reader, which filters, and what is said."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
-from pipelines import load
-from pipelines.config import DataConfig
+from pipelines.config import FILTERS, DataConfig
 from pipelines.errors import InputError
 from pipelines.interactions import Ratings
 from pipelines.load import format_statistics, load_dataset
-from pipelines.readers import READERS, planted, srns
+from pipelines.readers import READERS, planted, reader, srns
 
 
 @pytest.fixture
@@ -21,32 +22,43 @@ def adjacency(tmp_path):
     return str(path)
 
 
-def test_planted_is_the_default_and_logs_nothing():
-    config, said = DataConfig(planted_users=50, planted_items=200), []
-    data = load_dataset(config, said.append)
+@pytest.fixture
+def said(caplog):
+    """What the library told its user so far, a list of (level, message)."""
+    caplog.set_level("INFO", logger="gdns_tf")
+    return lambda: [(record.levelname, record.getMessage()) for record in caplog.records if record.name == "gdns_tf"]
+
+
+def test_planted_is_the_default_and_says_nothing(said):
+    config = DataConfig(planted_users=50, planted_items=200)
+    data = load_dataset(config)
     assert data.fingerprint == planted.generate(config).fingerprint
     assert data.false_negatives is not None
-    assert said == []
+    assert said() == []
 
 
-def test_filters_split_and_seed_reach_the_data(adjacency):
+def test_filters_split_and_seed_reach_the_data(adjacency, said):
     def load_with(**changes):
-        said = []
-        config = DataConfig(dataset="adjacency", data_dir=adjacency, min_user_items=5, **changes)
-        return load_dataset(config, said.append), said
+        return load_dataset(DataConfig(dataset="adjacency", data_dir=adjacency, min_user_items=5, **changes))
 
-    data, said = load_with()
+    data = load_with()
     assert data.name == "adjacency"
     assert data.train.user_ids.tolist() == [*range(1, 10), 98, 99], "user 0 has 4 items only"
     assert data.train.num_items == 300
-    assert len(said) == 2
-    assert "adjacency.txt: 381 of 385 rows count as positives, of 11 users and 300 items" in said[0]
-    assert "no timestamps: the split is random, from --split_seed=0" in said[1]
-    assert (load_with(split_seed=1)[0].test != data.test).any()
+    (dropped, kept, random) = said()
+    assert dropped == (
+        "WARNING",
+        f"{adjacency}: dropped 4 row(s), among them all those of 1 user(s) and 0 item(s), "
+        "for `min_user_items`=5 and `min_item_users`=1.",
+    )
+    text = f"{adjacency}: 381 of 385 rows count as positives, of 11 users and 300 items."
+    assert kept == ("INFO", text)
+    assert random == ("WARNING", "There are no timestamps: the split is random, from `split_seed`=0.")
+    assert (load_with(split_seed=1).test != data.test).any()
 
 
-@pytest.mark.parametrize("dataset", sorted(READERS))
-def test_each_reader_gets_the_path_and_the_flags(dataset, monkeypatch):
+@pytest.mark.parametrize("dataset", [*sorted(set(READERS) - {"tfds:"}), "tfds:some/set"])
+def test_each_reader_gets_the_path_and_the_settings(dataset, monkeypatch, said):
     rng = np.random.default_rng(0)
 
     def read(path, config):
@@ -55,29 +67,30 @@ def test_each_reader_gets_the_path_and_the_flags(dataset, monkeypatch):
         items = np.concatenate([rng.permutation(200)[:20] for _ in range(30)])
         return Ratings(np.repeat(np.arange(30), 20), items, np.tile([3, 4], 300).astype(np.float32), np.arange(600.0))
 
-    monkeypatch.setitem(READERS, dataset, read)
-    said = []
-    data = load_dataset(DataConfig(dataset=dataset, data_dir="some/where"), said.append)
+    monkeypatch.setattr(reader(dataset), "read", read)
+    monkeypatch.setattr(reader(dataset), "SETTINGS", ("data_dir", *FILTERS))
+    data = load_dataset(DataConfig(dataset=dataset, data_dir="some/where"))
     assert data.statistics()["#Train"] == 30 * (10 - 2)
-    assert len(said) == 1, "there are timestamps"
+    assert [level for level, _ in said()] == ["WARNING", "INFO"], "there are timestamps"
 
 
-def test_tfds_names_reach_tfds(monkeypatch):
-    def read_tfds(name, config):
-        assert name == "movielens/1m-ratings"
-        raise InputError("reached")
-
-    monkeypatch.setattr(load, "read_tfds", read_tfds)
-    with pytest.raises(InputError, match="reached"):
-        load_dataset(DataConfig(dataset="tfds:movielens/1m-ratings"))
+@pytest.mark.parametrize("dataset", [*sorted(set(READERS) - {"tfds:"}), "tfds:some/set"])
+def test_each_reader_declares_settings_that_there_are(dataset):
+    assert set(reader(dataset).SETTINGS) <= {field.name for field in fields(DataConfig)}
 
 
-@pytest.mark.parametrize("name", ["ml-10m", "", "tfds:", "ML-1M", "planted "])
+@pytest.mark.parametrize("name", ["ml-10m", "", "tfds:", "ML-1M", "planted ", "planted:x", "tfds"])
 def test_an_unknown_name_lists_the_known_ones(name):
     with pytest.raises(InputError) as error:
         load_dataset(DataConfig(dataset=name))
-    for known in ("planted", "srns", "ml-1m", "ml-32m", "adjacency", "inter", "table", "tfds:NAME"):
+    for known in ("planted", "srns", "ml-1m", "ml-32m", "adjacency", "inter", "table", "saved", "tfds:NAME"):
         assert known in str(error.value)
+
+
+@pytest.mark.parametrize(("name", "near"), [("ml1m", "ml-1m"), ("Tables", "table"), ("plantd", "planted")])
+def test_an_unknown_name_suggests_the_nearest(name, near):
+    with pytest.raises(InputError, match=rf"`dataset`={name} is not known; did you mean '{near}'\?"):
+        load_dataset(DataConfig(dataset=name))
 
 
 @pytest.mark.parametrize(
@@ -90,39 +103,59 @@ def test_an_unknown_name_lists_the_known_ones(name):
     ],
 )
 def test_a_missing_data_dir_says_what_it_should_be(dataset, message, tmp_path):
-    with pytest.raises(InputError, match=f"--data_dir is empty.*{message}"):
+    with pytest.raises(InputError, match=f"`data_dir` is empty.*{message}"):
         load_dataset(DataConfig(dataset=dataset))
-    with pytest.raises(InputError, match=r"nowhere: no such file or folder\. Set --data_dir to"):
+    with pytest.raises(InputError, match=r"nowhere: no such file or folder\. Set `data_dir` to"):
         load_dataset(DataConfig(dataset=dataset, data_dir=str(tmp_path / "nowhere")))
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "names"),
     [
-        ({"min_rating": 3.0, "planted_seed": 4}, ["--min_rating=3.0 has no effect on --dataset=planted."]),
-        ({"data_dir": "x", "split_seed": 4}, ["--data_dir=x has no effect on --dataset=planted."]),
+        ({"min_rating": 3.0, "planted_seed": 4}, ["min_rating"]),
+        ({"split_seed": 4}, []),
         (
-            {"min_user_items": 9, "min_item_users": 2, "duplicates": "first", "user_column": "u"},
-            [f"--{flag} has no effect" for flag in ("min_user_items", "min_item_users", "duplicates", "user_column")],
+            {"min_user_items": 2, "min_item_users": 2, "duplicates": "first", "user_column": "u"},
+            ["min_user_items", "min_item_users", "duplicates", "user_column"],
         ),
     ],
 )
-def test_flags_without_effect_are_named(changes, said):
-    heard = []
-    load_dataset(DataConfig(planted_users=50, planted_items=200, **changes), heard.append)
-    assert len(heard) == len(said)
-    for line, begin in zip(heard, said, strict=True):
-        flag, rest = begin.split(" ", 1)
-        assert line.startswith(flag)
-        assert rest in line
+def test_settings_without_effect_are_named(changes, names, said):
+    load_dataset(DataConfig(planted_users=50, planted_items=200, **changes))
+    assert said() == [("WARNING", f"`{name}`={changes[name]} has no effect on `dataset`=planted.") for name in names]
 
 
-def test_srns_keeps_its_split_and_says_what_it_ignores(shared_data):
+@pytest.mark.parametrize(
+    ("path", "likely"),
+    [("a.csv", "table"), ("b/a.tsv.gz", "table"), ("gs://bucket/a.parquet", "table"), ("x.inter", "inter")],
+)
+def test_a_path_for_a_data_set_that_reads_none_is_refused(path, likely):
+    with pytest.raises(
+        InputError, match=f"`data_dir`={path} is given, but .*planted.* Set `dataset`={likely}, or leave"
+    ):
+        load_dataset(DataConfig(data_dir=path))
+
+
+def test_min_user_items_must_leave_something_to_learn_from(adjacency):
+    with pytest.raises(InputError, match=r"`min_user_items`=2 .* Set `min_user_items` to 3 or more\."):
+        load_dataset(DataConfig(dataset="adjacency", data_dir=adjacency, min_user_items=2))
+
+
+def test_min_rating_without_ratings_is_told(adjacency, said):
+    load_dataset(DataConfig(dataset="adjacency", data_dir=adjacency, min_rating=3))
+    assert ("WARNING", "`min_rating`=3 has no effect: there are no ratings.") in said()
+
+
+def test_a_split_of_data_frames_lies_in_no_file():
+    with pytest.raises(InputError, match=r"made of a DataFrame\. Hand on the Dataset itself"):
+        load_dataset(DataConfig(dataset="dataframe"))
+
+
+def test_srns_keeps_its_split_and_says_what_it_ignores(shared_data, said):
     folder = shared_data / "srns/ml1m"
-    said = []
     config = DataConfig(dataset="srns", data_dir=str(folder), min_rating=1.0, split_seed=3, planted_users=9)
-    assert load_dataset(config, said.append).fingerprint == srns.read(folder).fingerprint
-    assert [line.split("=")[0] for line in said] == ["--min_rating", "--split_seed", "--planted_users"]
+    assert load_dataset(config).fingerprint == srns.read(folder).fingerprint
+    assert [line.split("=")[0] for _, line in said()] == ["`min_rating`", "`split_seed`", "`planted_users`"]
 
 
 def test_statistics_are_an_aligned_table(shared_data):

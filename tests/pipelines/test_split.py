@@ -61,7 +61,7 @@ def test_without_timestamps_the_split_is_random_but_seeded():
 
 
 def test_too_few_items_for_a_split_names_the_user_and_the_flag():
-    with pytest.raises(InputError, match=r"user 1001 has 2 item\(s\), and 1 other .*--min_user_items"):
+    with pytest.raises(InputError, match=r"user 1001 has 2 item\(s\), and 1 other .*`min_user_items`"):
         leave_one_out("made", make_interactions([5, 2, 1, 4], 120), seed=0)
 
 
@@ -163,3 +163,13 @@ def test_statistics_and_cold_items():
     # Tests: 2, 3, 4. Validation: 1, 2, 0. Training: {0}, {0}, {2, 3}.
     assert split.statistics() == {"#User": 3, "#Item": 150, "#Train": 4, "#Valid": 3, "#Test": 3}
     assert split.cold_held_out == (1, 1)
+
+
+def test_all_interactions_are_those_that_were_split():
+    whole = make_interactions([3, 12, 30], 150)
+    together = leave_one_out("made", whole, seed=0).all_interactions()
+    assert together.offsets.tolist() == whole.offsets.tolist()
+    for user in range(3):
+        assert set(together.of(user).tolist()) == set(whole.of(user).tolist())
+    assert together.items.dtype == np.int32
+    assert together.timestamps is None

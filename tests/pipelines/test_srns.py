@@ -124,7 +124,7 @@ def test_items_tsv_in_another_encoding_is_refused(write):
         ({"train": np.zeros((0, 2), int)}, r"train\.pkl: holds an array of shape \[0, 2\]"),
         ({"val": np.ones((3, 3), int)}, r"val\.pkl: has 3 columns, where user and item"),
         ({"train": np.full((6, 2), 2**64 - 1, np.uint64)}, r"train\.pkl: row 0 .*0 to 2"),
-        ({"val": None, "test_neg": None}, r": has no val\.pkl, test_neg\.pkl. --data_dir must be"),
+        ({"val": None, "test_neg": None}, r": has no val\.pkl, test_neg\.pkl. `data_dir` must be"),
     ],
 )
 def test_files_that_contradict_each_other_are_refused(write, changes, message):

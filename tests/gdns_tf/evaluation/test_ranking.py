@@ -10,7 +10,7 @@ from sklearn.metrics import ndcg_score, top_k_accuracy_score
 from gdns_tf.evaluation import ranking
 from gdns_tf.evaluation.ranking import evaluate, full_ranks, sampled_ranks
 from gdns_tf.models.factors import Factors
-from gdns_tf.models.weights_file import load_factors
+from gdns_tf.models.weights_file import load_weights
 from pipelines.errors import InputError
 from pipelines.interactions import Interactions
 from pipelines.readers import srns
@@ -194,6 +194,6 @@ def srns_dataset():
 )
 def test_published_models_score_as_published(srns_dataset, model, ndcg_1, ndcg_3, recall_3):
     path = SRNS / "weights" / f"{model}.npz"
-    factors = load_factors(path, srns_dataset.train).without_padding(srns_dataset.train.num_items)
+    factors = load_weights(path).factors(srns_dataset.train).without_padding(srns_dataset.train.num_items)
     means = evaluate(factors, srns_dataset, "test", "sampled", "optimistic", ks=(1, 3)).means()
     assert [round(means[name], 4) for name in ("ndcg@1", "ndcg@3", "recall@3")] == [ndcg_1, ndcg_3, recall_3]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gdns_tf.models.factors import Factors
-from gdns_tf.models.weights_file import load_factors, save_arrays, save_factors
+from gdns_tf.models.weights_file import load_weights, save_arrays, save_factors
 from pipelines.errors import InputError
 
 TRAIN = None
@@ -25,7 +25,7 @@ def with_value(shape, position, value):
 
 def test_what_is_saved_is_loaded_and_scores_as_equation_2(tmp_path):
     save_arrays(tmp_path / "weights.npz", arrays())
-    loaded, made = load_factors(tmp_path / "weights.npz", TRAIN), arrays()
+    loaded, made = load_weights(tmp_path / "weights.npz").factors(TRAIN), arrays()
     direct = np.einsum("k,uk,ik->ui", made["w"], made["P"], made["Q"])
     np.testing.assert_allclose(loaded.queries @ loaded.items.T, direct, rtol=1e-5)
     np.testing.assert_array_equal(loaded.dimension_weights, made["w"].astype(np.float32))
@@ -38,7 +38,7 @@ def test_factors_of_no_scorer_are_saved_too(tmp_path):
     factors = Factors(rng.normal(size=(4, 3)), rng.normal(size=(5, 3)))
     save_factors(tmp_path / "ials.npz", factors)
     for scorer in ("", "gmf"):
-        loaded = load_factors(tmp_path / "ials.npz", TRAIN, scorer)
+        loaded = load_weights(tmp_path / "ials.npz", scorer).factors(TRAIN)
         for name in ("queries", "items", "dimension_weights"):
             np.testing.assert_array_equal(getattr(loaded, name), getattr(factors, name))
     np.testing.assert_array_equal(loaded.dimension_weights, np.ones(3))
@@ -89,21 +89,21 @@ def test_a_wrong_array_is_named(tmp_path, changes, message):
     path = tmp_path / "wrong.npz"
     np.savez(path, **arrays(**changes))
     with pytest.raises(InputError, match=rf"wrong\.npz: .*{message}"):
-        load_factors(path, TRAIN)
+        load_weights(path).factors(TRAIN)
 
 
 def test_a_wrong_file_is_named(tmp_path):
     good, path = tmp_path / "good.npz", tmp_path / "wrong.npz"
     save_arrays(good, arrays())
     with pytest.raises(InputError, match=r"wrong\.npz: there is no such file"):
-        load_factors(path, TRAIN)
+        load_weights(path).factors(TRAIN)
     whole = good.read_bytes()
     for content in (b"", b"not a zip", whole[:200], whole[:-30], b"\x93NUMPY" + whole[6:100]):
         path.write_bytes(content)
         with pytest.raises(InputError, match=r"wrong\.npz: this is not an \.npz file"):
-            load_factors(path, TRAIN)
+            load_weights(path).factors(TRAIN)
     flipped = bytearray(whole)
     flipped[200] ^= 1
     path.write_bytes(flipped)
     with pytest.raises(InputError, match=r"wrong\.npz: cannot be read .*Bad CRC-32"):
-        load_factors(path, TRAIN)
+        load_weights(path).factors(TRAIN)

@@ -1,17 +1,20 @@
-"""The sampler's signals against counts by hand, and that looking does not change what is looked at."""
+"""The sampler's diagnostics against counts by hand, and that looking does not change what is looked at."""
+
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from toy import toy_interactions
+from toy import PAPER, toy_interactions
 
-from gdns_tf.runs.tensorboard import Board
+from gdns_tf.runs.callbacks import Validation
+from gdns_tf.runs.diagnostics import Diagnostics, FalseNegatives
+from gdns_tf.runs.tensorboard import TensorBoard
 from gdns_tf.training.build import build_batches, build_trainer
 from gdns_tf.training.config import TrainConfig
-from gdns_tf.runs.diagnostics import FalseNegatives, Signals
 from pipelines.split import Split
 
 TRAIN = toy_interactions()
-CONFIG = TrainConfig(group_size=3, num_candidates=8, dim=4, batch_size=5, init_scale=0.5)
+CONFIG = TrainConfig(group_size=3, num_candidates=8, dim=4, batch_size=5, init_scale=0.5, **PAPER)
 
 
 def dataset(false_negatives=None):
@@ -40,11 +43,18 @@ def trained():
     return trainer
 
 
-def test_signals_by_hand(trained):
+def view(trainer, folder=None):
+    """What callbacks see of a run."""
+    return SimpleNamespace(trainer=trainer, split=dataset(), config=CONFIG, epoch=0, folder=folder)
+
+
+def test_by_hand(trained):
     batches = build_batches(TRAIN, CONFIG, first_epoch=50)
     batch = next(iter(batches))
     before = trained.sampler.table.cells.numpy()
-    signals = Signals(trained, FalseNegatives(dataset()), batches).of(batch)
+    diagnostics = Diagnostics()
+    diagnostics.on_start(view(trained))
+    found = diagnostics.of(batch)
     np.testing.assert_array_equal(trained.sampler.table.cells, before)
 
     table = before.reshape(TRAIN.num_users, TRAIN.num_items, 2)
@@ -58,18 +68,23 @@ def test_signals_by_hand(trained):
         liked += [j in (3, 5) for j in order[:3]]
         score = (P[user] * w) @ Q.T
         active += [score[j] - score[i] + 1 > 0 for i in positives.numpy() for j in order[:3]]
-    assert signals["g_chosen"] == pytest.approx(np.mean(chosen, 0)[1], rel=1e-5)
-    assert signals["g_passed_over"] == pytest.approx(np.mean(passed, 0)[1], rel=1e-5)
-    assert signals["h_chosen"] == pytest.approx(np.mean(chosen, 0)[0], rel=1e-5)
-    assert signals["never_visited"] == pytest.approx(np.mean(never))
-    assert signals["active_pairs"] == pytest.approx(np.mean(active))
-    assert signals["false_negatives_among_chosen"] == pytest.approx(np.mean(liked))
-    assert signals["g_chosen"] > signals["g_passed_over"]
+    assert found["g_chosen"] == pytest.approx(np.mean(chosen, 0)[1], rel=1e-5)
+    assert found["g_passed_over"] == pytest.approx(np.mean(passed, 0)[1], rel=1e-5)
+    assert found["h_chosen"] == pytest.approx(np.mean(chosen, 0)[0], rel=1e-5)
+    assert found["never_visited"] == pytest.approx(np.mean(never))
+    assert found["active_pairs"] == pytest.approx(np.mean(active))
+    assert found["false_negatives_among_chosen"] == pytest.approx(np.mean(liked))
+    assert found["g_chosen"] > found["g_passed_over"]
 
 
 def test_written_for_tensorboard(trained, tmp_path):
-    Signals(trained, FalseNegatives(dataset()), build_batches(TRAIN, CONFIG)).write(board := Board(tmp_path), 10)
-    board.flush()
+    (tmp_path / "flags.txt").write_text("--dim=4\n")
+    run = view(trained, SimpleNamespace(tensorboard=tmp_path, flags=tmp_path / "flags.txt"))
+    validation = Validation(10, 1.0, 0.5, {"ndcg@3": 0.25}, 0.25)
+    for callback in (Diagnostics(), TensorBoard()):
+        callback.on_start(run)
+        callback.on_validation(run, validation)
+        callback.close()
     written = b"".join(path.read_bytes() for path in tmp_path.glob("events*"))
     for tag in (b"sampler/g_chosen", b"sampler/false_negatives_among_chosen", b"sampler/G", b"sampler/H"):
         assert tag in written

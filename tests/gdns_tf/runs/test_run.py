@@ -1,19 +1,22 @@
 """A run in this process: its stopping rules, what it selects, what it leaves in its folder."""
 
 import csv
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from gdns_tf.training.config import TrainConfig
+from gdns_tf.evaluation.baselines import popularity
 from gdns_tf.evaluation.ranking import evaluate
 from gdns_tf.flags import read_config
+from gdns_tf.runs.callbacks import Callback
+from gdns_tf.runs.history import History
+from gdns_tf.runs.loading import load_model, load_trained
 from gdns_tf.runs.run import Run
 from gdns_tf.runs.run_folder import RunFolder
+from gdns_tf.runs.train import train as train_run
 from gdns_tf.train import train
-from gdns_tf.models.factors import Factors
+from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
 from pipelines.load import load_dataset
@@ -38,10 +41,10 @@ def config(tmp_path):
     )
 
 
-def run_of(config, dataset=DATASET):
+def run_of(config, dataset=DATASET, callbacks=()):
     folder = RunFolder.open(DATA, config)
     folder.claim(DATA, config)
-    return Run(dataset, config, folder)
+    return Run(dataset, config, folder, [History(), *callbacks])
 
 
 def history(folder):
@@ -52,9 +55,9 @@ def history(folder):
 def test_all_that_a_run_promises_is_in_its_folder(config, capsys):
     metrics = train(DATA, config)
     folder = RunFolder(config.output_dir)
-    assert json.loads(folder.metrics.read_text()) == metrics
+    assert folder.read_metrics() == metrics
     assert metrics["data_fingerprint"] == DATASET.fingerprint
-    best = Weights.load(folder.weights)
+    best = load_model(folder.path, DATASET)
     for split in ("valid", "test"):
         assert metrics[split] == evaluate(best, DATASET, split=split).means()
     rows = history(folder)
@@ -75,9 +78,8 @@ def test_all_that_a_run_promises_is_in_its_folder(config, capsys):
 def test_training_ranks_better_than_popularity(config):
     run = run_of(replace(config, max_epochs=60, tensorboard=False))
     run.fit()
-    popularity = np.bincount(DATASET.train.items, minlength=DATASET.train.num_items).astype(np.float32)
-    popular = Weights(np.ones((DATASET.train.num_users, 1)), popularity[:, None], np.ones(1))
-    ours, theirs = (evaluate(w, DATASET, split="test").means()["ndcg@3"] for w in (run.best, popular))
+    popular = popularity(DATASET.train)
+    ours, theirs = (evaluate(m, DATASET, split="test").means()["ndcg@3"] for m in (run.best, popular))
     assert ours > theirs + 0.05
 
 
@@ -103,8 +105,8 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(config, tm
         run = run_of(replace(config, output_dir=str(tmp_path / name), seed=seed, dropout=0.3, tensorboard=False))
         run.fit()
         weights.append(run.best)
-    np.testing.assert_array_equal(weights[0].P, weights[1].P)
-    assert (weights[0].P != weights[2].P).any()
+    np.testing.assert_array_equal(weights[0].queries, weights[1].queries)
+    assert (weights[0].queries != weights[2].queries).any()
 
 
 def test_a_checkpoint_of_other_data_is_refused(config):
@@ -118,5 +120,71 @@ def test_a_checkpoint_of_other_data_is_refused(config):
 
 def test_divergence_says_what_to_do(config):
     run = run_of(replace(config, optimizer="sgd", learning_rate=1e6, tensorboard=False))
-    with pytest.raises(FloatingPointError, match="Lower --learning_rate"):
+    with pytest.raises(FloatingPointError, match="Lower `learning_rate`"):
         run.fit()
+
+
+class Watch(Callback):
+    """Notes what it is told."""
+
+    def __init__(self):
+        self.told = []
+
+    def on_start(self, run):
+        self.told.append(("start", run.epoch))
+
+    def on_epoch(self, run, loss):
+        assert loss > 0
+        self.told.append(("epoch", run.epoch))
+
+    def on_validation(self, run, validation):
+        assert validation.metrics == evaluate(run.best, DATASET).means()  # each is better than the last here
+        assert validation.best == validation.metrics["ndcg@3"]
+        self.told.append(("validation", validation.epoch))
+
+    def on_end(self, run):
+        self.told.append(("end", run.epoch))
+
+    def close(self):
+        self.told.append(("close", None))
+
+
+def test_callbacks_are_told_of_all_that_happens(config):
+    watch = Watch()
+    run_of(replace(config, max_epochs=4, eval_every=2, tensorboard=False), callbacks=[watch]).fit()
+    rounds = [("epoch", 1), ("epoch", 2), ("validation", 2), ("epoch", 3), ("epoch", 4), ("validation", 4)]
+    assert watch.told == [("start", 0), *rounds, ("end", 4), ("close", None)]
+
+
+def test_callbacks_are_closed_when_training_fails(config):
+    watch = Watch()
+    config = replace(config, optimizer="sgd", learning_rate=1e6, tensorboard=False)
+    with pytest.raises(FloatingPointError):
+        run_of(config, callbacks=[watch]).fit()
+    assert watch.told[-1] == ("close", None)
+    assert ("end", 20) not in watch.told
+
+
+def test_a_refit_trains_on_all_for_the_chosen_epochs_and_leaves_the_metrics(config):
+    config = replace(config, max_epochs=12, eval_every=4, tensorboard=False, refit=True)
+    run = train_run(DATASET, DATA, config, progress=False)
+    trained = load_trained(config.output_dir, DATASET)
+    assert trained.metrics["test"] == evaluate(trained.first, DATASET, split="test").means()
+    assert (trained.served.queries != trained.first.queries).any()
+    # The very same as a run of that length on data that has nothing held out.
+    whole = replace(DATASET, train=DATASET.all_interactions())
+    assert whole.train.num_interactions == DATASET.train.num_interactions + 2 * DATASET.train.num_users
+    alone = replace(config, output_dir=config.output_dir + "-alone", max_epochs=run.best_epoch, refit=False)
+    other = run_of(alone, whole)
+    other.fit()
+    last = other.trainer.scorer.factors(other.trainer.scorer.arrays(other.average.variables_), whole.train)
+    np.testing.assert_array_equal(trained.served.queries, last.queries)
+    np.testing.assert_array_equal(trained.served.items, last.items)
+
+
+def test_a_refit_is_done_again_where_other_epochs_were_chosen(config):
+    config = replace(config, max_epochs=4, eval_every=4, tensorboard=False, refit=True)
+    train_run(DATASET, DATA, config, progress=False)
+    assert RunFolder(config.output_dir).refit.epochs_wanted() == 4
+    run = train_run(DATASET, DATA, replace(config, max_epochs=12), progress=False)
+    assert run.best_epoch == RunFolder(config.output_dir).refit.epochs_wanted() == 12

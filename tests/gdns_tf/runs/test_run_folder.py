@@ -3,12 +3,15 @@
 import json
 import os
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
-from gdns_tf.training.config import TrainConfig
 from gdns_tf.flags import read_config
-from gdns_tf.runs.run_folder import RunFolder, write_whole
+from gdns_tf.runs.callbacks import Validation
+from gdns_tf.runs.history import History, read_history
+from gdns_tf.runs.run_folder import RunFolder
+from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
 
@@ -40,12 +43,12 @@ def test_the_same_run_may_come_back_and_be_extended(config):
 
 @pytest.mark.parametrize(
     ("data", "train", "message"),
-    [({}, {"l2": 0.01}, "--l2=0.03, not 0.01"), ({"planted_users": 60}, {}, "--planted_users=50, not 60")],
+    [({}, {"l2": 0.01}, "`l2`=0.03, not 0.01"), ({"planted_users": 60}, {}, "`planted_users`=50, not 60")],
 )
 def test_another_run_is_refused_and_the_first_kept(config, data, train, message):
     folder = claim(DATA, config)
     before = folder.flags.read_text()
-    with pytest.raises(InputError, match=f"{message}.*--overwrite"):
+    with pytest.raises(InputError, match=f"{message}.*`overwrite`"):
         RunFolder.open(replace(DATA, **data), replace(config, **train))
     assert folder.flags.read_text() == before
 
@@ -75,20 +78,23 @@ def test_a_folder_of_something_else_is_left_alone(config, tmp_path):
 
 def test_a_place_that_cannot_be_written_is_named(config, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match=r"file.*cannot be written.*--output_dir"):
+    with pytest.raises(InputError, match=r"file.*cannot be written.*`output_dir`"):
         RunFolder.open(DATA, replace(config, output_dir=str(tmp_path / "file" / "run")))
-    with pytest.raises(InputError, match="--output_dir is not set"):
+    with pytest.raises(InputError, match="`output_dir` is not set"):
         RunFolder.open(DATA, replace(config, output_dir=""))
 
 
 def test_history_loses_what_will_be_done_again(config):
     folder = claim(DATA, config)
-    folder.start_history(["epoch", "loss"], 0)
+    run, history = SimpleNamespace(folder=folder, epoch=0, metric_names=["mrr"]), History()
+    history.on_start(run)
     for epoch in (10, 20, 30):
-        folder.add_history({"epoch": epoch, "loss": epoch / 7})
+        history.on_validation(run, Validation(epoch, 0.5, epoch / 7, {"mrr": 0.25}, 0.25))
     folder.history.write_text(folder.history.read_text() + "40,1.2")  # cut off in the middle
-    folder.start_history(["epoch", "loss"], 20)
-    assert folder.history.read_text() == "epoch,loss\n10,1.42857\n20,2.85714\n"
+    run.epoch = 20
+    history.on_start(run)
+    assert folder.history.read_text() == "epoch,seconds,loss,mrr\n10,0.5,1.42857,0.25\n20,0.5,2.85714,0.25\n"
+    assert read_history(folder.history)["epoch"].tolist() == [10, 20]
 
 
 def test_a_write_that_fails_leaves_the_old_file(config, monkeypatch):
@@ -96,6 +102,6 @@ def test_a_write_that_fails_leaves_the_old_file(config, monkeypatch):
     folder.write_metrics({"ndcg@3": 0.3})
     monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
-        write_whole(folder.metrics, "broken")
+        folder.write_metrics({"ndcg@3": 0.9})
     assert json.loads(folder.metrics.read_text()) == {"ndcg@3": 0.3}
     assert sorted(os.listdir(folder.path)) == ["flags.txt", "metrics.json"]

@@ -39,5 +39,5 @@ def test_higher_scored_positives_get_easier_negatives():
 
 
 def test_no_hardness_is_refused():
-    with pytest.raises(InputError, match="--ahns_beta=0"):
+    with pytest.raises(InputError, match="`ahns_beta`=0"):
         toy_trainer(TRAIN, "ahns", ahns_beta=0.0)

@@ -39,5 +39,5 @@ def test_all_candidates_or_only_as_many_as_needed():
 
 @pytest.mark.parametrize("top", [3, 13])
 def test_too_few_or_too_many_are_refused(top):
-    with pytest.raises(InputError, match=f"--top_candidates={top} must lie between --group_size=4 and"):
+    with pytest.raises(InputError, match=f"`top_candidates`={top} must lie between `group_size`=4 and"):
         toy_trainer(TRAIN, "dns_mn", top_candidates=top)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from toy import toy_interactions
+from toy import PAPER, toy_interactions
 
 from gdns_tf.training.build import build_batches, build_trainer
 from gdns_tf.training.config import TrainConfig
@@ -18,7 +18,7 @@ def trainer():
         TRAIN,
         TrainConfig.from_settings(
             sampler="enmf", negative_weight=C0, group_size=3, dim=5, batch_size=5, init_scale=0.7, learning_rate=1.0,
-            optimizer="sgd",
+            optimizer="sgd", **PAPER,
         ),
     )  # fmt: skip
 
@@ -38,7 +38,9 @@ def brute_force(trainer, users):
 
 
 def test_loss_and_gradients(trainer):
-    batch = next(iter(build_batches(TRAIN, TrainConfig.from_settings(sampler="enmf", group_size=3, batch_size=5))))
+    batch = next(
+        iter(build_batches(TRAIN, TrainConfig.from_settings(sampler="enmf", group_size=3, batch_size=5, **PAPER)))
+    )
     before = [v.numpy() for v in trainer.scorer.trainable_variables]
     losses, gradients = brute_force(trainer, batch["users"])
     reported = trainer.train_step(batch)["loss"]

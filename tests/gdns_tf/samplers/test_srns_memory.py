@@ -104,5 +104,5 @@ def test_an_item_stands_in_a_memory_once():
 
 
 def test_a_memory_smaller_than_the_group_is_refused():
-    with pytest.raises(InputError, match="--memory_size=6 must be at least --group_size=8"):
+    with pytest.raises(InputError, match="`memory_size`=6 must be at least `group_size`=8"):
         build_trainer(TRAIN, TrainConfig.from_settings(sampler="srns", group_size=8, num_candidates=8, memory_size=6))

@@ -12,7 +12,7 @@ from brute_force import seen_by
 from planted_runs import PLANTED, make_run, random_factors
 
 from gdns_tf.models.factors import Factors
-from gdns_tf.models.weights_file import load_factors
+from gdns_tf.models.weights_file import load_weights
 from gdns_tf.runs.train import train
 from gdns_tf.serving import export as export_module
 from gdns_tf.serving.export import export_model, export_run
@@ -201,7 +201,7 @@ def test_what_is_exported_after_a_second_training_and_what_is_said_of_it(planted
     caplog.set_level("INFO", logger="gdns_tf")
     config = TrainConfig(output_dir=str(tmp_path / "run"), max_epochs=2, eval_every=1, tensorboard=False, refit=True)
     run = train(planted_dataset, PLANTED, config, progress=False)
-    refit = load_factors(run.folder.refit.weights, planted_dataset.all_interactions())
+    refit = load_weights(run.folder.refit.weights).factors(planted_dataset.all_interactions())
     scores = refit.queries @ refit.items.T
     assert not np.allclose(scores, run.best.queries @ run.best.items.T)
 

@@ -5,7 +5,7 @@ import pytest
 from brute_force import NEAR, unseen
 from planted_runs import make_run
 
-from gdns_tf.models.weights_file import load_factors
+from gdns_tf.models.weights_file import load_weights
 from gdns_tf.serving.export import export_run
 from pipelines.config import DataConfig
 from pipelines.load import load_dataset
@@ -18,7 +18,7 @@ USERS_A_REQUEST = 1024
 def served(shared_data, tmp_path_factory):
     data = DataConfig(dataset="srns", data_dir=str(shared_data / "srns/ml1m"))
     dataset = load_dataset(data)
-    factors = load_factors(shared_data / "srns/weights/srns.npz", dataset.train)
+    factors = load_weights(shared_data / "srns/weights/srns.npz").factors(dataset.train)
     run = make_run(tmp_path_factory.mktemp("ml1m") / "run", data, dataset, factors)
     return export_run(run, run.parent / "models", k=K, split=dataset), dataset, factors
 

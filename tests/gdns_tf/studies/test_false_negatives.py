@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from sklearn.metrics import roc_auc_score
 
+from gdns_tf.runs.callbacks import Validation
 from gdns_tf.studies.false_negatives import BINS, Watch, auc, auc_within, move_positives, read
 from gdns_tf.training.build import build_batches, build_trainer
 from gdns_tf.training.config import TrainConfig
@@ -73,7 +74,7 @@ def watched(tmp_path_factory):
         trainer.train_step(batch)
     watch = Watch(moved, folder)
     for epoch in (5, 10, 15, 10):  # killed after 15 and resumed from before 10
-        watch(SimpleNamespace(epoch=epoch, trainer=trainer))
+        watch.on_validation(SimpleNamespace(trainer=trainer), Validation(epoch, 0.0, 0.0, {}, 0.0))
     return moved, trainer, watch, read(folder / "indicators.npz")
 
 
@@ -110,6 +111,6 @@ def test_indicators_by_hand(watched):
 def test_looking_changes_nothing(watched, tmp_path):
     moved, trainer, _, _ = watched
     before = [v.numpy() for v in [*trainer.scorer.trainable_variables, trainer.sampler.table.cells]]
-    Watch(moved, tmp_path)(SimpleNamespace(epoch=1, trainer=trainer))
+    Watch(moved, tmp_path).on_validation(SimpleNamespace(trainer=trainer), Validation(1, 0.0, 0.0, {}, 0.0))
     after = [*trainer.scorer.trainable_variables, trainer.sampler.table.cells]
     assert all(tf.reduce_all(a == b) for a, b in zip(after, before, strict=True))

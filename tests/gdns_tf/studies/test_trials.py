@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gdns_tf.evaluation.ranking import evaluate
+from gdns_tf.runs.loading import load_model
 from gdns_tf.samplers.gdns import Gdns
 from gdns_tf.studies.config import StudyConfig
 from gdns_tf.studies.session import Session, overrides_of
@@ -20,7 +21,7 @@ TRAIN = TrainConfig(group_size=4, num_candidates=8, dim=4, batch_size=64, max_ep
 
 
 def trial(task="train", options=(), **changes):
-    return Trial("some", DATA, replace(TRAIN, **changes), task, options)
+    return Trial("some", DATA, TRAIN.with_settings(**changes), task, options)
 
 
 def test_the_key_changes_with_what_matters_and_with_nothing_else():
@@ -28,11 +29,11 @@ def test_the_key_changes_with_what_matters_and_with_nothing_else():
     assert trial(output_dir="elsewhere", overwrite=True, tensorboard=False).key == key
     assert replace(trial(), data=replace(DATA, data_dir="elsewhere")).key == key
     assert replace(trial(), label="another").key == key
-    assert trial(memory_size=99, temperature=3.0).key == key  # flags of samplers that are not used
     others = [trial(seed=1), trial(smoothing=0.3), trial(max_epochs=7), trial("popularity"), trial(sampler="uniform")]
     others += [replace(trial(), data=replace(DATA, planted_seed=1)), trial("ials", (("alpha", 2.0),))]
     assert len({key, *(other.key for other in others)}) == 1 + len(others)
-    assert trial(sampler="uniform", smoothing=0.3).key == trial(sampler="uniform").key
+    assert trial("ials", smoothing=0.3, l2=0.5).key == trial("ials").key  # nothing that it goes by
+    assert trial("ials", dim=5).key != trial("ials").key
 
 
 def test_a_new_revision_of_a_sampler_is_another_trial(monkeypatch):
@@ -47,9 +48,9 @@ def test_a_trial_leaves_ranks_weights_and_history_and_is_not_run_twice(tmp_path)
     assert run_trial(trial(), tmp_path) == ""
     result = read_result(trial(), tmp_path)
     dataset = load_dataset(DATA)
-    weights = Weights.load(result.folder / "weights.npz")
+    factors = load_model(result.folder, dataset)
     for split in ("valid", "test"):
-        report = evaluate(weights, dataset, split=split)
+        report = evaluate(factors, dataset, split=split)
         np.testing.assert_array_equal(result.ranks[split], report.ranks)
         assert result.metrics[split] == report.means()
     assert result.history["epoch"].tolist() == [2, 4, 6]
@@ -67,7 +68,7 @@ def test_divergence_is_kept_and_told(tmp_path):
     assert read_result(diverging, tmp_path) is None
 
 
-def test_yardsticks(tmp_path):
+def test_baselines(tmp_path):
     run_trial(trial("popularity"), tmp_path)
     ranks = read_result(trial("popularity"), tmp_path).ranks["test"]
     dataset = load_dataset(DATA)
@@ -80,8 +81,18 @@ def test_yardsticks(tmp_path):
 
 
 def test_overrides():
-    assert overrides_of("l2=0.01; sampler=uniform;dim=8") == {"l2": 0.01, "sampler": "uniform", "dim": 8}
-    for text, message in (("l3=1", "l3=1"), ("l2", "l2"), ("dim=x", "'x' is not of type int")):
+    assert overrides_of("l2=0.01; sampler=uniform;dim=8;smoothing=1") == {
+        "l2": 0.01,
+        "sampler": "uniform",
+        "dim": 8,
+        "smoothing": 1.0,
+    }
+    for text, message in (
+        ("l3=1", "l3=1"),
+        ("l2", "l2"),
+        ("dim=x", "dim=x: invalid literal"),
+        ("dm=3", "did you mean 'dim'"),
+    ):
         with pytest.raises(InputError, match=message):
             overrides_of(text)
 
@@ -89,13 +100,13 @@ def test_overrides():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"study_dir": ""}, "--study_dir is not set"),
+        ({"study_dir": ""}, "`study_dir` is not set"),
         ({"systems": ("uniform", "gnds")}, "there is no 'gnds'"),
-        ({"seeds": (1, 1)}, "--seeds=1,1"),
-        ({"seeds": (100,)}, "--tuning_seeds and --seeds both hold 100"),
-        ({"baseline": "srns", "systems": ("gdns",)}, "--baseline=srns is not among"),
-        ({"study": "grid"}, "--vary is not set"),
-        ({"workers": 0}, "--workers=0"),
+        ({"seeds": (1, 1)}, "`seeds`=1,1"),
+        ({"seeds": (100,)}, "`tuning_seeds` and `seeds` both hold 100"),
+        ({"baseline": "srns", "systems": ("gdns",)}, "`baseline`=srns is not among"),
+        ({"study": "grid"}, "`vary` is not set"),
+        ({"workers": 0}, "`workers`=0"),
     ],
 )
 def test_flags_that_cannot_work_are_refused_by_name(changes, message):
@@ -103,7 +114,7 @@ def test_flags_that_cannot_work_are_refused_by_name(changes, message):
         StudyConfig(**({"study_dir": "x"} | changes))
 
 
-def test_a_session_names_the_flag_of_a_bad_override():
+def test_a_session_names_the_field_of_a_bad_override():
     session = Session(DATA, TRAIN, StudyConfig(study_dir="x"))
-    with pytest.raises(InputError, match="--num_candidates=8 must be at least --group_size=16"):
+    with pytest.raises(InputError, match="`num_candidates`=8 must be at least `group_size`=16"):
         session.trial("some", {"group_size": 16}, 0)

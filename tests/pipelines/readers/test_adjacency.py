@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from pipelines.config import DataConfig
-from pipelines.readers import READERS, adjacency
+from pipelines.readers import adjacency, reader
 
 PINTEREST = Path(__file__).parents[3] / "../shared/data/pinterest-subset/interactions.txt.gz"
 
 
 def read(path):
-    return READERS["adjacency"](path, DataConfig(dataset="adjacency", data_dir=str(path)))
+    return reader("adjacency").read(path, DataConfig(dataset="adjacency", data_dir=str(path)))
 
 
 def line_by_line(text: str) -> list[tuple[int, int]]:

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
-from pipelines.readers import READERS
+from pipelines.readers import reader
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ BAD_ROW = 700
 
 
 def read(layout: Layout, path: Path):
-    return READERS[layout.config.dataset](path, layout.config)
+    return reader(layout.config.dataset).read(path, layout.config)
 
 
 def written(layout: Layout, folder: Path, bad_row: tuple | None = None) -> Path:
@@ -201,8 +201,8 @@ def test_missing_file(layout, tmp_path):
 
 @pytest.mark.parametrize("name", ["adjacency", "inter", "table"])
 def test_data_dir_left_out(name):
-    with pytest.raises(InputError, match="--data_dir is empty"):
-        read(LAYOUTS[name], Path(""))
+    with pytest.raises(InputError, match="`data_dir` is empty"):
+        read(LAYOUTS[name], None)
 
 
 def test_folder_where_a_file_is_needed(tmp_path):

@@ -8,8 +8,9 @@ import pytest
 
 from pipelines.errors import InputError
 from pipelines.readers import delimited
-from pipelines.readers.delimited import INTEGER_ID, RATING, TEXT, TOKEN, Format, read_columns
+from pipelines.readers.delimited import Format, read_columns
 from pipelines.readers.files import Source
+from pipelines.readers.kinds import INTEGER_ID, RATING, TEXT, TOKEN
 
 QUOTED = Format(",", quoted=True)
 
@@ -101,3 +102,27 @@ def test_endless_record_is_refused(tmp_path, monkeypatch):
 def test_old_mac_line_ends(tmp_path):
     with pytest.raises(InputError, match="carriage return"):
         columns(tmp_path, "id,x\r1,2\r", id=INTEGER_ID)
+
+
+def test_first_bad_line_is_named_whatever_the_column(tmp_path, capfd):
+    """pyarrow names the first bad number of columns first, then the first bad value of each column in turn."""
+    bad = [b"1,2,x", b"x,2,3", b"1,-2,3", b"1,\xff", b"1,2,nan", b"1,2,3,4"]
+    for first in range(len(bad)):
+        lines = [b"a,b,c", *[b"1,2,3"] * 40, b"", *bad[first:], *bad[:first]]
+        with pytest.raises(InputError) as raised:
+            columns(tmp_path, b"\n".join(lines), a=INTEGER_ID, b=INTEGER_ID, c=RATING)
+        assert raised.value.line == 43
+        assert ("has not the columns" in str(raised.value)) == (bad[first].count(b",") != 2)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_line_after_a_quote_inside_a_plain_value(tmp_path):
+    with pytest.raises(InputError) as raised:
+        columns(tmp_path, 'id,title\n1,12" vinyl\n2,b\nx,c\n3,7" single\n', id=INTEGER_ID, title=TEXT)
+    assert raised.value.line == 4
+
+
+def test_value_that_is_endless_before_a_bad_line(tmp_path):
+    with pytest.raises(InputError, match=r"a value that is too long .* closing quote") as raised:
+        columns(tmp_path, 'id,title\n1,a\n2,"' + "b\n" * 70_000 + '"\nx,c\n', id=INTEGER_ID)
+    assert raised.value.line == 3

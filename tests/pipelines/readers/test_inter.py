@@ -4,11 +4,11 @@ import pytest
 
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
-from pipelines.readers import READERS
+from pipelines.readers import reader
 
 
 def read(path):
-    return READERS["inter"](path, DataConfig(dataset="inter", data_dir=str(path)))
+    return reader("inter").read(path, DataConfig(dataset="inter", data_dir=str(path)))
 
 
 def test_columns_in_any_order_with_others_between(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from pipelines import download
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
-from pipelines.readers import READERS, movielens
+from pipelines.readers import movielens, reader
 
 HEAD = Path(__file__).parents[3] / "../shared/data/ml-1m-head"
 
@@ -48,7 +48,7 @@ def put_zip(path: Path, name: str) -> Path:
 
 
 def read(path, name):
-    return READERS[name](Path(path), DataConfig(dataset=name, data_dir=str(path)))
+    return reader(name).read(Path(path), DataConfig(dataset=name, data_dir=str(path)))
 
 
 def check(ratings, name):
@@ -96,7 +96,10 @@ def test_downloaded_when_absent(tmp_path, monkeypatch, cache, data_dir):
     if data_dir:
         data_dir = str(tmp_path / data_dir)
         Path(data_dir).mkdir()
-    check(READERS["ml-1m"](Path(data_dir), DataConfig(dataset="ml-1m", data_dir=data_dir)), "ml-1m")
+    check(
+        reader("ml-1m").read(Path(data_dir) if data_dir else None, DataConfig(dataset="ml-1m", data_dir=data_dir)),
+        "ml-1m",
+    )
     url = "https://files.grouplens.org/datasets/movielens/ml-1m.zip"
     assert asked == [(url, "c4d9eecfca2ab87c1945afe126590906", cache / "ml-1m.zip")]
 

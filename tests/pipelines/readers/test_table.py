@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
-from pipelines.readers import READERS
+from pipelines.readers import reader
 
 COLUMNS = {
     "who": ["ann", "bob", "ann"],
@@ -32,7 +32,7 @@ UTC = datetime.UTC
 
 
 def read(path, config=CONFIG):
-    return READERS["table"](path, config)
+    return reader("table").read(path, config)
 
 
 def write(folder, suffix, columns=COLUMNS):
@@ -155,7 +155,7 @@ def test_bad_parquet_files(tmp_path):
 
 def test_two_flags_for_one_column(tmp_path):
     config = DataConfig(dataset="table", user_column="who", item_column="name", title_column="name")
-    with pytest.raises(InputError, match="--item_column and --title_column both name 'name'"):
+    with pytest.raises(InputError, match="`item_column` and `title_column` both name 'name'"):
         read(write(tmp_path, ".csv"), config)
 
 
@@ -163,3 +163,84 @@ def test_other_suffix(tmp_path):
     (tmp_path / "a.xlsx").write_text("x")
     with pytest.raises(InputError, match=r"not a \.csv"):
         read(tmp_path / "a.xlsx")
+
+
+@pytest.fixture
+def spark(tmp_path):
+    """Writes a folder as Spark does: parts, their checksums and a mark of success."""
+
+    def write_parts(suffix, *parts):
+        folder = tmp_path / "clicks"
+        folder.mkdir()
+        for number, columns in enumerate(parts):
+            written = write(tmp_path, suffix, columns)
+            name = f"part-{number:05d}-4f6c-c000{suffix}"
+            written.rename(folder / name)
+            (folder / f".{name}.crc").write_bytes(b"crc\0")
+        (folder / "_SUCCESS").write_bytes(b"")
+        return folder
+
+    return write_parts
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".parquet"])
+def test_folder_of_parts_is_one_table(spark, suffix):
+    # Columns in another order, and ids that are numbers in one part and words in the next.
+    other = {name: COLUMNS[name] for name in reversed(COLUMNS)} | {"what": ["9", "x", "010"], "name": ["", "", "Ten"]}
+    first = COLUMNS | {"what": ["7", "8", "8"]}
+    ratings = read(spark(suffix, first, {name: values[:0] for name, values in first.items()}, other))
+    assert ratings.items.tolist() == ["7", "8", "8", "9", "x", "010"]
+    assert ratings.users.tolist() == COLUMNS["who"] * 2
+    assert ratings.ratings.tolist() == COLUMNS["grade"] * 2
+    assert ratings.titles == {"8": "Eight, or 8", "010": "Ten"}
+
+
+def test_part_without_even_a_header(spark):
+    folder = spark(".csv", COLUMNS, COLUMNS | {"when": ["2020-12-31"] * 3})
+    (folder / "part-00000-4f6c-c000.csv").write_bytes(b"")
+    assert read(folder).timestamps.tolist() == [datetime.datetime(2020, 12, 31, tzinfo=UTC).timestamp()] * 3
+
+
+def test_bad_part_is_named(spark):
+    folder = spark(".csv", COLUMNS, COLUMNS | {"grade": [1, "good", 3]})
+    with pytest.raises(InputError, match=r"part-00001-4f6c-c000\.csv, line 3: grade 'good'"):
+        read(folder)
+    (folder / "part-00001-4f6c-c000.csv").write_text("who,what\n1,2\n")
+    with pytest.raises(InputError, match=r"part-00001-4f6c-c000\.csv: no column named 'grade'"):
+        read(folder)
+
+
+def test_negative_id_in_a_later_part(spark):
+    folder = spark(".csv", COLUMNS, COLUMNS | {"what": [1, 2, -3]})
+    with pytest.raises(InputError, match=r"part-00001-4f6c-c000\.csv, line 4: what '-3' is not an id"):
+        read(folder)
+
+
+def test_parts_of_types_that_do_not_go_together(spark):
+    folder = spark(".parquet", COLUMNS, COLUMNS | {"when": ["a", "b", "c"]})
+    with pytest.raises(InputError, match=r"clicks: the parts differ in their types"):
+        read(folder)
+
+
+def test_folder_that_is_no_table(tmp_path, spark):
+    with pytest.raises(InputError, match=r"holds \[\], not the parts of one table"):
+        read(tmp_path)
+    folder = spark(".csv", COLUMNS)
+    (folder / "day=1").mkdir()
+    with pytest.raises(InputError, match="holds a folder, day=1"):
+        read(folder)
+    (folder / "day=1").rmdir()
+    (folder / "notes.txt").write_text("x")
+    with pytest.raises(InputError, match=r"'notes\.txt'.* not the parts of one table"):
+        read(folder)
+
+
+def test_no_name_for_a_column_that_must_be(tmp_path):
+    with pytest.raises(InputError, match="`user_column`= must name a column"):
+        read(write(tmp_path, ".csv"), DataConfig(dataset="table", user_column=""))
+
+
+def test_near_name_is_suggested(tmp_path):
+    config = DataConfig(dataset="table", user_column="who", item_column="waht")
+    with pytest.raises(InputError, match=r"no column named 'waht'; did you mean 'what'\?"):
+        read(write(tmp_path, ".parquet"), config)

@@ -11,7 +11,7 @@ import tensorflow_datasets as tfds
 from pipelines import download
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
-from pipelines.readers import read_tfds
+from pipelines.readers import tfds_ratings
 
 ROWS = [
     {"user_id": user, "movie_id": item, "user_rating": 3.5, "timestamp": 100 - user, "movie_title": f"Film {item}"}
@@ -77,7 +77,7 @@ def no_network(monkeypatch):
 
 
 def read(name, folder, **columns):
-    return read_tfds(name, DataConfig(dataset=f"tfds:{name}", data_dir=str(folder), **columns))
+    return tfds_ratings.read(folder, DataConfig(dataset=f"tfds:{name}", data_dir=str(folder), **columns))
 
 
 def test_rows_of_all_splits_in_a_canonical_order(tmp_path):
@@ -97,12 +97,12 @@ def test_nothing_is_printed_on_standard_output(tmp_path, capsys):
 
 
 def test_feature_that_only_a_flag_can_name(tmp_path):
-    with pytest.raises(InputError, match=r"no feature 'user_id' for --user_column among \['data/customer'"):
+    with pytest.raises(InputError, match=r"no feature 'user_id' for `user_column` among \['data/customer'"):
         read("gdns_reader_nested", tmp_path)
     ratings = read("gdns_reader_nested", tmp_path, user_column="data/customer")
     assert (ratings.users.tolist(), ratings.items.tolist()) == ([1, 1, 2], ["a", "b", "b"])
     assert (ratings.ratings, ratings.timestamps, ratings.titles) == (None, None, {})
-    with pytest.raises(InputError, match="'stars' for --rating_column"):
+    with pytest.raises(InputError, match="'stars' for `rating_column`"):
         read("gdns_reader_nested", tmp_path, user_column="data/customer", rating_column="stars")
 
 
@@ -128,7 +128,7 @@ def test_archive_by_hand_is_used_and_its_checksum_checked(tmp_path, monkeypatch)
 def test_archive_in_the_download_folder_where_data_dir_is_empty(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(InputError, match=str(download.cache_folder())):
-        read_tfds("gdns_reader_download", DataConfig())
+        tfds_ratings.read(None, DataConfig(dataset="tfds:gdns_reader_download"))
 
 
 @pytest.mark.parametrize("name", ["no_such_set", "movielens/no-such-config"])

@@ -1,0 +1,263 @@
+"""The Python API: `fit` a model on data, `load` one, and what a `Model` does."""
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gdns_tf.clients.methods import RecommendMethods
+from gdns_tf.clients.in_process import InProcess
+from gdns_tf.clients.signatures import Signatures
+from gdns_tf.clients.titles import titles_of
+from gdns_tf.evaluation.baselines import popularity
+from gdns_tf.evaluation.report import evaluate_with_tests
+from gdns_tf.flags import replayable
+from gdns_tf.models.factors import Factors
+from gdns_tf.models.weights_file import save_arrays
+from gdns_tf.runs.callbacks import Callback
+from gdns_tf.runs.history import read_history
+from gdns_tf.runs.loading import Trained, data_of, load_trained
+from gdns_tf.runs.run_folder import RunFolder
+from gdns_tf.runs.train import train
+from gdns_tf.samplers.base import Sampler
+from gdns_tf.serving.export import export_model
+from gdns_tf.serving.description import about_training
+from gdns_tf.serving.in_memory import in_memory
+from gdns_tf.training.config import TrainConfig
+from pipelines.atomic import write_text
+from pipelines.config import DataConfig
+from pipelines.dataset import Dataset
+from pipelines.errors import InputError
+from pipelines.load import load_dataset
+from pipelines.readers import saved
+from pipelines.split import Split
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def fit(
+    data: Dataset,
+    *,
+    sampler: str | Sampler = "gdns",
+    scorer: str = "gmf",
+    callbacks: Sequence[Callback] = (),
+    output_dir: str | Path | None = None,
+    refit: bool = False,
+    progress: bool = True,
+    **settings: object,
+) -> "Model":
+    """Trains a recommender, with early stopping by validation NDCG@3.
+
+    Args:
+      data: the data, with its validation and test items.
+      sampler: how negatives are chosen: a name (`gdns_tf.SAMPLERS`), or a `gdns_tf.Sampler` of one's own.
+      scorer: what scores items for users, a name (`gdns_tf.SCORERS`).
+      callbacks: look on.
+      output_dir: folder of the run, in which it can be gone on with: the same call again does that, and a finished run
+        is read. None: a temporary one that goes.
+      refit: whether to train once more, for the epochs that validation chose, with the held-out items included.
+        Recommendations and exports are then of that; evaluation stays that of the first training.
+      progress: whether to show a progress bar.
+      settings: any setting of training, its sampler or its scorer by name, such as `dim=64`, `max_minutes=5` or
+        `smoothing=0.1`; `python -m gdns_tf.train --helpfull` lists them.
+
+    Raises:
+      InputError: a setting is mistyped or cannot work, with the nearest right one; or the folder cannot be used.
+      FloatingPointError: the training diverged.
+
+    Example:
+      data = gdns_tf.Dataset.from_dataframe(df, user="user_id", item="item_id", timestamp="ts")
+      model = gdns_tf.fit(data, dim=64, output_dir="runs/first")
+    """
+    if not isinstance(data, Dataset):
+        raise InputError(
+            f"fit takes a gdns_tf.Dataset, not a {type(data).__name__}",
+            remedy="Make one, for example by gdns_tf.Dataset.from_dataframe(df, user=..., item=...).",
+        )
+    with ExitStack() as stack:
+        if output_dir is None:
+            output_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="gdns_tf-"))
+            settings = {"tensorboard": False} | settings
+        config = TrainConfig.from_settings(
+            sampler=sampler, scorer=scorer, output_dir=str(output_dir), refit=refit, **settings
+        )
+        model = train_model(data, data.source, config, callbacks, progress=progress)
+    if config.export_dir:
+        model.export(config.export_dir)
+    return model
+
+
+def train_model(
+    split: Split, data: DataConfig, config: TrainConfig, callbacks: Sequence[Callback] = (), *, progress: bool = True
+) -> "Model":
+    """What `fit` and the command `gdns_tf.train` have in common: trains in `config.output_dir`."""
+    run = train(split, data, config, callbacks, progress=progress)
+    return Model(split, data, load_trained(run.folder.path, split), read_history(run.folder.history))
+
+
+def load(path: str | Path, data: Split | None = None) -> "Model":
+    """Loads what `Model.save` wrote, or the folder of a finished run.
+
+    Args:
+      path: the folder.
+      data: the data of the run; None: what the folder holds, or else read again from where the run read it.
+
+    Raises:
+      InputError: there is no model, it is damaged, or the data is not what it was trained on.
+    """
+    source = data_of(path)
+    split = load_dataset(source) if data is None else data
+    return Model(split, source, load_trained(path, split), read_history(RunFolder(path).history))
+
+
+class Model(RecommendMethods):
+    """A trained recommender. `fit` and `load` make it; `recommend` and its sisters are those of `Recommender`."""
+
+    def __init__(self, split: Split, source: DataConfig, trained: Trained, history: Mapping[str, np.ndarray]) -> None:
+        """Args:
+        split: the data that it was trained on.
+        source: how that was made.
+        trained: its weights, metrics and settings.
+        history: columns of the validations.
+        """
+        self.data = split
+        self._source, self._trained, self._history = source, trained, history
+
+    def __repr__(self) -> str:
+        config, train = self.config, self.data.train
+        return (
+            f"<gdns_tf.Model: {config.scorer}, sampler {config.sampler}, d = {config.dim}; {self.data.name}, "
+            f"{train.num_users:,} users, {train.num_items:,} items>"
+        )
+
+    @property
+    def config(self) -> TrainConfig:
+        """The settings that it was trained by."""
+        return self._trained.config
+
+    @property
+    def metrics(self) -> dict:
+        """What `metrics.json` holds: validation and test metrics, epochs, seconds, versions."""
+        return self._trained.metrics
+
+    @property
+    def history(self) -> "pd.DataFrame":
+        """A row for each validation: epoch, seconds, loss and the metrics."""
+        import pandas as pd
+
+        return pd.DataFrame(self._history)
+
+    @property
+    def factors(self) -> Factors:
+        """What recommends: that of the second training, where there was one."""
+        return self._trained.served
+
+    @cached_property
+    def signatures(self) -> Signatures:
+        """The model's signatures, in this process: see `gdns_tf.clients.signatures`."""
+        served = in_memory(self.factors, self.data)
+        return Signatures(InProcess(served.signatures(), "the model"), titles_of(self.data.train))
+
+    def evaluate(
+        self,
+        held_out: str = "test",
+        *,
+        protocol: str = "sampled",
+        ks: Sequence[int] = (1, 3, 10),
+        ties: str = "pessimistic",
+    ) -> "pd.DataFrame":
+        """Ranks each user's held-out item, beside popularity.
+
+        Args:
+          held_out: "test" or "valid".
+          protocol: "sampled" ranks against 100 fixed items that the user has not, "full" against all of them.
+          ks: lengths of the list.
+          ties: "pessimistic" puts equal scores above the held-out item, "optimistic" below it.
+
+        Returns:
+          A row for each metric: "model", "popularity" (means over users), "difference" and its "p_value" by a paired
+          test over users.
+        """
+        import pandas as pd
+
+        comparison = evaluate_with_tests(
+            self._trained.first,
+            self.data,
+            popularity(self.data.train),
+            held_out=held_out,
+            protocol=protocol,
+            ties=ties,
+            ks=ks,
+            resamples=0,
+        )
+        tests = comparison.tests
+        return pd.DataFrame(
+            {
+                "model": comparison.means,
+                "popularity": comparison.other,
+                "difference": {name: test.difference for name, test in tests.items()},
+                "p_value": {name: test.p_value for name, test in tests.items()},
+            }
+        ).rename_axis(f"{held_out}, {protocol}")
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Writes the model, with its data, to a folder that `load` reads; it appears whole or not at all.
+
+        Args:
+          path: the folder.
+          overwrite: whether a model that is there goes.
+
+        Raises:
+          InputError: something is there already, or it cannot be written.
+        """
+        path = Path(path)
+        if path.exists() and not (overwrite and RunFolder(path).flags.exists()):
+            remedy = "Choose another folder, or overwrite=True where it is a model."
+            raise InputError("there is something already", path=path, remedy=remedy)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as unfinished:
+                made = RunFolder(Path(unfinished, "model"))
+                made.refit.path.mkdir(parents=True)
+                data = DataConfig(dataset="saved", data_dir=str(made.data.name))
+                write_text(made.flags, replayable([data, self.config]))
+                saved.save(self.data, made.data)
+                made.write_metrics(self.metrics)
+                save_arrays(made.weights, self._trained.weights.arrays)
+                if self._trained.refit:
+                    save_arrays(made.refit.weights, self._trained.refit.arrays)
+                if path.exists():
+                    shutil.rmtree(path)
+                made.path.rename(path)
+        except OSError as error:
+            raise InputError(f"cannot be written: {error.strerror or error}", path=path) from None
+
+    def export(
+        self, export_dir: str | Path, *, k: int = 100, item_dtype: str = "float32", version: int | None = None
+    ) -> Path:
+        """Writes the next version of a model for TensorFlow Serving.
+
+        Args:
+          export_dir: the folder of the model, whose name is the model's; versions are numbered folders in it.
+          k: items that the signature `serving_default` returns.
+          item_dtype: "float32" or "float16", in which the item factors are stored.
+          version: its number; None: one above the highest.
+
+        Returns:
+          The version's folder.
+        """
+        return export_model(
+            self.factors,
+            self.data,
+            export_dir,
+            k=k,
+            item_dtype=item_dtype,
+            version=version,
+            about=about_training(self._trained, self._source),
+        )

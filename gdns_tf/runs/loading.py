@@ -1,0 +1,101 @@
+"""Trained models out of the folders of their runs, or out of single files."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gdns_tf.evaluation.ranking import check_fits
+from gdns_tf.flags import read_config
+from gdns_tf.models.factors import Factors
+from gdns_tf.models.weights_file import Weights, load_weights
+from gdns_tf.runs.run_folder import RunFolder
+from gdns_tf.training.config import TrainConfig
+from pipelines.config import DataConfig
+from pipelines.errors import InputError
+from pipelines.notices import notices
+from pipelines.split import Split
+
+
+def data_of(run_dir: str | Path) -> DataConfig:
+    """How the data of a run was made. Data that the run's folder holds itself is found there, wherever it has moved.
+
+    Raises:
+      InputError: there is no run.
+    """
+    folder = RunFolder(run_dir)
+    if not folder.flags.exists():
+        raise InputError(f"there is no {folder.flags.name}", path=run_dir, remedy="Give the folder of a training run.")
+    data = read_config(folder.flags, DataConfig)
+    return replace(data, data_dir=str(folder.data)) if folder.data.exists() else data
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a finished run, or a saved model, is made of."""
+
+    config: TrainConfig
+    metrics: dict
+    """Of `metrics.json`: of the first training, whether or not there was a second."""
+    weights: Weights
+    """Of the first training."""
+    refit: Weights | None
+    """Of the second training, with the held-out items, where there was one."""
+    first: Factors
+    """What the first training came to: what can be evaluated."""
+    served: Factors
+    """What the last training came to: what recommends."""
+
+
+def load_trained(path: str | Path, split: Split) -> Trained:
+    """The model in a folder, for the data that it was trained on.
+
+    Raises:
+      InputError: there is none, it is of another shape, or it was trained on other data.
+    """
+    folder = RunFolder(path)
+    _check_same_data(folder, split)
+    if not folder.weights.exists():
+        raise InputError(
+            f"the folder has no {folder.weights.name}",
+            path=path,
+            remedy="Training writes it when it ends: start it again with the same settings to go on.",
+        )
+    config = read_config(folder.flags, TrainConfig)
+    weights = load_weights(folder.weights, config.scorer)
+    refit = load_weights(folder.refit.weights, config.scorer) if folder.refit.weights.exists() else None
+    first = _fitting(weights.factors(split.train), split, path)
+    served = first if refit is None else _fitting(refit.factors(split.all_interactions()), split, path)
+    return Trained(config, folder.read_metrics(), weights, refit, first, served)
+
+
+def load_model(path: str | Path, split: Split) -> Factors:
+    """The model in the folder of a run, or in an `.npz` file, for a data set, to evaluate it.
+
+    Raises:
+      InputError: there is none, it is of another shape, or the run was trained on other data.
+    """
+    if Path(path).is_dir():
+        return load_trained(path, split).first
+    return _fitting(load_weights(path).factors(split.train), split, path)
+
+
+def _fitting(factors: Factors, split: Split, path: str | Path) -> Factors:
+    """The factors without padding, if they are of the data's users and items."""
+    trimmed = factors.without_padding(split.train.num_items)
+    if trimmed is not factors:
+        notices.warning("%s: left out %d row(s) of zeros.", path, factors.num_items - trimmed.num_items)
+    try:
+        check_fits(trimmed, split)
+    except InputError as error:
+        raise InputError(str(error).removesuffix("."), path=path) from None
+    return trimmed
+
+
+def _check_same_data(folder: RunFolder, split: Split) -> None:
+    """Raises InputError if the run says that it was trained on other data; a run that has not ended says nothing."""
+    fingerprint = folder.read_metrics().get("data_fingerprint")
+    if fingerprint not in (None, split.fingerprint):
+        raise InputError(
+            f"the run was trained on data with fingerprint {fingerprint}, but this data has {split.fingerprint}",
+            path=folder.path,
+            remedy="Give the data settings of the run, and the same files.",
+        )

@@ -1,0 +1,23 @@
+"""The progress bar of a run."""
+
+
+from gdns_tf.progress_bar import progress_bar
+from gdns_tf.runs.callbacks import Callback, RunView, Validation
+
+
+class ProgressBar(Callback):
+    """Epochs, and time left at most, since early stopping may come first."""
+
+    def on_start(self, run: RunView) -> None:
+        self._bar = progress_bar(total=run.config.max_epochs, initial=run.epoch, unit="epoch")
+
+    def on_epoch(self, run: RunView, loss: float) -> None:
+        self._bar.update()
+
+    def on_validation(self, run: RunView, validation: Validation) -> None:
+        values = {"loss": validation.loss, "valid NDCG@3": validation.metrics["ndcg@3"], "best": validation.best}
+        self._bar.set_postfix({name: f"{value:.4f}" for name, value in values.items()})
+
+    def close(self) -> None:
+        if hasattr(self, "_bar"):
+            self._bar.close()

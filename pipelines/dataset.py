@@ -1,0 +1,171 @@
+"""The public data set: where it may come from, each way a class method of `Dataset`."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+
+from narwhals.typing import IntoDataFrame
+
+from pipelines.config import FILTERS, DataConfig
+from pipelines.errors import InputError
+from pipelines.load import IN_MEMORY, load_dataset, split_ratings
+from pipelines.nearest import did_you_mean
+from pipelines.readers import dataframe, given_split, saved
+from pipelines.split import Split
+
+_COLUMN_ARGUMENTS = {f"{name}_column": name for name in ("user", "item", "rating", "timestamp", "title")}
+
+
+@dataclass(frozen=True, repr=False)
+class Dataset(Split):
+    """Users' interactions with items, split for training, validation and test.
+
+    Made by one of the class methods; the fields are those of `pipelines.split.Split` and `source`.
+    """
+
+    source: DataConfig = field(kw_only=True)
+    """How it was made."""
+
+    @classmethod
+    def from_dataframe(
+        cls,
+        df: IntoDataFrame,
+        user: str = "user_id",
+        item: str = "item_id",
+        rating: str = "",
+        timestamp: str = "",
+        title: str = "",
+        **settings: object,
+    ) -> "Dataset":
+        """A data set of the rows of a table, one for each rating, click or pin.
+
+            clicks = pandas.DataFrame({"user": ["ann", ...], "song": [7, ...], "at": [...]})
+            data = Dataset.from_dataframe(clicks, user="user", item="song", timestamp="at", min_user_items=5)
+
+        Args:
+          df: a pandas or polars DataFrame or an Arrow table.
+          user: column of user ids, integers or text.
+          item: column of item ids, integers or text.
+          rating: column of ratings, of which those of at least `min_rating` count; empty: all rows count.
+          timestamp: column of times, numbers of seconds or datetimes (without a zone they count as UTC), by which each
+            user's last two items are held out; empty: two at random, from `split_seed`.
+          title: column of item titles; empty: items are shown by id.
+          **settings: `min_rating` (4), `min_user_items` (6), `min_item_users` (1), `duplicates` ("last") and
+            `split_seed` (0), as in `DataConfig`.
+
+        Raises:
+          InputError: a column or value cannot be used (the message names column and row), no user has enough items,
+            or there is no such setting.
+        """
+        _check_names(settings, FILTERS)
+        with _speaking_of(_COLUMN_ARGUMENTS):
+            config = DataConfig(
+                dataset=IN_MEMORY,
+                user_column=user,
+                item_column=item,
+                rating_column=rating,
+                timestamp_column=timestamp,
+                title_column=title,
+                **settings,
+            )
+            return _with_source(split_ratings(dataframe.read(df, config), config), config)
+
+    @classmethod
+    def load(cls, name: str, path: str | os.PathLike = "", **settings: object) -> "Dataset":
+        """A data set by its name: MovieLens, tables in files, TensorFlow Datasets, one that was saved, and so on.
+
+            data = Dataset.load("ml-1m")
+            data = Dataset.load("table", "gs://bucket/clicks.parquet", user_column="user", item_column="song")
+            data = Dataset.load("saved", "clicks.npz")
+
+        Args:
+          name: what the setting `dataset` may be; see `DataConfig`.
+          path: the file or folder to read, on this machine or in an object store; empty: the download folder
+            (MovieLens, TensorFlow Datasets).
+          **settings: other fields of `DataConfig`.
+
+        Raises:
+          InputError: there is no such data set or setting, or the input cannot be used.
+        """
+        _check_names(settings, [each.name for each in fields(DataConfig) if each.name not in ("dataset", "data_dir")])
+        with _speaking_of({"data_dir": "path", "dataset": "name"}):
+            config = DataConfig(dataset=name, data_dir=path, **settings)
+            return _with_source(load_dataset(config), config)
+
+    @classmethod
+    def from_split(
+        cls,
+        train: IntoDataFrame,
+        valid: IntoDataFrame,
+        test: IntoDataFrame,
+        user: str = "user_id",
+        item: str = "item_id",
+        title: str = "",
+        timestamp: str = "",
+        split_seed: int = 0,
+    ) -> "Dataset":
+        """A data set with a split of your own: no row is filtered, and none is moved.
+
+            data = Dataset.from_split(train, valid, test, user="user", item="song")
+
+        Args:
+          train: a pandas or polars DataFrame or an Arrow table, with one or more rows for each user.
+          valid: likewise, with exactly one row for each user.
+          test: likewise; no item of a user stands in two of the three.
+          user: column of user ids, in all three.
+          item: column of item ids, in all three.
+          title: column of item titles, in all three; empty: items are shown by id.
+          timestamp: column of times in `train`; empty: there are none.
+          split_seed: seed of the 100 evaluation negatives of each user, items that the user has in none of the three.
+
+        Raises:
+          InputError: a column or value cannot be used, or the split is not as described; the message names a user.
+        """
+        with _speaking_of(_COLUMN_ARGUMENTS):
+            config = DataConfig(
+                dataset=IN_MEMORY,
+                user_column=user,
+                item_column=item,
+                title_column=title,
+                timestamp_column=timestamp,
+                split_seed=split_seed,
+            )
+            frames = {"train": train, "valid": valid, "test": test}
+            return _with_source(given_split.read(frames, config), config)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes it into one file, which `Dataset.load("saved", path)` reads; see `pipelines.readers.saved.save`."""
+        saved.save(self, path)
+
+    def __repr__(self) -> str:
+        interactions = self.train.num_interactions + len(self.valid) + len(self.test)
+        counts = f"{self.train.num_users:,} users, {self.train.num_items:,} items, {interactions:,} interactions"
+        return f"<Dataset {self.name}: {counts}>"
+
+
+def _with_source(split: Split, config: DataConfig) -> Dataset:
+    return Dataset(**{each.name: getattr(split, each.name) for each in fields(Split)}, source=config)
+
+
+def _check_names(settings: Mapping[str, object], known: list[str] | tuple[str, ...]) -> None:
+    """Refuses keyword arguments that are no settings, as Python itself would, and says which one is near."""
+    for name in settings:
+        if name not in known:
+            raise InputError(
+                f"there is no setting `{name}`{did_you_mean(name, known)}",
+                remedy=f"The settings are {', '.join(known)}.",
+            )
+
+
+@contextmanager
+def _speaking_of(arguments: Mapping[str, str]) -> Iterator[None]:
+    """Has an InputError name the arguments that a caller gave, where it names the settings that they became."""
+    try:
+        yield
+    except InputError as error:
+        message = str(error)
+        for setting, argument in arguments.items():
+            message = message.replace(f"`{setting}`", f"`{argument}`")
+        error.args = (message,)
+        raise

@@ -1,0 +1,83 @@
+"""Tables in memory: pandas and polars DataFrames and Arrow tables, which narwhals gives one face."""
+
+from collections.abc import Mapping
+
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
+from narwhals.exceptions import DuplicateError
+from narwhals.typing import IntoDataFrame
+
+from pipelines.config import DataConfig
+from pipelines.errors import InputError
+from pipelines.interactions import Ratings
+from pipelines.readers.columns import to_ratings, wanted_columns
+from pipelines.readers.kinds import Kind
+from pipelines.readers.typed import convert, require_columns
+
+
+def read(frame: IntoDataFrame, config: DataConfig) -> Ratings:
+    """Reads a table in memory.
+
+    Args:
+      frame: the table.
+      config: the names of its columns.
+
+    Returns:
+      `Ratings` with int64 or str ids, and grades, times and titles where `config` names their columns.
+
+    Raises:
+      InputError: it is no DataFrame or has no rows, a column is missing, or a value is missing or not of its kind.
+    """
+    return to_ratings(read_columns(frame, wanted_columns(config), "the DataFrame"), config, "the DataFrame")
+
+
+def read_columns(
+    frame: IntoDataFrame, kinds: Mapping[str, Kind], source: str
+) -> dict[str, np.ndarray | pa.DictionaryArray]:
+    """The columns that `kinds` names, in the order of the rows; see `pipelines.readers.typed.convert`.
+
+    Args:
+      frame: the table.
+      kinds: column name -> what it must hold.
+      source: what error messages call the table.
+    """
+    try:
+        table = nw.from_native(frame, eager_only=True)
+    except TypeError:
+        raise InputError(
+            f"a {type(frame).__module__}.{type(frame).__name__} is not a DataFrame",
+            path=source,
+            remedy="Give a pandas or polars DataFrame (a LazyFrame: .collect() it first) or an Arrow table.",
+        ) from None
+    except DuplicateError as error:
+        problem = " ".join(str(error).split())
+        raise InputError(problem, path=source, remedy="Rename or drop one of the columns.") from None
+    require_columns(kinds, table.columns, source)
+    if not len(table):
+        raise InputError("empty: there are no rows", path=source)
+    return {name: convert(_arrow(table.get_column(name), source), kind, name, source) for name, kind in kinds.items()}
+
+
+def _arrow(column: nw.Series, source: str) -> pa.ChunkedArray:
+    try:
+        found = column.to_arrow()
+        return found if isinstance(found, pa.ChunkedArray) else pa.chunked_array([found])
+    except (pa.ArrowException, TypeError) as error:
+        values = column.to_list()
+        kinds = {type(value): row for row, value in reversed(list(enumerate(values))) if not _is_missing(value)}
+        (first, _), *others = sorted(kinds.items(), key=lambda kind_and_row: kind_and_row[1])
+        if not others:
+            problem = f"column {column.name!r} holds {first.__name__} values, which cannot be read ({error})"
+            raise InputError(problem, path=source, remedy="Convert it to numbers or text.") from None
+        other, row = others[0]
+        raise InputError(
+            f"{column.name} {values[row]!r} in row {row + 1} of the data is of type {other.__name__}, where the rows "
+            f"before hold {first.__name__}",
+            path=source,
+            remedy="Give the column one type (in pandas: .astype(str)).",
+        ) from None
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or (isinstance(value, float) and np.isnan(value))

@@ -1,0 +1,94 @@
+"""Columns that have types already, of Parquet files, TensorFlow Datasets and DataFrames, as what a reader returns."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as is_type
+
+from pipelines.errors import InputError
+from pipelines.nearest import did_you_mean
+from pipelines.readers.ids import bad_id, decode_ids
+from pipelines.readers.kinds import SECONDS, TEXT, TOKEN, Kind
+
+
+def require_columns(wanted: Iterable[str], names: Sequence[str], source: object) -> None:
+    """Raises InputError unless each wanted name stands among `names` once, suggesting the nearest one."""
+    for name in wanted:
+        if (count := names.count(name)) != 1:
+            nearest = "" if count else did_you_mean(name, [each for each in names if isinstance(each, str)])
+            raise InputError(
+                f"{count or 'no'} column{'s' * (count > 1)} named {name!r}{nearest or ';'} there are {names[:50]}",
+                path=str(source),
+                remedy=_NAMES,
+            )
+
+
+_NAMES = "Set `user_column`, `item_column` and so on to names of columns."
+
+
+def convert(column: pa.ChunkedArray, kind: Kind, name: str, source: object) -> np.ndarray | pa.DictionaryArray:
+    """One column of a typed source as its kind.
+
+    Args:
+      column: [num_rows] of any type.
+      kind: TOKEN, RATING, SECONDS or TEXT.
+      name: the column, for error messages.
+      source: the file, for error messages.
+
+    Returns:
+      TOKEN int64 or str, RATING float32, SECONDS float64 (from numbers, or from dates as seconds since 1970; without a
+      zone they count as UTC), TEXT a dictionary array.
+
+    Raises:
+      InputError: a value is missing or not of the kind.
+    """
+    try:
+        if is_type.is_dictionary(column.type) and not is_type.is_string(column.type.value_type):
+            column = column.cast(column.type.value_type)
+        if kind is TEXT:
+            words = pc.fill_null(column.cast(pa.string()), "").dictionary_encode()
+            return words.unify_dictionaries().combine_chunks()
+        _refuse(pc.is_null(column), column, kind, name, source)
+        if kind is TOKEN:
+            return _ids(column, name, source)
+        if kind is SECONDS and (is_type.is_timestamp(column.type) or is_type.is_date(column.type)):
+            zone = getattr(column.type, "tz", None)
+            return column.cast(pa.timestamp("us", zone), safe=False).cast(pa.int64()).to_numpy() / 1e6
+        column = column.cast(kind.arrow, safe=False)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise InputError(
+            f"column {name!r} of type {column.type} cannot be read as {kind.says} ({error})",
+            path=str(source),
+            remedy="Name another column, or convert it.",
+        ) from None
+    _refuse(pc.invert(pc.is_finite(column)), column, kind, name, source)
+    return column.to_numpy()
+
+
+def _ids(column: pa.ChunkedArray, name: str, source: object) -> np.ndarray:
+    if is_type.is_integer(column.type):
+        values = column.to_numpy()
+        if (bad := np.flatnonzero((values < 0) | (values > np.iinfo(np.int64).max))).size:
+            raise bad_id(int(values[bad[0]]), name, int(bad[0]), source)
+        return values.astype(np.int64)
+    if is_type.is_floating(column.type):
+        raise InputError(
+            f"column {name!r} holds {column.type} numbers; ids are integers or text",
+            path=str(source),
+            remedy="Convert it (in pandas: .astype('int64')).",
+        )
+    words = column.cast(pa.string())
+    _refuse(pc.equal(words, ""), words, TOKEN, name, source)
+    return decode_ids(words.dictionary_encode().unify_dictionaries().combine_chunks(), name, source)
+
+
+def _refuse(bad: pa.ChunkedArray, column: pa.ChunkedArray, kind: Kind, name: str, source: object) -> None:
+    """Raises InputError about the first row where `bad` is true."""
+    if (row := pc.index(bad, True).as_py()) >= 0:
+        raise InputError(
+            f"{name} {column[row].as_py()!r} in row {row + 1} of the data is not {kind.says}",
+            path=str(source),
+            remedy="Correct or remove the row, or check that this is the right column.",
+        )
