@@ -34,7 +34,7 @@ from absl import flags as absl_flags
 
 from gdns_tf.flags import define, from_flags
 from gdns_tf.models.factors import Factors
-from gdns_tf.models.weights_file import load_factors
+from gdns_tf.models.weights_file import load_weights
 from gdns_tf.serving.fold_in import FoldIn
 from gdns_tf.serving.model import ServedModel
 from gdns_tf.serving.top_k import top_k
@@ -352,7 +352,7 @@ def format_recall(compared: list[System], k: int) -> str:
 
 def bench(config: RetrievalBenchConfig) -> None:
     """Prints the tables of each catalogue size."""
-    model = load_factors(config.weights, NOBODY, "gmf") if config.weights else mixture()
+    model = load_weights(config.weights, "gmf").factors(NOBODY) if config.weights else mixture()
     source = config.weights or "a made-up mixture"
     print(f"Vectors after {source}, d = {model.dim}, k = {config.retrieve}; threads: {config.threads}")
     for num_items in config.num_items:

@@ -26,9 +26,7 @@ def read_titles(path: str | os.PathLike, item_id_type: str) -> dict[int | str, s
     """
     titles = {}
     try:
-        lines = (
-            as_path(path).read_text("utf-8").removesuffix("\n").split("\n")
-        )
+        lines = as_path(path).read_text("utf-8").removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
         raise ServingError(f"{path}: is not UTF-8 text: {error}") from error
     except OSError as error:
