@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import FOLD_IN
 
 from gdns_tf.serving.in_memory import in_memory
 from gdns_tf.serving.warmup import example_inputs
@@ -17,9 +16,7 @@ from pipelines.errors import InputError
 @pytest.mark.parametrize("kind", ["integer_model", "string_model"])
 def test_every_signature_answers_as_that_of_the_saved_model(kind, request):
     served = request.getfixturevalue(kind)
-    k = 10 if kind == "integer_model" else 10_000
-    strengths = FOLD_IN if kind == "integer_model" else None
-    functions = in_memory(served.factors, served.dataset, k=k, fold_in=strengths).signatures()
+    functions = in_memory(served.factors, served.dataset, **served.options).signatures()
     gc.collect()  # neither the model nor the folder of its vocabularies is needed any more
     saved = tf.saved_model.load(str(served.folder))
     train = served.dataset.train
