@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gdns_tf.clients.methods import RecommendMethods
 from gdns_tf.clients.in_process import InProcess
+from gdns_tf.clients.methods import RecommendMethods
 from gdns_tf.clients.signatures import Signatures
 from gdns_tf.clients.titles import titles_of
 from gdns_tf.evaluation.baselines import popularity
@@ -25,8 +25,8 @@ from gdns_tf.runs.loading import Trained, data_of, load_trained
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.runs.train import train
 from gdns_tf.samplers.base import Sampler
-from gdns_tf.serving.export import export_model
 from gdns_tf.serving.description import about_training
+from gdns_tf.serving.export import export_model
 from gdns_tf.serving.in_memory import in_memory
 from gdns_tf.training.config import TrainConfig
 from pipelines.atomic import write_text

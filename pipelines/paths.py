@@ -47,7 +47,7 @@ def as_path(path: str | os.PathLike) -> AnyPath:
 
 
 def is_remote(path: str | os.PathLike) -> bool:
-    """Whether the path is an address in an object store, such as gs://bucket/models, and not a place on this machine."""
+    """Whether the path is an address in an object store, such as gs://bucket/models, and no place on this machine."""
     return "://" in os.fspath(path)
 
 

@@ -1,6 +1,5 @@
 """The progress bar of a run."""
 
-
 from gdns_tf.progress_bar import progress_bar
 from gdns_tf.runs.callbacks import Callback, RunView, Validation
 

@@ -73,14 +73,15 @@ class Run:
         )
         manager = tf.train.CheckpointManager(checkpoint, str(self.folder.checkpoints), max_to_keep=1)
         if manager.latest_checkpoint:
-            checkpoint.restore(manager.latest_checkpoint).assert_consumed()
-            made_on = self.state.data_fingerprint.numpy().decode()
+            # Before the rest is restored, which fails where other data has other numbers of users and items.
+            made_on = _data_fingerprint(manager.latest_checkpoint)
             if made_on != self.split.fingerprint:
                 raise InputError(
                     f"the checkpoint was made on data {made_on}, and the data is now {self.split.fingerprint}",
                     path=self.folder.path,
                     remedy="Give the same data, or start afresh with `overwrite`.",
                 )
+            checkpoint.restore(manager.latest_checkpoint).assert_consumed()
         return manager
 
     @property
@@ -209,3 +210,9 @@ class Run:
         }
         self.folder.write_metrics(summary)
         return summary
+
+
+def _data_fingerprint(checkpoint: str) -> str:
+    """Of the data that a checkpoint was made on."""
+    name = "state/data_fingerprint/.ATTRIBUTES/VARIABLE_VALUE"
+    return tf.train.load_checkpoint(checkpoint).get_tensor(name).decode()

@@ -8,6 +8,8 @@ from gdns_tf.samplers.scatter import write_rows
 from pipelines.errors import InputError
 
 MAX_DENSE_BYTES = 12 * 2**30
+SLOT_BYTES = 16
+"""What a slot of `BoundedGainTable` takes: the item's number and the pair of H and G, 8 bytes each."""
 
 
 def gain(g: tf.Tensor, h_before: tf.Tensor, h: tf.Tensor, smoothing: float, epsilon: float) -> tf.Tensor:
@@ -62,7 +64,7 @@ class DenseGainTable(GainTable):
             raise InputError(
                 f"a gain table of {num_users:,} users x {num_items:,} items takes {size / 2**30:.1f} GiB",
                 remedy="Bound it with --gain_slots=512, which keeps that many items a user "
-                f"({num_users * 512 * 12 / 2**30:.1f} GiB).",
+                f"({num_users * 512 * SLOT_BYTES / 2**30:.1f} GiB).",
             )
         self._num_items = num_items
         self._compiled = compiled
@@ -83,35 +85,42 @@ class DenseGainTable(GainTable):
 
 
 class BoundedGainTable(GainTable):
-    """A fixed number of slots a user: 12 bytes a slot, whatever the size of the catalogue.
+    """A fixed number of slots a user: 16 bytes a slot, whatever the size of the catalogue.
 
     Direct-mapped: an item has one slot of its user's, which it shares with the items of the same hash. A newcomer takes
     the slot over and the former holder counts as never visited again. With as many slots as items it is exact.
+
+    Items may be int32 or int64, 0 or above.
     """
 
     def __init__(self, num_users: int, num_slots: int, compiled: bool = False) -> None:
+        """Args:
+        num_users, num_slots: the size of the table.
+        compiled: whether `write` is called under XLA.
+        """
         super().__init__(name="gain_table")
         self._num_slots = num_slots
         self._compiled = compiled
-        # Column 0 is the holder's item number, its bits stored as a float so that one write moves all three.
-        empty = tf.bitcast(tf.fill([num_users * num_slots, 1], -1), tf.float32)
-        self.cells = tf.Variable(
-            tf.concat([empty, tf.ones([num_users * num_slots, 2])], axis=1), trainable=False, name="item_h_and_g"
-        )
+        # Column 0 is the holder's number, column 1 the bits of its H and G: one write moves all three. Integers carry
+        # the bits of floats unharmed; floats would not carry those of every number, as some of them are NaNs.
+        empty, ones = tf.constant([-1], tf.int64), tf.bitcast(tf.ones([1, 2]), tf.int64)
+        slot = tf.stack([empty, ones], axis=1)
+        self.cells = tf.Variable(tf.repeat(slot, num_users * num_slots, axis=0), trainable=False, name="item_h_and_g")
 
-    def _cell(self, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+    def cell(self, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        """[batch, n] int64: where the pairs of `read` are kept; pairs of one cell drive each other out."""
         # Neighbouring item numbers get different slots, and slots = items gives every item its own.
         return tf.cast(users, tf.int64)[:, None] * self._num_slots + tf.cast(items % self._num_slots, tf.int64)
 
     def read(self, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
-        slots = tf.gather(self.cells, self._cell(users, items))
-        held = tf.bitcast(slots[:, :, 0], tf.int32) == items
-        return tf.where(held[:, :, None], slots[:, :, 1:], 1.0)
+        slots = tf.gather(self.cells, self.cell(users, items))
+        held = slots[:, :, 0] == tf.cast(items, tf.int64)
+        return tf.where(held[:, :, None], tf.bitcast(slots[:, :, 1], tf.float32), 1.0)
 
     def write(self, users: tf.Tensor, items: tf.Tensor, values: tf.Tensor) -> None:
-        holder = tf.bitcast(items, tf.float32)[:, :, None]
-        write_rows(self.cells, self._cell(users, items), tf.concat([holder, values], axis=2), self._compiled)
+        slots = tf.stack([tf.cast(items, tf.int64), tf.bitcast(values, tf.int64)], axis=2)
+        write_rows(self.cells, self.cell(users, items), slots, self._compiled)
 
     def visited(self, users: tf.Tensor) -> tf.Tensor:
-        slots = tf.gather(self.cells, self._cell(users, tf.range(self._num_slots)[None, :]))
-        return tf.boolean_mask(slots, tf.bitcast(slots[:, :, 0], tf.int32) >= 0)[:, 1:]
+        slots = tf.gather(self.cells, self.cell(users, tf.range(self._num_slots)[None, :]))
+        return tf.bitcast(tf.boolean_mask(slots, slots[:, :, 0] >= 0)[:, 1], tf.float32)

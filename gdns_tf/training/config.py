@@ -105,7 +105,8 @@ class TrainConfig:
             self.num_candidates,
             f"must be at least `group_size`={self.group_size}: the negatives are chosen among the candidates",
         )
-        lacking = getattr(self.sampler_config, "instance", self.sampler_class).requires - self.scorer_class.capabilities
+        sampler = getattr(self.sampler_config, "instance", None) or self.sampler_class
+        lacking = sampler.requires - self.scorer_class.capabilities
         require(
             not lacking,
             "sampler",

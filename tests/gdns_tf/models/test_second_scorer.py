@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tensorflow as tf
-from gdns_tf.examples.own_scorer import HistorySum
 from toy import toy_interactions
 
 import gdns_tf
 from gdns_tf.evaluation.ranking import evaluate
+from gdns_tf.examples.own_scorer import HistorySum
 from gdns_tf.models.registry import SCORERS
 from gdns_tf.runs.loading import load_trained
 from gdns_tf.runs.train import train

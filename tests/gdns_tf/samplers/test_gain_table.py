@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gdns_tf.samplers.gain_table import BoundedGainTable, DenseGainTable, gain
+from gdns_tf.samplers.gain_table import SLOT_BYTES, BoundedGainTable, DenseGainTable, gain
 from pipelines.errors import InputError
 
 
@@ -58,7 +58,28 @@ def test_bounded_table_gives_a_slot_to_the_last_comer():
     read = table.read(tf.constant([1, 0]), tf.constant([[2, 6, 10], [2, 6, 10]])).numpy()
     np.testing.assert_array_equal(read[0], [[1, 1], [0.5, 1], [1, 1]])
     np.testing.assert_array_equal(read[1], np.ones((3, 2)))
-    assert table.cells.shape == (8, 3)
+    assert table.cells.shape == (8, 2)
+    assert table.cells.shape[1] * table.cells.dtype.size == SLOT_BYTES
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_bounded_table_carries_every_bit_of_item_h_and_g(compiled):
+    """Also of item numbers whose bits are no number as a float, and through XLA, which may rewrite floats."""
+    table = BoundedGainTable(2, 8, compiled)
+    items = np.array([[0, 1, 0x7F800003, 0x7FC00004, 2**31 - 1]], np.int32)  # the last three would be NaNs
+    odd = np.array([[-0.0, 1e-45], [np.inf, 1e-38], [np.nan, 1.0], [0.1, 0.2], [1e-8, 3e38]], np.float32)[None]
+
+    @tf.function(jit_compile=compiled)
+    def write_and_read(users, items, values):
+        table.write(users, items, values)
+        return table.read(users, items), table.read(1 - users, items), table.read(users, items ^ 8)
+
+    same, other_user, other_items = write_and_read(tf.constant([1]), tf.constant(items), tf.constant(odd))
+    np.testing.assert_array_equal(same.numpy().view(np.int32), odd.view(np.int32))
+    np.testing.assert_array_equal(other_user, np.ones_like(odd))
+    np.testing.assert_array_equal(other_items, np.ones_like(odd))  # the same slots, held by other items
+    assert table.cells.dtype == tf.int64
+    np.testing.assert_array_equal(np.sort(table.cells[8:, 0].numpy())[-5:], np.sort(items[0]))
 
 
 def test_repeated_candidates_are_written_once():
@@ -68,5 +89,5 @@ def test_repeated_candidates_are_written_once():
 
 
 def test_a_table_that_would_not_fit_is_refused_before_it_is_made():
-    with pytest.raises(InputError, match=r"10,000,000 users x 100,000 items takes 7450.6 GiB.*--gain_slots"):
+    with pytest.raises(InputError, match=r"10,000,000 users x 100,000 items takes 7450.6 GiB.*--gain_slots.*76.3 GiB"):
         DenseGainTable(10_000_000, 100_000)

@@ -1,0 +1,229 @@
+"""The Python API as its users see it: from a table to recommendations, a folder and back."""
+
+import logging
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import gdns_tf
+from gdns_tf.evaluation.baselines import popularity
+from gdns_tf.evaluation.ranking import evaluate
+from gdns_tf.examples.clicks import make_clicks
+from gdns_tf.runs.run_folder import RunFolder
+from gdns_tf.samplers.uniform import Uniform
+
+QUICK = {
+    "group_size": 8,
+    "num_candidates": 16,
+    "dim": 8,
+    "batch_size": 64,
+    "max_epochs": 20,
+    "eval_every": 5,
+    "progress": False,
+}
+
+
+@pytest.fixture(scope="module")
+def clicks():
+    return make_clicks(num_users=200, num_items=200)
+
+
+@pytest.fixture(scope="module")
+def data(clicks):
+    return gdns_tf.Dataset.from_dataframe(clicks, user="user_id", item="item_id", timestamp="ts", title="name")
+
+
+@pytest.fixture(scope="module")
+def model(data):
+    return gdns_tf.fit(data, **QUICK)
+
+
+def test_a_fit_without_a_folder_leaves_nothing_behind(data, model, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    again = gdns_tf.fit(data, **QUICK)
+    assert not list(tmp_path.iterdir())
+    np.testing.assert_array_equal(again.factors.queries, model.factors.queries)
+    assert again.history["epoch"].tolist() == [5, 10, 15, 20]
+    assert again.history["ndcg@3"].max() == pytest.approx(again.metrics["valid"]["ndcg@3"], rel=1e-5)
+
+
+def test_evaluate_stands_beside_popularity(data, model):
+    table = model.evaluate()
+    assert table.loc["ndcg@3", "model"] == model.metrics["test"]["ndcg@3"]
+    popular = evaluate(popularity(data.train), data, "test").means()
+    assert table["popularity"].to_dict() == popular
+    np.testing.assert_allclose(table["difference"], table["model"] - table["popularity"], atol=1e-12)
+    assert (model.evaluate("valid", protocol="full", ks=[5]).index == ["ndcg@5", "recall@5", "hr@5", "mrr"]).all()
+
+
+def test_recommendations_are_the_best_unseen_items_by_brute_force(clicks, data, model):
+    users = ["u-17", "u-3"]
+    table = model.recommend(users, k=5)
+    assert table.columns.tolist() == ["user", "rank", "item", "title", "score", "known"]
+    for user in users:
+        mine = table[table.user == user]
+        seen = set(clicks[clicks.user_id == user].item_id)
+        row = data.train.user_ids.tolist().index(user)
+        scores = model.factors.queries[row] @ model.factors.items.T
+        unseen = [place for place, item in enumerate(data.train.item_ids) if item not in seen]
+        best = sorted(unseen, key=lambda place: (-scores[place], place))[:5]
+        assert mine.item.tolist() == data.train.item_ids[best].tolist()
+        assert mine["rank"].tolist() == [1, 2, 3, 4, 5]
+        np.testing.assert_allclose(mine.score, scores[best], rtol=1e-5)
+        names = clicks.drop_duplicates("item_id").set_index("item_id").name
+        assert mine.title.tolist() == names[mine.item].tolist()
+
+
+def test_model_and_recommender_answer_alike(model, tmp_path):
+    with gdns_tf.Recommender.from_saved_model(model.export(tmp_path / "shop")) as served:
+        for ask in (
+            lambda m: m.recommend(["u-17", "nobody"], k=4, exclude=["i-3"]),
+            lambda m: m.recommend_by_history([["i-1", "i-7"], ["no such item"]], k=3),
+            lambda m: m.similar_items(["i-1"], k=3),
+            lambda m: m.rank(["u-1"], ["i-1", "no such item"]),
+        ):
+            pd.testing.assert_frame_equal(ask(model), ask(served))
+        description = served.describe()
+    assert description["flags"]["sampler"] == "gdns"
+    assert description["metrics"]["test"] == model.metrics["test"]
+
+
+def test_save_and_load_without_the_data(model, tmp_path):
+    model.save(tmp_path / "model")
+    loaded = gdns_tf.load(tmp_path / "model")
+    pd.testing.assert_frame_equal(loaded.recommend(["u-17"]), model.recommend(["u-17"]))
+    pd.testing.assert_frame_equal(loaded.evaluate(), model.evaluate())
+    assert loaded.config.settings() | {"output_dir": ""} == model.config.settings() | {"output_dir": ""}
+    with pytest.raises(gdns_tf.InputError, match="there is something already"):
+        model.save(tmp_path / "model")
+    model.save(tmp_path / "model", overwrite=True)
+    (tmp_path / "other").mkdir()
+    with pytest.raises(gdns_tf.InputError, match="there is something already"):
+        model.save(tmp_path / "other", overwrite=True)  # no model, so not ours to delete
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["model", "other"]
+
+
+def test_a_failed_save_leaves_the_former_model(model, tmp_path, monkeypatch):
+    model.save(tmp_path / "model")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(RunFolder, "write_metrics", full)
+    with pytest.raises(gdns_tf.InputError, match="No space left"):
+        model.save(tmp_path / "model", overwrite=True)
+    monkeypatch.undo()
+    assert gdns_tf.load(tmp_path / "model").metrics == model.metrics
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_run_in_a_folder_is_gone_on_with_and_read_by_the_commands(data, model, tmp_path):
+    folder = tmp_path / "run"
+    half = gdns_tf.fit(data, output_dir=folder, **QUICK | {"max_epochs": 10})
+    assert half.metrics["epochs"] == 10
+    whole = gdns_tf.fit(data, output_dir=folder, **QUICK)
+    np.testing.assert_array_equal(whole.factors.queries, model.factors.queries)
+    again = gdns_tf.load(folder)
+    np.testing.assert_array_equal(again.factors.queries, whole.factors.queries)
+    assert again.data.fingerprint == data.fingerprint
+    folder.rename(tmp_path / "moved")  # the data moves with it
+    assert gdns_tf.load(tmp_path / "moved").data.fingerprint == data.fingerprint
+    with pytest.raises(gdns_tf.InputError, match="holds a run with `dim`=8, not 4"):
+        gdns_tf.fit(data, output_dir=tmp_path / "moved", **QUICK | {"dim": 4})
+
+
+def test_a_run_on_other_data_is_not_gone_on_with(clicks, data, tmp_path):
+    gdns_tf.fit(data, output_dir=tmp_path / "run", **QUICK | {"max_epochs": 5})
+    fewer = gdns_tf.Dataset.from_dataframe(clicks[clicks.user_id != "u-5"], timestamp="ts", title="name")
+    with pytest.raises(gdns_tf.InputError, match="made on data"):
+        gdns_tf.fit(fewer, output_dir=tmp_path / "run", **QUICK)
+
+
+def test_refit_recommends_by_all_and_evaluates_by_what_was_held_out(data, model, tmp_path):
+    refit = gdns_tf.fit(data, refit=True, **QUICK)
+    assert refit.metrics["test"] == model.metrics["test"]
+    pd.testing.assert_frame_equal(refit.evaluate(), model.evaluate())
+    assert (refit.factors.queries != model.factors.queries).any()
+    refit.save(tmp_path / "model")
+    np.testing.assert_array_equal(gdns_tf.load(tmp_path / "model").factors.queries, refit.factors.queries)
+    folder = refit.export(tmp_path / "shop")
+    assert "first training" in (folder / "README.md").read_text()
+
+
+def test_settings_are_refused_with_the_nearest_right_name(data):
+    for settings, message in (
+        ({"smothing": 0.1}, "no setting `smothing`; did you mean 'smoothing'"),
+        ({"sampler": "gnds"}, "`sampler`=gnds is not known; did you mean 'gdns'"),
+        ({"scorer": "gfm"}, "`scorer`=gfm is not known; did you mean 'gmf'"),
+        ({"sampler": "uniform", "smoothing": 0.1}, "no setting `smoothing` but of `sampler`=gdns or gdns_without_g"),
+    ):
+        with pytest.raises(gdns_tf.InputError, match=message):
+            gdns_tf.fit(data, **QUICK | settings)
+    with pytest.raises(gdns_tf.InputError, match=r"fit takes a gdns_tf\.Dataset, not a DataFrame"):
+        gdns_tf.fit(pd.DataFrame({"user_id": [1], "item_id": [2]}))
+
+
+class Counting(Uniform):
+    """Remembers how often it has chosen, as an own sampler might."""
+
+    def __init__(self):
+        super().__init__()
+        import tensorflow as tf
+
+        self.steps = tf.Variable(0, trainable=False, dtype=tf.int64)
+
+    def update(self, scored):
+        self.steps.assign_add(1)
+
+
+def test_a_sampler_of_ones_own_is_copied_for_each_run(data, tmp_path):
+    mine, seen = Counting(), []
+
+    class Look(gdns_tf.Callback):
+        def on_end(self, run):
+            seen.append(int(run.trainer.sampler.steps.numpy()))
+
+    for folder in ("a", "b"):
+        model = gdns_tf.fit(data, sampler=mine, callbacks=[Look()], output_dir=tmp_path / folder, **QUICK)
+    steps = -(-data.train.num_users // 64) * 20
+    assert seen == [steps, steps]
+    assert mine.steps.numpy() == 0
+    uniform = gdns_tf.fit(data, sampler="uniform", **QUICK)
+    np.testing.assert_array_equal(model.factors.queries, uniform.factors.queries)
+    assert gdns_tf.load(tmp_path / "a").config.sampler == "given:Counting"
+    more = gdns_tf.fit(data, sampler=mine, output_dir=tmp_path / "a", **QUICK | {"max_epochs": 25})
+    assert more.metrics["epochs"] == 25
+
+
+def test_what_filters_drop_is_said(clicks, caplog):
+    thin = pd.concat([clicks, clicks[:1].assign(user_id="u-rare")])
+    with caplog.at_level(logging.WARNING, logger="gdns_tf"):
+        gdns_tf.Dataset.from_dataframe(thin, timestamp="ts")
+    assert "1 user" in caplog.text
+
+
+def test_a_split_given_by_hand_is_trained_on(data):
+    raw = {
+        "train": pd.DataFrame(
+            {"user_id": data.train.user_ids[data.train.users], "item_id": data.train.item_ids[data.train.items]}
+        )
+    }
+    for name in ("valid", "test"):
+        held_out = data.train.item_ids[getattr(data, name)]
+        raw[name] = pd.DataFrame({"user_id": data.train.user_ids, "item_id": held_out})
+    own = gdns_tf.Dataset.from_split(**raw)
+    assert own.train.num_interactions == data.train.num_interactions
+    model = gdns_tf.fit(own, **QUICK | {"max_epochs": 5})
+    assert 0 < model.metrics["test"]["mrr"] < 1
+
+
+def test_repr_is_short(model):
+    assert len(repr(model)) < 150
+    assert "sampler gdns" in repr(model)
+    assert Path(gdns_tf.__file__).with_name("py.typed").exists()
+    assert replace(model.config, seed=1) != model.config
