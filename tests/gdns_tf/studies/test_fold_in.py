@@ -71,8 +71,8 @@ def test_queries_are_the_ridge_solution_whatever_the_batches(cells, monkeypatch)
 
 def test_popularity_ranks_by_users_of_an_item():
     train = toy_interactions()
-    weights = popularity(train, 2)
-    scores = weights.query @ weights.Q.T
+    factors = popularity(train, 2)
+    scores = factors.queries @ factors.items.T
     np.testing.assert_array_equal(scores, [[(train.items == item).sum() for item in range(train.num_items)]] * 2)
 
 
