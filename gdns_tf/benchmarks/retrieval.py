@@ -29,10 +29,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
-from absl import app, logging
-from absl import flags as absl_flags
 
-from gdns_tf.flags import define, from_flags
+from gdns_tf.command import Read, run_command
 from gdns_tf.models.factors import Factors
 from gdns_tf.models.weights_file import load_weights
 from gdns_tf.serving.fold_in import FoldIn
@@ -83,9 +81,9 @@ class RetrievalBenchConfig:
             ("threads", (self.threads,), None),
         ):
             if not values or min(values) < 1 or (most and max(values) > most):
-                raise InputError(f"--{name}={values} must be at least 1" + (f" and at most {most}" if most else ""))
+                raise InputError(f"`{name}`={values} must be at least 1" + (f" and at most {most}" if most else ""))
         if self.num_items and min(self.num_items) < self.retrieve + SEEN:
-            raise InputError(f"--num_items={self.num_items} must each be at least --retrieve + {SEEN}")
+            raise InputError(f"`num_items`={self.num_items} must each be at least `retrieve` + {SEEN}")
 
 
 @dataclass(frozen=True)
@@ -376,28 +374,17 @@ def _start_again_with_threads(threads: int) -> None:
         )
 
 
-def main(argv: list[str], flag_values: absl_flags.FlagValues = absl_flags.FLAGS) -> int:
-    """Runs the benchmark as the flags say; returns the exit status."""
-    try:
-        if len(argv) > 1:
-            raise InputError(f"{argv[1]!r} is no flag", remedy="Flags begin with --.")
-        config = from_flags(RetrievalBenchConfig, flag_values=flag_values)
-        if config.quick:
-            quick = RetrievalBenchConfig(num_items=(2_000, 20_000), rounds=1, seconds=0.1)
-            config = from_flags(RetrievalBenchConfig, quick, flag_values)
-        _start_again_with_threads(config.threads)
-        bench(config)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+def main(read: Read) -> None:
+    config = read(RetrievalBenchConfig)
+    if config.quick:
+        config = read(RetrievalBenchConfig, RetrievalBenchConfig(num_items=(2_000, 20_000), rounds=1, seconds=0.1))
+    _start_again_with_threads(config.threads)
+    bench(config)
 
 
 def run() -> None:
     """The entry point of the command line."""
-    define(RetrievalBenchConfig)
-    logging.set_verbosity(logging.WARNING)
-    app.run(main)
+    run_command(main, __doc__, [RetrievalBenchConfig])
 
 
 if __name__ == "__main__":

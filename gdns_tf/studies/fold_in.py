@@ -14,23 +14,18 @@ refuses them for the whole data, whose fingerprint is another.)
 """
 
 import itertools
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from absl import app, logging
-from absl import flags as absl_flags
 
+from gdns_tf.command import Read, run_command
 from gdns_tf.evaluation import metrics
 from gdns_tf.evaluation.ranking import sampled_ranks
 from gdns_tf.evaluation.significance import paired_test
-from gdns_tf.flags import define, from_flags
 from gdns_tf.models.factors import Factors
-from gdns_tf.runs.interrupts import Interrupted
-from gdns_tf.runs.run import Run
-from gdns_tf.runs.run_folder import RunFolder
+from gdns_tf.runs.train import train
 from gdns_tf.serving.fold_in import FoldIn, fold_in, penalty
 from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig, flag
@@ -58,14 +53,14 @@ class FoldInBenchConfig:
     )
 
     def __post_init__(self) -> None:
-        """Raises InputError, naming the flag, for values that cannot work."""
+        """Raises InputError, naming the field, for values that cannot work."""
         if not 0 < self.hidden_share < 1 or not 1 <= self.hidden_groups <= 1 / self.hidden_share:
             raise InputError(
-                f"--hidden_share={self.hidden_share} and --hidden_groups={self.hidden_groups} cannot work together",
+                f"`hidden_share`={self.hidden_share} and `hidden_groups`={self.hidden_groups} cannot work together",
                 remedy="The share must lie between 0 and 1, and so must share times groups, 1 included.",
             )
         if any(length < 1 for length in self.history_lengths):
-            raise InputError(f"--history_lengths={self.history_lengths} must each be at least 1")
+            raise InputError(f"`history_lengths`={self.history_lengths} must each be at least 1")
 
 
 def hidden_groups(num_users: int, config: FoldInBenchConfig) -> list[np.ndarray]:
@@ -160,11 +155,7 @@ def choose_strengths(items: np.ndarray, dataset: Split, lengths: Sequence[int]) 
 
 def trained(dataset: Split, data: DataConfig, config: TrainConfig) -> Factors:
     """The best weights of the run in `config.output_dir`, which is trained first as far as it is not yet."""
-    folder = RunFolder.open(data, config)
-    folder.claim(data, config)
-    run = Run(dataset, config, folder)
-    run.finish(run.fit())
-    return run.best
+    return train(dataset, data, config).best
 
 
 def compare(
@@ -225,31 +216,16 @@ def bench(data: DataConfig, config: TrainConfig, bench_config: FoldInBenchConfig
     log(format_comparison("   The same beside popularity", found, "popularity"))
 
 
-def main(argv: list[str], flag_values: absl_flags.FlagValues = absl_flags.FLAGS) -> int:
-    """Runs the benchmark as the flags say; returns the exit status."""
-    try:
-        if len(argv) > 1:
-            raise InputError(f"{argv[1]!r} is no flag", remedy="Flags begin with --.")
-        configs = [from_flags(kind, flag_values=flag_values) for kind in (DataConfig, TrainConfig, FoldInBenchConfig)]
-        if not configs[1].output_dir:
-            raise InputError("--output_dir is not set", remedy="Name a folder for the runs.")
-        bench(*configs)
-    except Interrupted as stop:
-        print(stop, file=sys.stderr)
-        return 130
-    except (InputError, FloatingPointError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+def main(read: Read) -> None:
+    config = read(TrainConfig)
+    if not config.output_dir:
+        raise InputError("`output_dir` is not set", remedy="Name a folder for the runs.")
+    bench(read(DataConfig), config, read(FoldInBenchConfig))
 
 
 def run() -> None:
     """The entry point of the command line."""
-    define(DataConfig)
-    define(TrainConfig)
-    define(FoldInBenchConfig)
-    logging.set_verbosity(logging.WARNING)
-    app.run(main)
+    run_command(main, __doc__, [FoldInBenchConfig, TrainConfig, DataConfig])
 
 
 if __name__ == "__main__":
