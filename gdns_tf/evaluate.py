@@ -15,7 +15,7 @@ from gdns_tf.evaluation.baselines import popularity
 from gdns_tf.evaluation.ranking import PROTOCOLS, SPLITS, TIES
 from gdns_tf.evaluation.report import as_json, evaluate_with_tests, format_table
 from gdns_tf.runs.loading import data_of, load_model
-from pipelines.checks import check_fields
+from pipelines.checks import Settings
 from pipelines.config import DataConfig, flag
 from pipelines.errors import InputError, require, require_not_negative
 from pipelines.load import load_dataset
@@ -24,7 +24,7 @@ POPULARITY = "popularity"
 
 
 @dataclass(frozen=True)
-class EvaluateConfig:
+class EvaluateConfig(Settings):
     """What to evaluate, and how."""
 
     run_dir: str = flag("", "Folder of a training run: its weights, on its data.", main=True)
@@ -45,9 +45,7 @@ class EvaluateConfig:
     k: tuple[int, ...] = flag((1, 3, 10), "Lengths of the list for NDCG@K, Recall@K and HR@K.", main=True)
     bootstrap: int = flag(1000, "Resamples of the users for the confidence intervals; 0: no intervals.")
 
-    def __post_init__(self) -> None:
-        """Raises InputError, naming the field, for values that cannot work."""
-        check_fields(self)
+    def check(self) -> None:
         if bool(self.run_dir) == bool(self.weights):
             raise InputError("give either `run_dir` or `weights`", remedy="See --help.")
         shown = ",".join(map(str, self.k))

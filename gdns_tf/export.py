@@ -13,13 +13,13 @@ from gdns_tf.runs.loading import data_of
 from gdns_tf.serving.export import export_run
 from gdns_tf.serving.fold_in import FoldIn
 from gdns_tf.serving.model import ITEM_DTYPES
-from pipelines.checks import check_fields
+from pipelines.checks import Settings
 from pipelines.config import DataConfig, flag
 from pipelines.errors import InputError
 
 
 @dataclass(frozen=True)
-class ExportConfig:
+class ExportConfig(Settings):
     """What to export, and how."""
 
     run_dir: str = flag("", "Folder of a training run. Required.", main=True)
@@ -32,9 +32,7 @@ class ExportConfig:
     fold_in_alpha: float = flag(FoldIn.alpha, "retrieve_by_history: weight of all items as weak negatives.")
     fold_in_l2: float = flag(FoldIn.l2, "retrieve_by_history: L2, in units of the mean squared item factor.")
 
-    def __post_init__(self) -> None:
-        """Raises InputError, naming the setting, for values that cannot work."""
-        check_fields(self)
+    def check(self) -> None:
         if not self.run_dir:
             raise InputError("`run_dir` is not set", remedy="Give the folder of a training run.")
 

@@ -20,13 +20,13 @@ from gdns_tf.clients.titles import read_titles
 from gdns_tf.clients.version_folder import version_folder
 from gdns_tf.command import Read, run_command
 from gdns_tf.serving.contract import TITLES, USER_IDS
-from pipelines.checks import check_fields
+from pipelines.checks import Settings
 from pipelines.config import flag
 from pipelines.errors import InputError, require, require_above_0
 
 
 @dataclass(frozen=True)
-class RecommendConfig:
+class RecommendConfig(Settings):
     """What to ask, whom, and how to show the answer."""
 
     user: tuple[str, ...] = flag((), "Raw ids of users.", main=True)
@@ -52,9 +52,7 @@ class RecommendConfig:
     format: str = flag("table", "How to print.", tuple(FORMATS), main=True)
     batch_size: int = flag(256, "Users a request with --all_users.")
 
-    def __post_init__(self) -> None:
-        """Raises InputError, naming the setting, for values that cannot work."""
-        check_fields(self)
+    def check(self) -> None:
         asked = [f"`{name}`" for name in ("user", "history", "similar", "all_users") if getattr(self, name)]
         if len(asked) != 1:
             raise InputError(

@@ -5,10 +5,28 @@ import operator
 import os
 import typing
 from collections.abc import Callable
-from dataclasses import Field, fields
+from dataclasses import Field, dataclass, fields
 
 from pipelines.errors import InputError
 from pipelines.nearest import did_you_mean
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings that are checked when they are made: their types first, then what a subclass's `check` knows.
+
+    Fields are made by `pipelines.config.flag`.
+
+    Raises:
+      InputError: a value cannot work; names the field.
+    """
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        self.check()
+
+    def check(self) -> None:
+        """Raises InputError for values that cannot work, as by `pipelines.errors.require`."""
 
 
 def check_fields(config: object) -> None:

@@ -92,7 +92,7 @@ def test_the_command_modules_are_imported_by_nothing_but_each_other():
 
 @pytest.mark.parametrize("module", ["gdns_tf", "gdns_tf.clients"])
 def test_nothing_heavy_is_imported_before_it_is_needed(module):
-    heavy = ("tensorflow", "tf_keras", "pandas", "pyarrow", "scipy", "matplotlib", "requests")
+    heavy = ("tensorflow", "tf_keras", "pandas", "pyarrow", "scipy", "matplotlib", "requests", "fsspec")
     program = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=60)
     assert done.stdout.strip() == "[]", done.stderr

@@ -23,17 +23,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
-from absl import app, logging
-from absl import flags as absl_flags
 
-from gdns_tf.flags import define, from_flags
-from gdns_tf.models.factors import Weights
+from gdns_tf.command import Read, run_command
+from gdns_tf.models.factors import Factors
+from gdns_tf.models.weights_file import load_weights
 from gdns_tf.serving.fold_in import FoldIn
 from gdns_tf.serving.model import ServedModel
 from gdns_tf.serving.top_k import top_k
@@ -45,6 +44,8 @@ REFERENCE = "NumPy: argpartition, sort"
 NUM_USERS = 256
 SEEN = 100
 """Items that each user has seen, where these are left out."""
+NOBODY = Interactions(np.zeros(1, np.int64), np.zeros(0, np.int32), user_ids=np.zeros(0), item_ids=np.zeros(0))
+"""The data of weights that hold a row for each user."""
 _NUMPY_ROWS = 16
 _MOST_CALLS = 1000
 _RECALL_USERS = 64
@@ -80,9 +81,9 @@ class RetrievalBenchConfig:
             ("threads", (self.threads,), None),
         ):
             if not values or min(values) < 1 or (most and max(values) > most):
-                raise InputError(f"--{name}={values} must be at least 1" + (f" and at most {most}" if most else ""))
+                raise InputError(f"`{name}`={values} must be at least 1" + (f" and at most {most}" if most else ""))
         if self.num_items and min(self.num_items) < self.retrieve + SEEN:
-            raise InputError(f"--num_items={self.num_items} must each be at least --retrieve + {SEEN}")
+            raise InputError(f"`num_items`={self.num_items} must each be at least `retrieve` + {SEEN}")
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class System:
     """Sets what the next searches need: indexes that are searched at several settings share one object."""
 
 
-def mixture(seed: int = 0, num_items: int = 4000, num_users: int = 2000, dim: int = 32) -> Weights:
+def mixture(seed: int = 0, num_items: int = 4000, num_users: int = 2000, dim: int = 32) -> Factors:
     """A made-up model: 50 clusters of items and users, and factors whose variance falls off as 1 / (1 + k / 4)."""
     rng = np.random.default_rng(seed)
     spread = (1 + np.arange(dim) / 4) ** -0.5
@@ -108,18 +109,20 @@ def mixture(seed: int = 0, num_items: int = 4000, num_users: int = 2000, dim: in
     def rows(count: int) -> np.ndarray:
         return ((centres[rng.integers(0, 50, count)] + 0.7 * rng.normal(size=(count, dim))) * spread).astype(np.float32)
 
-    return Weights(P=rows(num_users), Q=rows(num_items), w=np.ones(dim))
+    return Factors(rows(num_users), rows(num_items))
 
 
-def enlarged(model: Weights, num_items: int, seed: int = 0) -> Weights:
+def enlarged(model: Factors, num_items: int, seed: int = 0) -> Factors:
     """`NUM_USERS` users of a model, and `num_items` of its items drawn with replacement and blurred.
 
     The noise has half the standard deviation of each factor, so that copies of an item differ as similar items do.
     """
     rng = np.random.default_rng([seed, num_items])
     users = rng.choice(model.num_users, NUM_USERS, replace=model.num_users < NUM_USERS)
-    noise = rng.standard_normal((num_items, model.Q.shape[1]), np.float32) * (0.5 * model.Q.std(axis=0))
-    return Weights(P=model.P[users], Q=model.Q[rng.integers(0, model.num_items, num_items)] + noise, w=model.w)
+    noise = rng.standard_normal((num_items, model.dim), np.float32) * (0.5 * model.items.std(axis=0))
+    return replace(
+        model, queries=model.queries[users], items=model.items[rng.integers(0, model.num_items, num_items)] + noise
+    )
 
 
 def recall(found: np.ndarray, exact: np.ndarray) -> float:
@@ -127,26 +130,26 @@ def recall(found: np.ndarray, exact: np.ndarray) -> float:
     return float(np.mean([len(np.intersect1d(a, b)) / len(b) for a, b in zip(found, exact, strict=True)]))
 
 
-def numpy_top_k(query: np.ndarray, Q: np.ndarray, k: int) -> np.ndarray:
+def numpy_top_k(query: np.ndarray, items: np.ndarray, k: int) -> np.ndarray:
     """[batch, k] best items, best first, a few users at a time."""
     found = []
     for start in range(0, len(query), _NUMPY_ROWS):
-        scores = query[start : start + _NUMPY_ROWS] @ Q.T
-        some = np.argpartition(-scores, k - 1, axis=1)[:, :k] if k < len(Q) else np.argsort(-scores, axis=1)
+        scores = query[start : start + _NUMPY_ROWS] @ items.T
+        some = np.argpartition(-scores, k - 1, axis=1)[:, :k] if k < len(items) else np.argsort(-scores, axis=1)
         order = np.argsort(-np.take_along_axis(scores, some, axis=1), axis=1)
         found.append(np.take_along_axis(some, order, axis=1))
     return np.concatenate(found)
 
 
-def numpy_system(model: Weights, k: int) -> System:
+def numpy_system(model: Factors, k: int) -> System:
     """The reference."""
-    query = model.query
-    return System(REFERENCE, lambda users: numpy_top_k(query[users], model.Q, k))
+    query = model.queries
+    return System(REFERENCE, lambda users: numpy_top_k(query[users], model.items, k))
 
 
-def tensorflow_systems(model: Weights, k: int) -> Iterator[System]:
+def tensorflow_systems(model: Factors, k: int) -> Iterator[System]:
     """A bare graph of product and top-k, with TensorFlow's top-k and with ours."""
-    queries, items = tf.constant(model.query), tf.Variable(model.Q, trainable=False)
+    queries, items = tf.constant(model.queries), tf.Variable(model.items, trainable=False)
     for name, best in (("TF: matmul, tf.math.top_k", tf.math.top_k), ("TF: matmul, our top_k", top_k)):
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.int64)], autograph=False)
@@ -156,15 +159,15 @@ def tensorflow_systems(model: Weights, k: int) -> Iterator[System]:
         yield System(name, lambda users, search=search: search(tf.constant(users)).numpy())
 
 
-def brute_force_system(model: Weights, k: int) -> System:
+def brute_force_system(model: Factors, k: int) -> System:
     """TensorFlow Recommenders' own exact layer."""
-    layer = tfrs.layers.factorized_top_k.BruteForce(k=k).index(tf.constant(model.Q))
-    query = model.query
+    layer = tfrs.layers.factorized_top_k.BruteForce(k=k).index(tf.constant(model.items))
+    query = model.queries
     search = tf.function(layer.call, input_signature=[tf.TensorSpec([None, query.shape[1]], tf.float32)])
     return System("TFRS BruteForce", lambda users: search(tf.constant(query[users]))[1].numpy())
 
 
-def signature_system(model: Weights, k: int) -> System:
+def signature_system(model: Factors, k: int) -> System:
     """`serving_default` of an export that was saved and loaded: looks ids up, leaves out what each user has seen."""
     rng = np.random.default_rng(0)
     seen = np.concatenate([rng.choice(model.num_items, SEEN, replace=False) for _ in range(model.num_users)])
@@ -201,22 +204,22 @@ def signature_system(model: Weights, k: int) -> System:
     )
 
 
-def faiss_systems(model: Weights, k: int, threads: int) -> Iterator[System]:
+def faiss_systems(model: Factors, k: int, threads: int) -> Iterator[System]:
     """FAISS flat (exact), and inverted lists of which some are searched."""
     import faiss
 
-    query, dim = model.query, model.Q.shape[1]
+    query, dim = model.queries, model.dim
     flat = faiss.IndexFlatIP(dim)
-    flat.add(model.Q)
-    yield System("FAISS IndexFlatIP", lambda users: flat.search(query[users], k)[1], megabytes=model.Q.nbytes / 1e6)
+    flat.add(model.items)
+    yield System("FAISS IndexFlatIP", lambda users: flat.search(query[users], k)[1], megabytes=model.items.nbytes / 1e6)
 
     faiss.omp_set_num_threads(os.cpu_count())
     lists = int(4 * model.num_items**0.5)
     began = time.perf_counter()
     inverted = faiss.IndexIVFFlat(faiss.IndexFlatIP(dim), dim, lists, faiss.METRIC_INNER_PRODUCT)
     inverted.cp.min_points_per_centroid, inverted.cp.niter = 1, 10
-    inverted.train(model.Q[np.random.default_rng(0).permutation(model.num_items)[: 40 * lists]])
-    inverted.add(model.Q)
+    inverted.train(model.items[np.random.default_rng(0).permutation(model.num_items)[: 40 * lists]])
+    inverted.add(model.items)
     built, size = time.perf_counter() - began, faiss.serialize_index(inverted).nbytes / 1e6
     faiss.omp_set_num_threads(threads)
     for probes in sorted({max(1, lists // 32), max(1, lists // 8)}):
@@ -230,15 +233,15 @@ def faiss_systems(model: Weights, k: int, threads: int) -> Iterator[System]:
         )
 
 
-def hnswlib_systems(model: Weights, k: int, threads: int) -> Iterator[System]:
+def hnswlib_systems(model: Factors, k: int, threads: int) -> Iterator[System]:
     """hnswlib's graph, searched with lists of candidates of two lengths."""
     import hnswlib
 
-    query = model.query
+    query = model.queries
     began = time.perf_counter()
-    index = hnswlib.Index("ip", model.Q.shape[1])
+    index = hnswlib.Index("ip", model.dim)
     index.init_index(model.num_items, M=16, ef_construction=100, random_seed=0)
-    index.add_items(model.Q, num_threads=os.cpu_count())
+    index.add_items(model.items, num_threads=os.cpu_count())
     built, size = time.perf_counter() - began, index.index_file_size() / 1e6
     index.set_num_threads(threads)
     for ef in (2 * k, 5 * k):
@@ -252,7 +255,7 @@ def hnswlib_systems(model: Weights, k: int, threads: int) -> Iterator[System]:
         )
 
 
-def systems(model: Weights, k: int, threads: int) -> list[System]:
+def systems(model: Factors, k: int, threads: int) -> list[System]:
     """All that are installed, NumPy first; says which are not."""
     found = [numpy_system(model, k), *tensorflow_systems(model, k), signature_system(model, k)]
     found.append(brute_force_system(model, k))
@@ -305,9 +308,9 @@ def format_times(times: dict[str, np.ndarray], batch: int) -> str:
     return "\n".join(lines)
 
 
-def parts(model: Weights, k: int, batch: int) -> list[System]:
+def parts(model: Factors, k: int, batch: int) -> list[System]:
     """The steps of exact retrieval in TensorFlow one by one, and the ways to do the last."""
-    queries, items = tf.constant(model.query[:batch]), tf.Variable(model.Q, trainable=False)
+    queries, items = tf.constant(model.queries[:batch]), tf.Variable(model.items, trainable=False)
     scores = tf.matmul(queries, items, transpose_b=True)
     steps = {
         "product": lambda: tf.matmul(queries, items, transpose_b=True),
@@ -319,7 +322,7 @@ def parts(model: Weights, k: int, batch: int) -> list[System]:
     return [System(name, lambda users, graph=graph: graph().numpy()) for name, graph in graphs.items()]
 
 
-def format_parts(model: Weights, k: int, batch: int, config: RetrievalBenchConfig) -> str:
+def format_parts(model: Factors, k: int, batch: int, config: RetrievalBenchConfig) -> str:
     """Processor time of each part, and whether the ways to find the k best agree with `tf.math.top_k`."""
     compared = parts(model, k, batch)
     times = measure(compared, batch, config)
@@ -347,9 +350,9 @@ def format_recall(compared: list[System], k: int) -> str:
 
 def bench(config: RetrievalBenchConfig) -> None:
     """Prints the tables of each catalogue size."""
-    model = Weights.load(config.weights) if config.weights else mixture()
+    model = load_weights(config.weights, "gmf").factors(NOBODY) if config.weights else mixture()
     source = config.weights or "a made-up mixture"
-    print(f"Vectors after {source}, d = {model.Q.shape[1]}, k = {config.retrieve}; threads: {config.threads}")
+    print(f"Vectors after {source}, d = {model.dim}, k = {config.retrieve}; threads: {config.threads}")
     for num_items in config.num_items:
         print(f"\n{num_items:,} items", flush=True)
         large = enlarged(model, num_items)
@@ -371,28 +374,17 @@ def _start_again_with_threads(threads: int) -> None:
         )
 
 
-def main(argv: list[str], flag_values: absl_flags.FlagValues = absl_flags.FLAGS) -> int:
-    """Runs the benchmark as the flags say; returns the exit status."""
-    try:
-        if len(argv) > 1:
-            raise InputError(f"{argv[1]!r} is no flag", remedy="Flags begin with --.")
-        config = from_flags(RetrievalBenchConfig, flag_values=flag_values)
-        if config.quick:
-            quick = RetrievalBenchConfig(num_items=(2_000, 20_000), rounds=1, seconds=0.1)
-            config = from_flags(RetrievalBenchConfig, quick, flag_values)
-        _start_again_with_threads(config.threads)
-        bench(config)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+def main(read: Read) -> None:
+    config = read(RetrievalBenchConfig)
+    if config.quick:
+        config = read(RetrievalBenchConfig, RetrievalBenchConfig(num_items=(2_000, 20_000), rounds=1, seconds=0.1))
+    _start_again_with_threads(config.threads)
+    bench(config)
 
 
 def run() -> None:
     """The entry point of the command line."""
-    define(RetrievalBenchConfig)
-    logging.set_verbosity(logging.WARNING)
-    app.run(main)
+    run_command(main, __doc__, [RetrievalBenchConfig])
 
 
 if __name__ == "__main__":

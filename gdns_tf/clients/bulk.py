@@ -55,10 +55,10 @@ def recommend_everyone(
     with (
         whole(output) as unfinished,
         WRITERS[output.suffix](unfinished, signatures) as write,
-        user_ids.open(encoding="utf-8", newline="\n") as lines,
+        user_ids.open("rb") as file,
         progress_bar(total=total, unit=" users") as bar,
     ):
-        ids = (line.removesuffix("\n") for line in lines)
+        ids = (line.removesuffix(b"\n").decode() for line in file)
         while batch := list(itertools.islice(ids, batch_size)):
             write(signatures.recommend(batch, k, **options))
             bar.update(len(batch))

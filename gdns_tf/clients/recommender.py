@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from gdns_tf.clients.backend import ModelSpec
 from gdns_tf.clients.methods import RecommendMethods
 from gdns_tf.clients.signatures import Signatures
-from gdns_tf.clients.titles import read_titles
 from gdns_tf.serving.contract import TITLES
 
 
@@ -33,6 +32,7 @@ class Recommender(RecommendMethods):
           titles: raw item id -> title; None: those of the export.
         """
         from gdns_tf.clients.in_process import SavedModel
+        from gdns_tf.clients.titles import read_titles
 
         backend = SavedModel(path)
         signatures = Signatures(backend, titles)

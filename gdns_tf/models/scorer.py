@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from gdns_tf.models.factors import Factors
 from gdns_tf.models.setup import Setup
-from pipelines.checks import check_fields
+from pipelines.checks import Settings
 from pipelines.interactions import Interactions
 
 LINEAR = "linear"
@@ -24,19 +24,8 @@ ITEM_FACTORS = "item_factors"
 
 
 @dataclass(frozen=True)
-class ScorerConfig:
-    """Settings of a scorer's own; a scorer that has some makes a subclass of this beside it. Each is a flag.
-
-    Raises:
-      InputError: a value cannot work; names the field.
-    """
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-        self.check()
-
-    def check(self) -> None:
-        """Raises InputError for values that cannot work, as by `pipelines.errors.require`."""
+class ScorerConfig(Settings):
+    """Settings of a scorer's own; a scorer that has some makes a subclass of this beside it. Each is a flag."""
 
 
 class Scorer(tf.keras.Model, ABC):

@@ -10,7 +10,7 @@ import tensorflow as tf
 from gdns_tf.models.losses import RankingLoss
 from gdns_tf.models.scorer import Scorer
 from gdns_tf.models.setup import Setup
-from pipelines.checks import check_fields
+from pipelines.checks import Settings
 
 
 class Batch(NamedTuple):
@@ -57,21 +57,8 @@ class Scored(NamedTuple):
 
 
 @dataclass(frozen=True)
-class SamplerConfig:
-    """Settings of a sampler's own; a sampler that has some makes a subclass of this beside it. Each is a flag.
-
-    Fields are made by `pipelines.config.flag`; their types are checked when it is made.
-
-    Raises:
-      InputError: a value cannot work; names the field.
-    """
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-        self.check()
-
-    def check(self) -> None:
-        """Raises InputError for values that cannot work, as by `pipelines.errors.require`."""
+class SamplerConfig(Settings):
+    """Settings of a sampler's own; a sampler that has some makes a subclass of this beside it. Each is a flag."""
 
 
 class Sampler(tf.Module, ABC):

@@ -6,13 +6,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from gdns_tf.serving.version_numbers import next_number
-from pipelines.errors import InputError
+from pipelines.paths import RemotePath
 
 _LAST = "saved_model.pb"
 
 
 @contextlib.contextmanager
-def new_version(export_dir: Path, version: int | None) -> Iterator[tuple[Path, Path]]:
+def new_version(export_dir: RemotePath, version: int | None) -> Iterator[tuple[RemotePath, Path]]:
     """See `versions.new_version`: writes into a folder of this machine, and copies it when the block ends."""
     number = free_number(export_dir, version)
     published = export_dir / str(number)
@@ -20,26 +20,24 @@ def new_version(export_dir: Path, version: int | None) -> Iterator[tuple[Path, P
         yield published, Path(folder)
         free_number(export_dir, number)  # another export may have taken it meanwhile
         try:
-            with _reached(export_dir):
-                _copy(Path(folder), published)
+            _copy(Path(folder), published)
         except BaseException:
             with contextlib.suppress(Exception):  # where the store is gone, so is the way to tidy up
                 published.rmtree()
             raise
 
 
-def free_number(export_dir: Path, version: int | None) -> int:
+def free_number(export_dir: RemotePath, version: int | None) -> int:
     """The number of a new version; see `next_number`.
 
     Raises:
       InputError: it is taken, or the store cannot be reached.
     """
-    with _reached(export_dir):
-        names = [path.name for path in export_dir.iterdir()] if export_dir.exists() else []
+    names = [path.name for path in export_dir.iterdir()] if export_dir.exists() else []
     return next_number(names, version, export_dir)
 
 
-def _copy(folder: Path, published: Path) -> None:
+def _copy(folder: Path, published: RemotePath) -> None:
     """Copies all files, the graph last.
 
     Object stores cannot rename a folder, but a file in them appears whole, and without the graph nothing loads: every
@@ -50,18 +48,3 @@ def _copy(folder: Path, published: Path) -> None:
     for path in sorted(files, key=lambda path: (path.name == _LAST, path)):
         # There are no folders to make: they are but the beginnings of the names of files.
         published.joinpath(*path.relative_to(folder).parts).upload(path)
-
-
-@contextlib.contextmanager
-def _reached(export_dir: Path) -> Iterator[None]:
-    """Makes an InputError of whatever a store's library raises: each has errors of its own, few are OSErrors."""
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(
-            f"cannot be written: {error}",
-            path=export_dir,
-            remedy="Check the address and your credentials, or choose another `export_dir`.",
-        ) from error

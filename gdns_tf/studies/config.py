@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from gdns_tf.evaluation.baselines import BASELINES
 from gdns_tf.studies.systems import ABLATIONS, SYSTEMS, TABLE3
-from pipelines.checks import check_fields
+from pipelines.checks import Settings
 from pipelines.config import flag
 from pipelines.errors import InputError, require, require_not_negative
 
@@ -21,7 +21,7 @@ STUDIES = {
 
 
 @dataclass(frozen=True)
-class StudyConfig:
+class StudyConfig(Settings):
     """A study. Its training flags (see `gdns_tf.train --help`) are what all its systems share."""
 
     study: str = flag("table3", "What to run.", tuple(STUDIES), main=True)
@@ -47,9 +47,7 @@ class StudyConfig:
     cost_rounds: int = flag(3, "table3: how often each system's epoch is timed, in turn, at the end; 0: not.")
     command: str = flag("", "Shown in the report in place of the command that was given.")
 
-    def __post_init__(self) -> None:
-        """Raises InputError, naming the flag, for values that cannot work."""
-        check_fields(self)
+    def check(self) -> None:
         if not self.study_dir:
             raise InputError("`study_dir` is not set", remedy="Name a folder, such as runs/studies/table3.")
         require(self.workers >= 1, "workers", self.workers, "must be at least 1")

@@ -14,22 +14,18 @@ refuses them for the whole data, whose fingerprint is another.)
 """
 
 import itertools
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from absl import app, logging
-from absl import flags as absl_flags
 
+from gdns_tf.command import Read, run_command
 from gdns_tf.evaluation import metrics
 from gdns_tf.evaluation.ranking import sampled_ranks
 from gdns_tf.evaluation.significance import paired_test
-from gdns_tf.flags import define, from_flags
-from gdns_tf.models.factors import Weights
-from gdns_tf.runs.run import Interrupted, Run
-from gdns_tf.runs.run_folder import RunFolder
+from gdns_tf.models.factors import Factors
+from gdns_tf.runs.train import train
 from gdns_tf.serving.fold_in import FoldIn, fold_in, penalty
 from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig, flag
@@ -57,14 +53,14 @@ class FoldInBenchConfig:
     )
 
     def __post_init__(self) -> None:
-        """Raises InputError, naming the flag, for values that cannot work."""
+        """Raises InputError, naming the field, for values that cannot work."""
         if not 0 < self.hidden_share < 1 or not 1 <= self.hidden_groups <= 1 / self.hidden_share:
             raise InputError(
-                f"--hidden_share={self.hidden_share} and --hidden_groups={self.hidden_groups} cannot work together",
+                f"`hidden_share`={self.hidden_share} and `hidden_groups`={self.hidden_groups} cannot work together",
                 remedy="The share must lie between 0 and 1, and so must share times groups, 1 included.",
             )
         if any(length < 1 for length in self.history_lengths):
-            raise InputError(f"--history_lengths={self.history_lengths} must each be at least 1")
+            raise InputError(f"`history_lengths`={self.history_lengths} must each be at least 1")
 
 
 def hidden_groups(num_users: int, config: FoldInBenchConfig) -> list[np.ndarray]:
@@ -94,15 +90,15 @@ def first_items(train: Interactions, length: int) -> Interactions:
     return train.keep(place < length)
 
 
-def folded_in(Q: np.ndarray, histories: Interactions, strengths: FoldIn) -> np.ndarray:
+def folded_in(items: np.ndarray, histories: Interactions, strengths: FoldIn) -> np.ndarray:
     """[num_users, d] float32: each user's query, by the function that `retrieve_by_history` serves with."""
-    against = penalty(Q, strengths)
-    queries = np.empty((histories.num_users, Q.shape[1]), np.float32)
+    against = penalty(items, strengths)
+    queries = np.empty((histories.num_users, items.shape[1]), np.float32)
     for users in _of_like_length(histories.counts):
         padded = np.full((len(users), max(1, histories.counts[users].max())), -1, np.int32)
         for row, user in enumerate(users):
             padded[row, : histories.counts[user]] = histories.of(user)
-        queries[users] = fold_in(Q, against, padded)
+        queries[users] = fold_in(items, against, padded)
     return queries
 
 
@@ -118,25 +114,25 @@ def _of_like_length(counts: np.ndarray) -> Iterator[np.ndarray]:
         start = end
 
 
-def popularity(train: Interactions, num_users: int) -> Weights:
+def popularity(train: Interactions, num_users: int) -> Factors:
     """A model that ranks items by how many users have them, the same for every user."""
-    counts = np.bincount(train.items, minlength=train.num_items)
-    return Weights(P=np.ones((num_users, 1)), Q=counts[:, None], w=np.ones(1))
+    return Factors(np.ones((num_users, 1)), train.item_counts[:, None])
 
 
-def ndcg(weights: Weights, dataset: Split, split: str) -> np.ndarray:
+def ndcg(factors: Factors, dataset: Split, split: str) -> np.ndarray:
     """[num_users] NDCG@3 of each user's held-out item against the fixed negatives."""
-    ranks = sampled_ranks(weights, getattr(dataset, split), getattr(dataset, f"{split}_negatives"))
+    ranks = sampled_ranks(factors, getattr(dataset, split), getattr(dataset, f"{split}_negatives"))
     return metrics.per_user(ranks, (3,))[METRIC]
 
 
-def ndcg_folded_in(Q: np.ndarray, histories: Interactions, strengths: FoldIn, dataset: Split, split: str) -> np.ndarray:
+def ndcg_folded_in(
+    items: np.ndarray, histories: Interactions, strengths: FoldIn, dataset: Split, split: str
+) -> np.ndarray:
     """[num_users] NDCG@3 of users served by their histories."""
-    queries = folded_in(Q, histories, strengths)
-    return ndcg(Weights(P=queries, Q=Q, w=np.ones(Q.shape[1])), dataset, split)
+    return ndcg(Factors(folded_in(items, histories, strengths), items), dataset, split)
 
 
-def choose_strengths(Q: np.ndarray, dataset: Split, lengths: Sequence[int]) -> FoldIn:
+def choose_strengths(items: np.ndarray, dataset: Split, lengths: Sequence[int]) -> FoldIn:
     """The strengths with the best validation NDCG@3, averaged over whole histories and each of the short lengths.
 
     New users have short histories, so a choice by whole ones alone would be for the wrong users. Prints the table.
@@ -148,7 +144,7 @@ def choose_strengths(Q: np.ndarray, dataset: Split, lengths: Sequence[int]) -> F
     best, best_mean = None, -1.0
     for alpha, l2 in itertools.product(ALPHAS, L2S):
         strengths = FoldIn(alpha, l2)
-        values = [ndcg_folded_in(Q, history, strengths, dataset, "valid").mean() for history in histories]
+        values = [ndcg_folded_in(items, history, strengths, dataset, "valid").mean() for history in histories]
         mean = float(np.mean(values))
         print(f"{alpha:8g}{l2:6g}" + "".join(f"{value:8.4f}" for value in [*values, mean]), flush=True)
         if mean > best_mean:
@@ -157,17 +153,13 @@ def choose_strengths(Q: np.ndarray, dataset: Split, lengths: Sequence[int]) -> F
     return best
 
 
-def trained(dataset: Split, data: DataConfig, config: TrainConfig) -> Weights:
+def trained(dataset: Split, data: DataConfig, config: TrainConfig) -> Factors:
     """The best weights of the run in `config.output_dir`, which is trained first as far as it is not yet."""
-    folder = RunFolder.open(data, config)
-    folder.claim(data, config)
-    run = Run(dataset, config, folder)
-    run.finish(run.fit())
-    return run.best
+    return train(dataset, data, config).best
 
 
 def compare(
-    Q: np.ndarray, dataset: Split, strengths: FoldIn, lengths: Sequence[int], baselines: dict[str, np.ndarray]
+    items: np.ndarray, dataset: Split, strengths: FoldIn, lengths: Sequence[int], baselines: dict[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
     """Test NDCG@3 of each user: of the baselines, and of fold-in by whole and by short histories."""
     found = dict(baselines)
@@ -175,7 +167,7 @@ def compare(
         ("fold-in, whole history", dataset.train),
         *((f"fold-in, first {length} items", first_items(dataset.train, length)) for length in lengths),
     ]:
-        found[name] = ndcg_folded_in(Q, histories, strengths, dataset, "test")
+        found[name] = ndcg_folded_in(items, histories, strengths, dataset, "test")
     return found
 
 
@@ -198,25 +190,25 @@ def bench(data: DataConfig, config: TrainConfig, bench_config: FoldInBenchConfig
     lengths, folder = bench_config.history_lengths, Path(config.output_dir)
     everyone = trained(dataset, data, replace(config, output_dir=str(folder / "all")))
     trained_rows = ndcg(everyone, dataset, "test")
-    strengths = choose_strengths(everyone.Q, dataset, lengths)
+    strengths = choose_strengths(everyone.items, dataset, lengths)
     baselines = {
         "trained row": trained_rows,
         "popularity": ndcg(popularity(dataset.train, dataset.train.num_users), dataset, "test"),
     }
-    found = compare(everyone.Q, dataset, strengths, lengths, baselines)
+    found = compare(everyone.items, dataset, strengths, lengths, baselines)
     users = dataset.train.num_users
     log(format_comparison(f"a. All {users:,} users, whom the item factors have seen", found, "trained row"))
 
     parts: list[dict[str, np.ndarray]] = []
     for number, hidden in enumerate(hidden_groups(users, bench_config)):
         left = of_users(dataset, np.setdiff1d(np.arange(users), hidden))
-        weights = trained(left, data, replace(config, output_dir=str(folder / f"without_{number}")))
+        factors = trained(left, data, replace(config, output_dir=str(folder / f"without_{number}")))
         new = of_users(dataset, hidden)
         baselines = {
             "trained row": trained_rows[hidden],
             "popularity": ndcg(popularity(left.train, len(hidden)), new, "test"),
         }
-        parts.append(compare(weights.Q, new, strengths, lengths, baselines))
+        parts.append(compare(factors.items, new, strengths, lengths, baselines))
     found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     count = len(found["popularity"])
     title = f"b. {count:,} users hidden from training ({len(parts)} runs); their trained rows are those of run `all`"
@@ -224,31 +216,16 @@ def bench(data: DataConfig, config: TrainConfig, bench_config: FoldInBenchConfig
     log(format_comparison("   The same beside popularity", found, "popularity"))
 
 
-def main(argv: list[str], flag_values: absl_flags.FlagValues = absl_flags.FLAGS) -> int:
-    """Runs the benchmark as the flags say; returns the exit status."""
-    try:
-        if len(argv) > 1:
-            raise InputError(f"{argv[1]!r} is no flag", remedy="Flags begin with --.")
-        configs = [from_flags(kind, flag_values=flag_values) for kind in (DataConfig, TrainConfig, FoldInBenchConfig)]
-        if not configs[1].output_dir:
-            raise InputError("--output_dir is not set", remedy="Name a folder for the runs.")
-        bench(*configs)
-    except Interrupted as stop:
-        print(stop, file=sys.stderr)
-        return 130
-    except (InputError, FloatingPointError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+def main(read: Read) -> None:
+    config = read(TrainConfig)
+    if not config.output_dir:
+        raise InputError("`output_dir` is not set", remedy="Name a folder for the runs.")
+    bench(read(DataConfig), config, read(FoldInBenchConfig))
 
 
 def run() -> None:
     """The entry point of the command line."""
-    define(DataConfig)
-    define(TrainConfig)
-    define(FoldInBenchConfig)
-    logging.set_verbosity(logging.WARNING)
-    app.run(main)
+    run_command(main, __doc__, [FoldInBenchConfig, TrainConfig, DataConfig])
 
 
 if __name__ == "__main__":

@@ -43,6 +43,13 @@ def finish(process):
     return out
 
 
+def said_by(process):
+    """What it told besides, on standard error."""
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    return err
+
+
 def wait_for_epoch(process, folder, epoch):
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
@@ -96,7 +103,7 @@ def test_killed_twice(tmp_path, undisturbed):
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
         assert not (folder / "metrics.json").exists()
-    assert "Going on after epoch" in finish(start(folder))
+    assert "Going on after epoch" in said_by(start(folder))
     assert_same(folder, undisturbed)
 
 
@@ -121,6 +128,6 @@ def test_killed_with_another_sampler_that_remembers(tmp_path):
     wait_for_epoch(killed, tmp_path / "killed", 20)
     os.kill(killed.pid, signal.SIGKILL)
     killed.communicate()
-    assert "Going on after epoch" in finish(start(tmp_path / "killed", *flags))
+    assert "Going on after epoch" in said_by(start(tmp_path / "killed", *flags))
     finish(undisturbed)
     assert_same(tmp_path / "killed", everything_in(tmp_path / "undisturbed"), table="sampler/memory")

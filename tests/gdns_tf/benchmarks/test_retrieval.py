@@ -23,11 +23,21 @@ def test_enlarged_items_are_blurred_items_of_the_model():
     model = mixture(num_items=50)
     large = enlarged(model, 5000)
     assert (large.num_users, large.num_items) == (NUM_USERS, 5000)
-    to_nearest = np.linalg.norm(large.Q[:, None] - model.Q[None], axis=2).min(axis=1)
-    noise = 0.5 * np.linalg.norm(model.Q.std(axis=0))
+    to_nearest = np.linalg.norm(large.items[:, None] - model.items[None], axis=2).min(axis=1)
+    noise = 0.5 * np.linalg.norm(model.items.std(axis=0))
     assert 0.7 * noise < to_nearest.mean() < 1.1 * noise
-    assert {tuple(row) for row in large.P} <= {tuple(row) for row in model.P}
-    np.testing.assert_array_equal(large.Q, enlarged(model, 5000).Q)
+    assert {tuple(row) for row in large.queries} <= {tuple(row) for row in model.queries}
+    np.testing.assert_array_equal(large.items, enlarged(model, 5000).items)
+
+
+def test_vectors_of_a_weights_file(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "weights.npz", P=rng.normal(size=(9, 4)), Q=rng.normal(size=(99, 4)), w=rng.normal(size=4))
+    config = RetrievalBenchConfig(
+        weights=str(tmp_path / "weights.npz"), num_items=(300,), batch_sizes=(1,), retrieve=5, rounds=1, seconds=0.01
+    )
+    retrieval.bench(config)
+    assert f"Vectors after {config.weights}, d = 4, k = 5" in capsys.readouterr().out
 
 
 def test_recall_counts_what_both_found_in_any_order():
@@ -45,7 +55,7 @@ def test_numpy_reference_is_a_sort():
 def test_tensorflow_finds_what_numpy_finds():
     model = enlarged(mixture(), 12_000)
     users = np.array([3, 200])
-    exact = numpy_top_k(model.query[users], model.Q, 20)
+    exact = numpy_top_k(model.queries[users], model.items, 20)
     for system in [*retrieval.tensorflow_systems(model, 20), retrieval.brute_force_system(model, 20)]:
         np.testing.assert_array_equal(system.search(users), exact, err_msg=system.name)
 
@@ -55,7 +65,7 @@ def test_signature_finds_what_numpy_finds_but_for_what_was_seen():
     users = np.array([5, 0, 5])
     found = retrieval.signature_system(model, 50).search(users)
     assert found.shape == (3, 50)
-    ranked = numpy_top_k(model.query[users], model.Q, 3000)
+    ranked = numpy_top_k(model.queries[users], model.items, 3000)
     for row in range(3):
         place = [int(np.flatnonzero(ranked[row] == item)[0]) for item in found[row]]
         assert place == sorted(place)
@@ -65,7 +75,7 @@ def test_signature_finds_what_numpy_finds_but_for_what_was_seen():
 def test_faiss_flat_is_exact_and_lists_nearly():
     pytest.importorskip("faiss", reason="pip install 'gdns_tf[bench]'")
     model, users = enlarged(mixture(), 3000), np.arange(8)
-    exact = numpy_top_k(model.query[users], model.Q, 20)
+    exact = numpy_top_k(model.queries[users], model.items, 20)
     flat, *approximate = retrieval.faiss_systems(model, 20, 1)
     np.testing.assert_array_equal(flat.search(users), exact)
     shares = []
@@ -80,7 +90,7 @@ def test_hnswlib_finds_nearly_all():
     model, users = enlarged(mixture(), 3000), np.arange(8)
     for system in retrieval.hnswlib_systems(model, 20, 1):
         system.prepare()
-        assert recall(system.search(users), numpy_top_k(model.query[users], model.Q, 20)) > 0.9
+        assert recall(system.search(users), numpy_top_k(model.queries[users], model.items, 20)) > 0.9
 
 
 def test_systems_take_turns_and_slow_ones_have_one(monkeypatch):

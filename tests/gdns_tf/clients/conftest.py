@@ -4,7 +4,9 @@ import pytest
 from served_models import export_model
 from serving_server import ModelServer
 
-from gdns_tf.clients import Recommender
+from gdns_tf.clients import Recommender, Signatures
+from gdns_tf.clients.in_process import InProcess
+from gdns_tf.serving.in_memory import in_memory
 
 
 @pytest.fixture(scope="session")
@@ -13,7 +15,7 @@ def models(tmp_path_factory):
     made = {}
     for seed, id_type in enumerate(("int64", "string")):
         folder = tmp_path_factory.mktemp(id_type)
-        made[id_type] = folder / "gdns", export_model(folder / "run", folder / "gdns", seed, id_type)
+        made[id_type] = folder / "gdns", export_model(folder / "gdns", seed, id_type)
     return made
 
 
@@ -28,3 +30,13 @@ def servers(models):
 def in_process(models):
     """Id type -> the model in this process."""
     return {id_type: Recommender.from_saved_model(folder) for id_type, (folder, _) in models.items()}
+
+
+@pytest.fixture(scope="session")
+def in_memory_models(models):
+    """Id type -> the model in this process that was never saved."""
+
+    def signatures(oracle):
+        return Signatures(InProcess(in_memory(oracle.factors, oracle.split, k=10).signatures(), "the model"))
+
+    return {id_type: signatures(oracle) for id_type, (_, oracle) in models.items()}

@@ -70,7 +70,7 @@ class Published:
         self.base_path = folder / "gdns"
         self.oracles: dict[int, Oracle] = {}
         for version in range(1, count + 1):
-            self.oracles[version] = export_model(folder / f"run{version}", staged, seed=100 + version)
+            self.oracles[version] = export_model(staged, seed=100 + version)
         self._staged = staged
         self._next = itertools.count(1)
         self.base_path.mkdir()

@@ -6,11 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gdns_tf.flags import replayable
-from gdns_tf.models.factors import Weights
-from gdns_tf.serving.export import export_run
-from gdns_tf.training.config import TrainConfig
-from pipelines.config import DataConfig
+from gdns_tf.models.factors import Factors
+from gdns_tf.serving import export
 from pipelines.interactions import Interactions
 from pipelines.split import Split
 
@@ -21,7 +18,8 @@ PADDING = {"int64": -1, "string": ""}
 class Oracle:
     """What a version must answer, by brute force."""
 
-    weights: Weights
+    factors: Factors
+    split: Split
     user_ids: list
     item_ids: list
     seen: list
@@ -33,8 +31,8 @@ class Oracle:
     def scores(self, user: object) -> np.ndarray:
         if user not in self.user_ids:
             return self.popularity.astype(np.float32)
-        row = self.weights.P[self.user_ids.index(user)] * self.weights.w
-        return (self.weights.Q * row).sum(axis=1, dtype=np.float64).astype(np.float32)
+        query = self.factors.queries[self.user_ids.index(user)]
+        return (self.factors.items * query).sum(axis=1, dtype=np.float64).astype(np.float32)
 
     def recommend(self, user: object, k: int, exclude_seen=True, exclude=(), restrict_to=()) -> list[tuple]:
         """(item, score) pairs, best first, ties by the order of the items."""
@@ -57,9 +55,9 @@ class Oracle:
 
 
 def export_model(
-    folder: Path, export_dir: Path, seed: int, id_type: str = "int64", k: int = 10, num_users=40, num_items=130
+    export_dir: Path, seed: int, id_type: str = "int64", k: int = 10, num_users=40, num_items=130
 ) -> Oracle:
-    """Writes a version of a random model into `export_dir`, by way of a run in `folder`."""
+    """Writes a version of a random model into `export_dir`."""
     rng = np.random.default_rng(seed)
     counts = rng.integers(1, 15, num_users)
     picks = [rng.choice(num_items, count + 2, replace=False) for count in counts]
@@ -78,16 +76,14 @@ def export_model(
     )
     negatives = np.zeros((num_users, 100), np.int32)
     held_out = np.array([pick[:2] for pick in picks], np.int32)
-    dataset = Split("random", train, held_out[:, 0], held_out[:, 1], negatives, negatives)
-    weights = Weights(
-        rng.integers(-4, 5, (num_users, 6)), rng.integers(-4, 5, (num_items, 6)), rng.choice([0.5, 1.0, 2.0], 6)
-    )
-    folder.mkdir()
-    (folder / "flags.txt").write_text(replayable([DataConfig(), TrainConfig()]))
-    weights.save(folder / "weights.npz")
-    export_run(folder, export_dir, k=k, dataset=dataset)
+    split = Split("random", train, held_out[:, 0], held_out[:, 1], negatives, negatives)
+    users, items = rng.integers(-4, 5, (num_users, 6)), rng.integers(-4, 5, (num_items, 6))
+    dimension_weights = rng.choice([0.5, 1.0, 2.0], 6)
+    factors = Factors(users * dimension_weights, items, dimension_weights)
+    export.export_model(factors, split, export_dir, k=k)
     return Oracle(
-        weights=weights,
+        factors=factors,
+        split=split,
         user_ids=user_ids.tolist(),
         item_ids=item_ids.tolist(),
         seen=picks,

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from gdns_tf.clients import Recommender
+from gdns_tf.clients import Signatures
 from gdns_tf.clients.backend import Backend
 
 
@@ -67,7 +67,7 @@ def rounded(answer):
 def test_merged_requests_are_answered_as_alone(models, in_process, id_type, signature):
     oracle = models[id_type][1]
     users, items = oracle.user_ids, oracle.item_ids
-    best = [entry.item for row in in_process[id_type].recommend(users[:3], 2) for entry in row.entries]
+    best = [entry.item for row in in_process[id_type].signatures.recommend(users[:3], 2) for entry in row.entries]
     asks = {
         "serving_default": [
             lambda r: rows(r.recommend(users[:2], 3)),
@@ -95,8 +95,8 @@ def test_merged_requests_are_answered_as_alone(models, in_process, id_type, sign
             lambda r: rows(r.recommend_by_history([items[40:41], []], 3)),
         ],
     }[signature]
-    alone = [ask(in_process[id_type]) for ask in asks]
-    merged = Recommender(Merging(in_process[id_type]._backend, len(asks)))
+    alone = [ask(in_process[id_type].signatures) for ask in asks]
+    merged = Signatures(Merging(in_process[id_type].signatures.backend, len(asks)), oracle.titles)
     assert merged.user_id_type == id_type
     with ThreadPoolExecutor(len(asks)) as pool:
         assert list(pool.map(lambda ask: ask(merged), asks)) == alone

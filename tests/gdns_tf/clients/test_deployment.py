@@ -138,7 +138,7 @@ def test_the_official_server(models, tmp_path):
         ):
             with recommender:
                 for k, options in ((10, {}), (25, {"exclude": oracle.item_ids[:2], "exclude_seen": False})):
-                    answer = recommender.recommend(oracle.user_ids, k, **options)
+                    answer = recommender.signatures.recommend(oracle.user_ids, k, **options)
                     for user, row in zip(oracle.user_ids, answer, strict=True):
                         expected = oracle.recommend(user, k, **options)
                         assert [(entry.item, entry.score) for entry in row.entries] == expected

@@ -1,14 +1,13 @@
-"""The three back-ends give the same answers, and those of a NumPy brute force."""
+"""DataFrames: what stands in them, against the arrays they are made of and a NumPy brute force."""
 
 import numpy as np
+import pandas as pd
 import pytest
-from served_models import PADDING
 
 from gdns_tf.clients import InvalidRequest, NotFound, Recommender, ServingError
-from gdns_tf.clients.titles import read_titles
 
 UNKNOWN = {"int64": 77, "string": "nobody"}
-BACKENDS = ("in process", "grpc", "rest")
+DTYPES = {"rank": np.int64, "history": np.int64, "title": object, "score": np.float32, "known": bool}
 
 
 @pytest.fixture(params=("int64", "string"))
@@ -22,143 +21,133 @@ def oracle(models, id_type):
 
 
 @pytest.fixture
-def backends(in_process, servers, id_type):
-    server = servers[id_type]
-    return {
-        "in process": in_process[id_type],
-        "grpc": Recommender.from_grpc(server.grpc_address),
-        "rest": Recommender.from_rest(server.rest_address),
-    }
+def recommender(in_process, id_type):
+    return in_process[id_type]
 
 
-@pytest.fixture(params=BACKENDS)
-def recommender(request, backends, oracle):
-    with backends[request.param].with_titles(oracle.titles) as recommender:
-        yield recommender
+@pytest.fixture
+def unknown(id_type):
+    return UNKNOWN[id_type]
 
 
-def as_pairs(row):
-    return [(entry.item, entry.score) for entry in row.entries]
+def assert_columns(frame, id_type, *names):
+    """The columns, in their order, of their dtypes, also where there are no rows."""
+    ids = np.dtype(np.int64 if id_type == "int64" else object)
+    dtypes = {name: np.dtype(dtype) for name, dtype in DTYPES.items()}
+    dtypes |= {"user": ids, "item": ids, "query_item": ids, "num_unknown": np.dtype(np.int32)}
+    assert frame.dtypes.to_dict() == {name: dtypes[name] for name in names}
+    assert list(frame.columns) == list(names)
+    assert frame.index.equals(pd.RangeIndex(len(frame)))
 
 
-@pytest.mark.parametrize("k", [1, 10, 11, 1000])
-def test_recommend_is_the_brute_force_for_all_users(recommender, oracle, id_type, k):
-    users = [*oracle.user_ids, UNKNOWN[id_type]]
-    answer = recommender.recommend(users, k)
-    assert answer.items.shape[1] == min(k, len(oracle.item_ids))
-    for user, row in zip(users, answer, strict=True):
-        assert row.query == user
-        assert row.known == (user in oracle.user_ids)
-        assert as_pairs(row) == oracle.recommend(user, k)
-        assert all(entry.title == oracle.titles[entry.item] for entry in row.entries)
+def test_recommend(recommender, oracle, id_type, unknown):
+    users = [oracle.user_ids[3], unknown, oracle.user_ids[0]]
+    frame = recommender.recommend(users, 4)
+    assert_columns(frame, id_type, "user", "rank", "item", "title", "score", "known")
+    assert list(frame.itertuples(index=False, name=None)) == [
+        (user, rank, item, oracle.titles[item], score, user != unknown)
+        for user in users
+        for rank, (item, score) in enumerate(oracle.recommend(user, 4), start=1)
+    ]
 
 
-def test_recommend_with_lists(recommender, oracle, id_type):
-    users = [*oracle.user_ids[:9], UNKNOWN[id_type]]
-    exclude = {*oracle.item_ids[::3], UNKNOWN[id_type]}
-    restrict_to = np.array([*oracle.item_ids[:40], UNKNOWN[id_type], oracle.item_ids[0]], object)
-    for exclude_seen in (True, False):
-        options = {"exclude_seen": exclude_seen, "exclude": exclude, "restrict_to": restrict_to}
-        answer = recommender.recommend(users, 12, **options)
-        for user, row in zip(users, answer, strict=True):
-            assert as_pairs(row) == oracle.recommend(user, 12, **options)
+def test_recommend_takes_what_pandas_has_and_passes_all_options_on(recommender, oracle):
+    users, items = pd.Series(oracle.user_ids[:5]), pd.Index(oracle.item_ids[:60])
+    options = {"exclude_seen": False, "exclude": oracle.item_ids[:9], "restrict_to": items}
+    frame = recommender.recommend(users, k=7, **options)
+    assert len(frame) == 35
+    for user, part in frame.groupby("user"):
+        assert list(zip(part["item"], part["score"], strict=True)) == oracle.recommend(user, 7, **options)
 
 
-def test_restricted_to_what_is_not_there(recommender, oracle, id_type):
-    (row,) = recommender.recommend(oracle.user_ids[:1], 3, restrict_to=[UNKNOWN[id_type]])
-    assert row.known
-    assert row.entries == []
+def test_users_with_nothing_left_have_no_rows(recommender, oracle, id_type, unknown):
+    for nothing in (recommender.recommend(oracle.user_ids[:2], restrict_to=[unknown]), recommender.recommend([])):
+        assert nothing.empty
+        assert_columns(nothing, id_type, "user", "rank", "item", "title", "score", "known")
+    one = recommender.recommend(oracle.user_ids[:2], 3, exclude_seen=False, restrict_to=oracle.item_ids[4:5])
+    assert one["item"].tolist() == oracle.item_ids[4:5] * 2
+    assert one["rank"].tolist() == [1, 1]
 
 
-def test_rank(recommender, oracle, id_type):
-    users, items = [*oracle.user_ids[:3], UNKNOWN[id_type]], [*oracle.item_ids[5:9], UNKNOWN[id_type]]
-    answer = recommender.rank(users, items)
-    expected = np.array([oracle.scores(user)[5:9] for user in users])
-    np.testing.assert_array_equal(answer.scores[:, :4], expected)
-    assert answer.known_item.tolist() == [[True] * 4 + [False]] * 4
-    assert answer.known_user.tolist() == [True, True, True, False]
-    own = recommender.rank(users[:2], [items[:2], items[2:4]])
-    np.testing.assert_array_equal(own.scores, [expected[0, :2], expected[1, 2:4]])
+def test_recommend_by_history(recommender, oracle, id_type, unknown):
+    histories = [oracle.item_ids[3:6], [], [unknown, oracle.item_ids[9]]]
+    frame = recommender.recommend_by_history(histories, 5)
+    names = ("history", "rank", "item", "title", "score", "known", "num_unknown")
+    assert_columns(frame, id_type, *names)
+    assert frame["history"].tolist() == [0] * 5 + [1] * 5 + [2] * 5
+    assert frame["rank"].tolist() == [1, 2, 3, 4, 5] * 3
+    assert frame["known"].tolist() == [True] * 5 + [False] * 5 + [True] * 5
+    assert frame["num_unknown"].tolist() == [0] * 10 + [1] * 5
+    popular = frame[frame["history"] == 1]
+    assert list(zip(popular["item"], popular["score"], strict=True)) == oracle.recommend(unknown, 5)
+    arrays = recommender.signatures.recommend_by_history(histories, 5)
+    assert frame["item"].tolist() == arrays.items.ravel().tolist()
+    np.testing.assert_array_equal(frame["score"], arrays.scores.ravel())
+    assert_columns(recommender.recommend_by_history([]), id_type, *names)
 
 
-def test_similar_items(recommender, oracle, id_type):
-    answer = recommender.similar_items([oracle.item_ids[7], UNKNOWN[id_type]], 5)
-    known, unknown = answer
-    factors = oracle.weights.Q.astype(np.float64) * oracle.weights.w
-    norms = np.linalg.norm(factors, axis=1)
-    cosines = factors @ factors[7] / np.maximum(norms * norms[7], 1e-30)
-    cosines[7] = -np.inf
-    scores = [entry.score for entry in known.entries]
-    np.testing.assert_allclose(scores, np.sort(cosines)[::-1][:5], rtol=1e-5)
-    np.testing.assert_allclose(scores, [cosines[oracle.item_ids.index(e.item)] for e in known.entries], rtol=1e-5)
-    assert not unknown.known
-    assert unknown.entries == []
+def test_similar_items(recommender, oracle, id_type, unknown, caplog):
+    queries = [oracle.item_ids[7], unknown, oracle.item_ids[2]]
+    frame = recommender.similar_items(queries, 6)
+    names = ("query_item", "rank", "item", "title", "score")
+    assert_columns(frame, id_type, *names)
+    assert frame["query_item"].tolist() == [queries[0]] * 6 + [queries[2]] * 6
+    assert caplog.messages == [f"The model does not know item(s) {unknown}: nothing is similar."]
+    weighed = oracle.factors.items.astype(np.float64) * oracle.factors.dimension_weights
+    unit = weighed / np.maximum(np.linalg.norm(weighed, axis=1, keepdims=True), 1e-30)
+    for number in (7, 2):
+        part = frame[frame["query_item"] == oracle.item_ids[number]]
+        cosines = unit @ unit[number]
+        cosines[number] = -np.inf
+        np.testing.assert_allclose(part["score"], np.sort(cosines)[::-1][:6], rtol=1e-5)
+        found = [oracle.item_ids.index(item) for item in part["item"]]
+        np.testing.assert_allclose(part["score"], cosines[found], rtol=1e-5)
+    assert_columns(recommender.similar_items([unknown]), id_type, *names)
+    caplog.clear()
+    recommender.similar_items(queries[:1])
+    assert not caplog.messages
 
 
-def test_history_of_known_unknown_and_no_items(recommender, oracle, id_type):
-    liked = oracle.item_ids[3:6]
-    answer = recommender.recommend_by_history([[*liked, UNKNOWN[id_type], liked[0]], [], [UNKNOWN[id_type]]], 8)
-    known, empty, unknown = answer
-    assert answer.known.tolist() == [True, False, False]
-    assert answer.num_unknown.tolist() == [1, 0, 1]
-    assert len(known.entries) == 8
-    assert not {entry.item for entry in known.entries} & set(liked)
-    assert as_pairs(empty) == as_pairs(unknown) == oracle.recommend(UNKNOWN[id_type], 8)
+def test_rank(recommender, oracle, id_type, unknown):
+    users, items = [oracle.user_ids[5], unknown], [oracle.item_ids[9], unknown, oracle.item_ids[1], oracle.item_ids[9]]
+    frame = recommender.rank(users, items)
+    assert_columns(frame, id_type, "user", "item", "title", "score", "known")
+    assert frame["user"].tolist() == [users[0]] * 4 + [unknown] * 4
+    assert frame["item"].tolist() == items * 2
+    assert frame["title"].tolist() == [oracle.titles.get(item) for item in items] * 2
+    assert frame["known"].tolist() == [True] * 4 + [False] * 4
+    scores = np.concatenate([oracle.scores(user)[[9, 0, 1, 9]] for user in users])
+    scores[[1, 5]] = np.nan
+    np.testing.assert_array_equal(frame["score"], scores)
+    own = recommender.rank(users, [items[:2], items[2:]])
+    assert own["item"].tolist() == items
+    np.testing.assert_array_equal(own["score"], scores[[0, 1, 6, 7]])
+    for nothing in (recommender.rank([], items), recommender.rank(users, [])):
+        assert_columns(nothing, id_type, "user", "item", "title", "score", "known")
+        assert nothing.empty
 
 
-def test_history_is_the_same_by_all_backends(backends, oracle):
-    histories = [oracle.item_ids[start : start + 4] for start in range(0, 40, 4)]
-    answers = [backend.recommend_by_history(histories, 20) for backend in backends.values()]
-    for answer in answers[1:]:
-        assert answer.items.tolist() == answers[0].items.tolist()
-        np.testing.assert_array_equal(answer.scores, answers[0].scores)
+def test_titles_are_those_of_the_export_unless_others_are_given(recommender, oracle):
+    item, user = oracle.item_ids[0], oracle.user_ids[:1]
+    ask = {"k": 1, "restrict_to": [item], "exclude_seen": False}
+    assert recommender.recommend(user, **ask)["title"].tolist() == [oracle.titles[item]]
+    assert recommender.with_titles({item: "Mine"}).recommend(user, **ask)["title"].tolist() == ["Mine"]
+    assert recommender.with_titles({}).recommend(user, **ask)["title"].tolist() == [None]
 
 
-def test_nobody_asked(recommender, oracle):
-    assert list(recommender.recommend([])) == []
-    assert list(recommender.recommend([], 200, exclude=oracle.item_ids[:1])) == []
-    assert list(recommender.similar_items([])) == []
-    assert list(recommender.recommend_by_history([])) == []
-    assert recommender.rank([], oracle.item_ids).scores.size == 0
+def test_a_single_id_in_place_of_a_list(recommender):
+    for ask in (recommender.recommend, recommender.similar_items, lambda one: recommender.rank(one, [])):
+        with pytest.raises(InvalidRequest, match=r"a list of .* ids is needed, not 5"):
+            ask(5)
+    with pytest.raises(InvalidRequest, match="histories must be lists of item ids, one for each user"):
+        recommender.recommend_by_history([5])
 
 
-def test_describe(recommender, oracle, id_type):
-    about = recommender.describe()
-    assert (about["model"], about["version"], about["k"]) == ("gdns", 1, 10)
-    assert about["user_id_type"] == about["item_id_type"] == recommender.user_id_type == id_type
-    assert about["num_items"] == len(oracle.item_ids)
-    assert about["padding"]["item_id"] == PADDING[id_type]
-
-
-def test_numbers_and_their_text_stand_for_each_other(models, in_process):
-    oracle = models["int64"][1]
-    user = oracle.user_ids[0]
-    assert as_pairs(*in_process["int64"].recommend([str(user)], 3)) == oracle.recommend(user, 3)
-
-
-@pytest.mark.parametrize(
-    ("ask", "message"),
-    [
-        (lambda r: r.recommend([1], 0), "k must be at least 1, not 0"),
-        (lambda r: r.recommend([1], 2.5), "k must be a whole number, not 2.5"),
-        (lambda r: r.recommend(["Ann"]), "user id 'Ann' is not a whole number"),
-        (lambda r: r.recommend([1.0]), "user id 1.0 is not a whole number"),
-        (lambda r: r.recommend([2**63]), "does not fit in 64 bits"),
-        (lambda r: r.recommend(1), "a list of user ids is needed, not 1"),
-        (lambda r: r.recommend("12"), "a list of user ids is needed, not '12'"),
-        (lambda r: r.recommend([1], exclude=["x"]), "item id 'x' is not a whole number"),
-        (lambda r: r.rank([1, 2], [[1, 2], [3]]), "2 users need a list of items each, of equal length"),
-        (lambda r: r.recommend_by_history([1, 2]), "histories must be lists of item ids"),
-    ],
-)
-def test_what_cannot_be_asked(in_process, ask, message):
-    with pytest.raises(InvalidRequest, match=message):
-        ask(in_process["int64"])
-
-
-def test_text_ids_must_be_text(in_process):
-    with pytest.raises(InvalidRequest, match=r"user id 1\.5 is not text"):
-        in_process["string"].recommend([1.5])
+def test_a_server_answers_with_the_same_frames(servers, recommender, oracle, id_type):
+    with Recommender.from_rest(servers[id_type].rest_address, titles=oracle.titles) as remote:
+        users, items = oracle.user_ids[:4], oracle.item_ids[:3]
+        pd.testing.assert_frame_equal(remote.recommend(users, 12), recommender.recommend(users, 12))
+        pd.testing.assert_frame_equal(remote.rank(users, items), recommender.rank(users, items))
 
 
 def test_newest_version_or_a_given_one(models, tmp_path):
@@ -166,8 +155,8 @@ def test_newest_version_or_a_given_one(models, tmp_path):
     for version in ("9", "10", ".unfinished-11", "12"):
         (tmp_path / version).symlink_to(folder / "1") if version != "12" else (tmp_path / version).mkdir()
     recommender = Recommender.from_saved_model(tmp_path)
-    assert recommender._backend.folder.name == "10"
-    assert Recommender.from_saved_model(tmp_path / "9")._backend.folder.name == "9"
+    assert recommender.signatures.backend.folder.name == "10"
+    assert Recommender.from_saved_model(tmp_path / "9").signatures.backend.folder.name == "9"
 
 
 def test_no_model_there(tmp_path):
@@ -181,21 +170,3 @@ def test_damaged_model(models, tmp_path):
     (tmp_path / "saved_model.pb").write_bytes((models["int64"][0] / "1/saved_model.pb").read_bytes()[:500])
     with pytest.raises(ServingError, match=f"{tmp_path}: cannot be loaded"):
         Recommender.from_saved_model(tmp_path)
-
-
-def test_titles_are_those_of_the_export(models, id_type):
-    folder, oracle = models[id_type]
-    assert read_titles(folder / "1/assets.extra/titles.tsv", id_type) == oracle.titles
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [(b"1\tA\nB\n", "line 2: there is no tab"), (b"x\tA\n", "line 1: invalid literal"), (b"1\t\xff\n", "not UTF-8")],
-)
-def test_titles_that_are_none(tmp_path, content, message):
-    path = tmp_path / "titles.tsv"
-    path.write_bytes(content)
-    with pytest.raises(ServingError, match=message):
-        read_titles(path, "int64")
-    with pytest.raises(ServingError, match="No such file"):
-        read_titles(tmp_path / "none", "int64")

@@ -10,6 +10,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import grpc
+import numpy as np
 import pytest
 import requests
 from serving_server import ModelServer
@@ -50,7 +51,9 @@ def test_a_server_that_comes_up_late_is_waited_for(models, protocol):
     open_client = Recommender.from_grpc if protocol == "grpc" else Recommender.from_rest
     answers = []
     with open_client(address, timeout=20) as recommender:
-        asking = threading.Thread(target=lambda: answers.append(recommender.recommend(oracle.user_ids[:1], 3)))
+        asking = threading.Thread(
+            target=lambda: answers.append(recommender.signatures.recommend(oracle.user_ids[:1], 3))
+        )
         asking.start()
         time.sleep(0.5)
         assert asking.is_alive()
@@ -94,7 +97,7 @@ def test_wrong_names(servers, protocol):
 
 
 def test_the_servers_message_is_passed_on(servers, protocol):
-    backend = connect(protocol, servers["int64"])._backend
+    backend = connect(protocol, servers["int64"]).signatures.backend
     with pytest.raises(InvalidRequest, match="not found"):
         backend.call("recommend", {}, ("item_ids",))
     with pytest.raises(InvalidRequest, match="user_ids"):
@@ -102,8 +105,8 @@ def test_the_servers_message_is_passed_on(servers, protocol):
 
 
 def test_a_model_of_something_else(servers, protocol):
-    backend = connect(protocol, servers["int64"])._backend
-    users = Recommender(backend)._ids([1, 2], "user")
+    backend = connect(protocol, servers["int64"]).signatures.backend
+    users = np.array([1, 2])
     with pytest.raises(ServingError, match="answers without 'logits': this is not a model that gdns_tf"):
         backend.call("serving_default", {"user_ids": users}, ("item_ids", "logits"))
 

@@ -17,8 +17,6 @@ from gdns_tf.serving.fold_in import FoldIn
 from pipelines.load import load_dataset
 from pipelines.split import Split
 
-FOLD_IN = FoldIn(alpha=0.2, l2=0.7)
-
 
 @dataclass(frozen=True)
 class Served:
@@ -27,6 +25,7 @@ class Served:
     folder: Path
     dataset: Split
     factors: Factors
+    options: dict
 
 
 @pytest.fixture(scope="session")
@@ -44,8 +43,9 @@ def planted_run(tmp_path_factory, planted_dataset):
 @pytest.fixture(scope="session")
 def integer_model(tmp_path_factory, planted_run, planted_dataset):
     """Integer ids, k = 10."""
-    folder = export_run(planted_run, tmp_path_factory.mktemp("models") / "planted", k=10, fold_in=FOLD_IN)
-    return Served(folder, planted_dataset, random_factors(planted_dataset))
+    options = {"k": 10, "fold_in": FoldIn(alpha=0.2, l2=0.7)}
+    folder = export_run(planted_run, tmp_path_factory.mktemp("models") / "planted", **options)
+    return Served(folder, planted_dataset, random_factors(planted_dataset), options)
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +59,7 @@ def string_model(tmp_path_factory, planted_dataset):
     factors = random_factors(dataset, seed=1)
     folder = tmp_path_factory.mktemp("strings")
     run = make_run(folder / "run", PLANTED, dataset, factors)
-    return Served(export_run(run, folder / "words", k=10_000, split=dataset), dataset, factors)
+    return Served(export_run(run, folder / "words", k=10_000, split=dataset), dataset, factors, {"k": 10_000})
 
 
 @pytest.fixture(scope="session")

@@ -188,7 +188,7 @@ def test_bad_options_are_found_before_the_data_is_read(planted_run, tmp_path, mo
         ("", {}, "`export_dir` is not set"),
         (tmp_path / "file", {}, "file: cannot be written: Not a directory. Choose another `export_dir`"),
         (tmp_path / "file/deeper", {}, "deeper: cannot be written: Not a directory"),
-        ("ftp://host/models", {}, "ftp:// is no address that can be used. Give a folder"),
+        ("ftp://host/models", {}, "ftp:// is not known"),
         (tmp_path / "models", {"version": 7}, "version 7 is there already"),
         (tmp_path / "models", {"k": 0}, "`k`=0 must be at least 1"),
     ):

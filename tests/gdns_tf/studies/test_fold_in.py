@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from absl import flags as absl_flags
 from toy import toy_interactions
 
-from gdns_tf.flags import define
+from gdns_tf.command import exit_code
 from gdns_tf.serving.fold_in import FoldIn
 from gdns_tf.studies import fold_in
 from gdns_tf.studies.fold_in import FoldInBenchConfig, first_items, folded_in, hidden_groups, of_users, popularity
@@ -71,8 +70,8 @@ def test_queries_are_the_ridge_solution_whatever_the_batches(cells, monkeypatch)
 
 def test_popularity_ranks_by_users_of_an_item():
     train = toy_interactions()
-    weights = popularity(train, 2)
-    scores = weights.query @ weights.Q.T
+    factors = popularity(train, 2)
+    scores = factors.queries @ factors.items.T
     np.testing.assert_array_equal(scores, [[(train.items == item).sum() for item in range(train.num_items)]] * 2)
 
 
@@ -102,16 +101,16 @@ def test_impossible_groups_are_refused(values):
 def test_one_command_from_flags_to_tables(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(fold_in, "ALPHAS", (0.01,))
     monkeypatch.setattr(fold_in, "L2S", (10,))
-    flag_values = absl_flags.FlagValues()
-    for config in (DataConfig, TrainConfig, FoldInBenchConfig):
-        define(config, flag_values)
     data = ["--planted_users=40", "--planted_items=250"]
-    train = ["--max_epochs=1", "--dim=4", "--notensorboard", f"--output_dir={tmp_path}"]
-    flag_values(["", *data, *train, "--history_lengths=5", "--hidden_share=0.25"])
-    assert fold_in.main([""], flag_values) == 0
+    train = ["--max_epochs=1", "--dim=4", "--notensorboard", "--history_lengths=5", "--hidden_share=0.25"]
+    configs = [FoldInBenchConfig, TrainConfig, DataConfig]
+
+    def command(*flags):
+        return exit_code(fold_in.main, fold_in.__doc__, configs, ["fold_in", *data, *train, *flags])
+
+    assert command(f"--output_dir={tmp_path}") == 0
     out = capsys.readouterr().out
     assert "a. All 40 users" in out
     assert "b. 10 users hidden from training (1 runs)" in out
     assert {path.name for path in tmp_path.iterdir()} == {"all", "without_0"}
-    flag_values["output_dir"].value = ""
-    assert fold_in.main([""], flag_values) == 1
+    assert command() == 1

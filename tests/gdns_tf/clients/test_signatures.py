@@ -1,0 +1,169 @@
+"""The four back-ends give the same answers, and those of a NumPy brute force."""
+
+import numpy as np
+import pytest
+from served_models import PADDING
+
+from gdns_tf.clients import InvalidRequest, Recommender
+
+UNKNOWN = {"int64": 77, "string": "nobody"}
+BACKENDS = ("saved model", "in memory", "grpc", "rest")
+
+
+@pytest.fixture(params=("int64", "string"))
+def id_type(request):
+    return request.param
+
+
+@pytest.fixture
+def oracle(models, id_type):
+    return models[id_type][1]
+
+
+@pytest.fixture
+def backends(in_process, in_memory_models, servers, id_type):
+    server = servers[id_type]
+    return {
+        "saved model": in_process[id_type].signatures,
+        "in memory": in_memory_models[id_type],
+        "grpc": Recommender.from_grpc(server.grpc_address).signatures,
+        "rest": Recommender.from_rest(server.rest_address).signatures,
+    }
+
+
+@pytest.fixture(params=BACKENDS)
+def signatures(request, backends, oracle):
+    signatures = backends[request.param].with_titles(oracle.titles)
+    yield signatures
+    signatures.close()
+
+
+def as_pairs(row):
+    return [(entry.item, entry.score) for entry in row.entries]
+
+
+@pytest.mark.parametrize("k", [1, 10, 11, 1000])
+def test_recommend_is_the_brute_force_for_all_users(signatures, oracle, id_type, k):
+    users = [*oracle.user_ids, UNKNOWN[id_type]]
+    answer = signatures.recommend(users, k)
+    assert answer.items.shape[1] == min(k, len(oracle.item_ids))
+    for user, row in zip(users, answer, strict=True):
+        assert row.query == user
+        assert row.known == (user in oracle.user_ids)
+        assert as_pairs(row) == oracle.recommend(user, k)
+        assert all(entry.title == oracle.titles[entry.item] for entry in row.entries)
+
+
+def test_recommend_with_lists(signatures, oracle, id_type):
+    users = [*oracle.user_ids[:9], UNKNOWN[id_type]]
+    exclude = {*oracle.item_ids[::3], UNKNOWN[id_type]}
+    restrict_to = np.array([*oracle.item_ids[:40], UNKNOWN[id_type], oracle.item_ids[0]], object)
+    for exclude_seen in (True, False):
+        options = {"exclude_seen": exclude_seen, "exclude": exclude, "restrict_to": restrict_to}
+        answer = signatures.recommend(users, 12, **options)
+        for user, row in zip(users, answer, strict=True):
+            assert as_pairs(row) == oracle.recommend(user, 12, **options)
+
+
+def test_restricted_to_what_is_not_there(signatures, oracle, id_type):
+    (row,) = signatures.recommend(oracle.user_ids[:1], 3, restrict_to=[UNKNOWN[id_type]])
+    assert row.known
+    assert row.entries == []
+
+
+def test_rank(signatures, oracle, id_type):
+    users, items = [*oracle.user_ids[:3], UNKNOWN[id_type]], [*oracle.item_ids[5:9], UNKNOWN[id_type]]
+    answer = signatures.rank(users, items)
+    expected = np.array([oracle.scores(user)[5:9] for user in users])
+    np.testing.assert_array_equal(answer.scores[:, :4], expected)
+    assert answer.known_item.tolist() == [[True] * 4 + [False]] * 4
+    assert answer.known_user.tolist() == [True, True, True, False]
+    own = signatures.rank(users[:2], [items[:2], items[2:4]])
+    np.testing.assert_array_equal(own.scores, [expected[0, :2], expected[1, 2:4]])
+
+
+def test_similar_items(signatures, oracle, id_type):
+    answer = signatures.similar_items([oracle.item_ids[7], UNKNOWN[id_type]], 5)
+    known, unknown = answer
+    factors = oracle.factors.items.astype(np.float64) * oracle.factors.dimension_weights
+    norms = np.linalg.norm(factors, axis=1)
+    cosines = factors @ factors[7] / np.maximum(norms * norms[7], 1e-30)
+    cosines[7] = -np.inf
+    scores = [entry.score for entry in known.entries]
+    np.testing.assert_allclose(scores, np.sort(cosines)[::-1][:5], rtol=1e-5)
+    np.testing.assert_allclose(scores, [cosines[oracle.item_ids.index(e.item)] for e in known.entries], rtol=1e-5)
+    assert not unknown.known
+    assert unknown.entries == []
+
+
+def test_history_of_known_unknown_and_no_items(signatures, oracle, id_type):
+    liked = oracle.item_ids[3:6]
+    answer = signatures.recommend_by_history([[*liked, UNKNOWN[id_type], liked[0]], [], [UNKNOWN[id_type]]], 8)
+    known, empty, unknown = answer
+    assert answer.known.tolist() == [True, False, False]
+    assert answer.num_unknown.tolist() == [1, 0, 1]
+    assert len(known.entries) == 8
+    assert not {entry.item for entry in known.entries} & set(liked)
+    assert as_pairs(empty) == as_pairs(unknown) == oracle.recommend(UNKNOWN[id_type], 8)
+
+
+def test_history_is_the_same_by_all_backends(backends, oracle):
+    histories = [oracle.item_ids[start : start + 4] for start in range(0, 40, 4)]
+    answers = [backend.recommend_by_history(histories, 20) for backend in backends.values()]
+    for answer in answers[1:]:
+        assert answer.items.tolist() == answers[0].items.tolist()
+        np.testing.assert_array_equal(answer.scores, answers[0].scores)
+
+
+def test_nobody_asked(signatures, oracle):
+    assert list(signatures.recommend([])) == []
+    assert list(signatures.recommend([], 200, exclude=oracle.item_ids[:1])) == []
+    assert list(signatures.similar_items([])) == []
+    assert list(signatures.recommend_by_history([])) == []
+    assert signatures.rank([], oracle.item_ids).scores.size == 0
+
+
+def test_describe(signatures, oracle, id_type):
+    about = signatures.describe()
+    assert (about["model"], about["version"]) in (("gdns", 1), ("", None))  # in memory it has neither
+    assert about["k"] == 10
+    assert about["user_id_type"] == about["item_id_type"] == signatures.user_id_type == id_type
+    assert about["num_items"] == len(oracle.item_ids)
+    assert about["padding"]["item_id"] == PADDING[id_type]
+
+
+def test_numbers_and_their_text_stand_for_each_other(models, in_process):
+    oracle = models["int64"][1]
+    user = oracle.user_ids[0]
+    assert as_pairs(*in_process["int64"].signatures.recommend([str(user)], 3)) == oracle.recommend(user, 3)
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda r: r.recommend([1], 0), "k must be at least 1, not 0"),
+        (lambda r: r.recommend([1], 2.5), "k must be a whole number, not 2.5"),
+        (lambda r: r.recommend(["Ann"]), "user id 'Ann' is not a whole number"),
+        (lambda r: r.recommend([1.0]), "user id 1.0 is not a whole number"),
+        (lambda r: r.recommend([2**63]), "does not fit in 64 bits"),
+        (lambda r: r.recommend(1), "a list of user ids is needed, not 1"),
+        (lambda r: r.recommend("12"), "a list of user ids is needed, not '12'"),
+        (lambda r: r.recommend([1], exclude=["x"]), "item id 'x' is not a whole number"),
+        (lambda r: r.rank([1, 2], [[1, 2], [3]]), "2 users need a list of items each, of equal length"),
+        (lambda r: r.recommend([1], exclude=5), "a list of item ids is needed, not 5"),
+        (lambda r: r.recommend([1], restrict_to="5"), "a list of item ids is needed, not '5'"),
+        (lambda r: r.rank([1], 5), "a list of item ids is needed, not 5"),
+        (lambda r: r.rank(1, [5]), "a list of user ids is needed, not 1"),
+        (lambda r: r.similar_items(5), "a list of item ids is needed, not 5"),
+        (lambda r: r.recommend_by_history([1, 2]), "histories must be lists of item ids"),
+        (lambda r: r.recommend_by_history(1), "histories must be lists of item ids"),
+    ],
+)
+def test_what_cannot_be_asked(in_process, ask, message):
+    with pytest.raises(InvalidRequest, match=message):
+        ask(in_process["int64"].signatures)
+
+
+def test_text_ids_must_be_text(in_process):
+    with pytest.raises(InvalidRequest, match=r"user id 1\.5 is not text"):
+        in_process["string"].signatures.recommend([1.5])
