@@ -83,7 +83,7 @@ class History(Scorer):
         row_of, items = self._histories.of(users)
         kept = tf.ones(tf.shape(items))
         if seed is not None and self._history_dropout:
-            lots = tf.random.stateless_uniform(tf.shape(items), seed + [0, 0x415])
+            lots = tf.random.stateless_uniform(tf.shape(items), tf.add(seed, [0, 0x415]))
             stays = (lots >= self._history_dropout) | (lots == tf.gather(tf.math.segment_max(lots, row_of), row_of))
             kept = tf.cast(stays, tf.float32)
         scale = tf.math.segment_sum(kept, row_of) ** -self._power

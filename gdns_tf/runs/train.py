@@ -45,7 +45,8 @@ def train(
     folder.claim(data, config)
     if in_memory and not folder.data.exists():
         saved.save(split, folder.data)
-    own = [History(), *([Diagnostics(), TensorBoard()] if config.tensorboard else []), *([ProgressBar()] * progress)]
+    looks = [Diagnostics()] if config.objective == "pairs" else []
+    own = [History(), *([*looks, TensorBoard()] if config.tensorboard else []), *([ProgressBar()] * progress)]
     run = Run(split, config, folder, [*own, *callbacks])
     if run.epoch:
         notices.info("Going on after epoch %d of %s", run.epoch, folder.path)

@@ -17,7 +17,9 @@ from pipelines.errors import InputError, require, require_above_0, require_not_n
 from pipelines.interactions import Interactions
 from pipelines.nearest import did_you_mean
 
+OBJECTIVES = ("pairs", "multinomial")
 OPTIMIZERS = ("adagrad", "adam", "sgd")
+SCHEDULES = ("constant", "cosine")
 _HARMLESS = {
     "output_dir",
     "overwrite",
@@ -52,6 +54,13 @@ class TrainConfig:
     group_size: int = flag(32, "N: positives, and negatives, of a user in a step.", main=True)
     num_candidates: int = flag(64, "M: unobserved items drawn for a user in a step, to choose N from.", main=True)
 
+    objective: str = flag(
+        "pairs",
+        "pairs: positives against sampled negatives; multinomial: a softmax over the whole catalogue, no sampler.",
+        OBJECTIVES,
+        main=True,
+    )
+    user_l2: float = flag(1.75, "multinomial: L2 regularisation for each user; divided by the mean number of items.")
     loss: str = flag("squared_hinge", "Loss of a pair.", tuple(LOSSES))
     pairing: str = flag(
         "group", "group: every positive against every negative (Eq. 6); pair: k-th against k-th (Eq. 3).", PAIRINGS
@@ -66,6 +75,7 @@ class TrainConfig:
     init_scale: float = flag(0.01, "Standard deviation of the factors at the start.")
     optimizer: str = flag("adagrad", "Optimiser.", OPTIMIZERS)
     learning_rate: float = flag(0.09, "Learning rate.", main=True)
+    schedule: str = flag("constant", "How the rate goes; cosine: down to 0 at max_epochs.", SCHEDULES)
     batch_size: int = flag(1024, "B: users a step.")
     jit_compile: bool = flag(False, "Compile the step by XLA: for GPUs; slower on CPUs.")
 
@@ -95,8 +105,17 @@ class TrainConfig:
             require(getattr(self, name) >= 1, name, getattr(self, name), "must be at least 1")
         require_above_0(self, "learning_rate", "init_scale")
         require_not_negative(
-            self, "seed", "margin", "l2", "user_weight_power", "max_minutes", "checkpoint_minutes", "show_users"
+            self,
+            "seed",
+            "margin",
+            "l2",
+            "user_l2",
+            "user_weight_power",
+            "max_minutes",
+            "checkpoint_minutes",
+            "show_users",
         )
+        require_not_negative(self, "show_users")
         for name in ("dropout", "average_decay"):
             require(0 <= getattr(self, name) < 1, name, getattr(self, name), "must lie in [0, 1)")
         require(
@@ -188,7 +207,8 @@ class TrainConfig:
     def changes(self, other: "TrainConfig") -> list[str]:
         """Names of the settings that differ and whose difference would make another run of this."""
         mine, others = self.settings(), other.settings()
-        return [n for n in mine if n not in _HARMLESS and mine[n] != others.get(n, mine[n])]
+        harmless = _HARMLESS - ({"max_epochs"} if self.schedule == "cosine" else set())
+        return [n for n in mine if n not in harmless and mine[n] != others.get(n, mine[n])]
 
     @property
     def scorer_class(self) -> type[Scorer]:
