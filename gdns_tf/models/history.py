@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import sparse
 
-from gdns_tf.models.factors import Factors
+from gdns_tf.models.factors import Factors, HistorySum
 from gdns_tf.models.histories import Histories, sum_by_row
 from gdns_tf.models.inner_products import inner_products
 from gdns_tf.models.scorer import ITEM_FACTORS, LINEAR, Scorer, ScorerConfig
@@ -115,8 +115,8 @@ class History(Scorer):
 
     @classmethod
     def factors(cls, arrays: Mapping[str, np.ndarray], train: Interactions) -> Factors:
-        counts = np.maximum(train.counts, 1)
+        encoder = HistorySum(arrays["A"], float(arrays["history_power"]))
         ones = np.ones(train.num_interactions, np.float32)
         observed = sparse.csr_matrix((ones, train.items, train.offsets), (train.num_users, train.num_items))
-        scale = counts.astype(np.float32) ** -arrays["history_power"]
-        return Factors(scale[:, None] * (observed @ arrays["A"]), arrays["Q"])
+        scale = np.maximum(train.counts, 1).astype(np.float32) ** -np.float32(encoder.power)
+        return Factors(scale[:, None] * (observed @ encoder.vectors), arrays["Q"], encoder=encoder)
