@@ -11,13 +11,14 @@ from gdns_tf.registry import Registry
 from gdns_tf.samplers.base import Sampler, SamplerConfig
 from gdns_tf.samplers.given import PREFIX, Given, GivenSampler
 from gdns_tf.samplers.registry import SAMPLERS
+from gdns_tf.training.recipes import RECIPES, objective_of, without_effect
 from pipelines.checks import check_fields
 from pipelines.config import flag
 from pipelines.errors import InputError, require, require_above_0, require_not_negative
 from pipelines.interactions import Interactions
 from pipelines.nearest import did_you_mean
+from pipelines.notices import notices
 
-OBJECTIVES = ("pairs", "multinomial")
 OPTIMIZERS = ("adagrad", "adam", "sgd")
 SCHEDULES = ("constant", "cosine")
 _HARMLESS = {
@@ -57,7 +58,7 @@ class TrainConfig:
     objective: str = flag(
         "pairs",
         "pairs: positives against sampled negatives; multinomial: a softmax over the whole catalogue, no sampler.",
-        OBJECTIVES,
+        tuple(RECIPES),
         main=True,
     )
     user_l2: float = flag(1.75, "multinomial: L2 regularisation for each user; divided by the mean number of items.")
@@ -151,7 +152,10 @@ class TrainConfig:
 
     @classmethod
     def from_settings(cls, **settings: object) -> "TrainConfig":
-        """A run by its settings, those of the sampler and the scorer among them; others are at their defaults.
+        """A run by its settings, those of the sampler and the scorer among them; others are those of a recipe.
+
+        Without `objective` the run is of pairs where a setting is given that means something to pairs alone, such as
+        `sampler`; else it is multinomial. See `gdns_tf.training.recipes`.
 
         Raises:
           InputError: there is no such setting, with the nearest one; or a value cannot work.
@@ -159,7 +163,18 @@ class TrainConfig:
         Example:
           TrainConfig.from_settings(sampler="gdns", smoothing=0.1, dim=64)
         """
-        return cls().with_settings(**settings)
+        return cls.defaults_for(settings).with_settings(**settings)
+
+    @classmethod
+    def defaults_for(cls, settings: Mapping[str, object]) -> "TrainConfig":
+        """The recipe of the objective that some settings mean; says which of them have no effect on it."""
+        of_samplers = {f.name for sampler in SAMPLERS.values() for f in fields(sampler.config_class)}
+        objective = objective_of(settings, of_samplers)
+        for name in without_effect(settings, objective):
+            default = cls.__dataclass_fields__[name].default
+            if settings[name] != default:  # a flagfile of a run lists everything
+                notices.warning("`%s`=%s has no effect on `objective`=%s.", name, settings[name], objective)
+        return cls().with_settings(**RECIPES.get(objective, {}))  # an unknown one is refused with the rest
 
     def with_settings(self, **settings: object) -> "TrainConfig":
         """This run with some settings changed.
