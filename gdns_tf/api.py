@@ -46,20 +46,25 @@ if TYPE_CHECKING:
 def fit(
     data: Dataset,
     *,
-    sampler: str | Sampler = "gdns",
-    scorer: str = "gmf",
+    sampler: str | Sampler | None = None,
+    scorer: str | None = None,
     callbacks: Sequence[Callback] = (),
     output_dir: str | Path | None = None,
     refit: bool = False,
     progress: bool = True,
     **settings: object,
 ) -> "Model":
-    """Trains a recommender, with early stopping by validation NDCG@3.
+    """Trains a recommender, and keeps its best weights by validation NDCG@3.
+
+    Unasked it is the recipe that ranks best: a user is the sum of what they have, and the loss a softmax over the whole
+    catalogue (`scorer="history"`, `objective="multinomial"`). With a sampler it is the paper's: a matrix factorisation,
+    positives against sampled negatives (`scorer="gmf"`, `objective="pairs"`).
 
     Args:
       data: the data, with its validation and test items.
-      sampler: how negatives are chosen: a name (`gdns_tf.SAMPLERS`), or a `gdns_tf.Sampler` of one's own.
-      scorer: what scores items for users, a name (`gdns_tf.SCORERS`).
+      sampler: how negatives are chosen: a name (`gdns_tf.SAMPLERS`), or a `gdns_tf.Sampler` of one's own; None: there
+        are none.
+      scorer: what scores items for users, a name (`gdns_tf.SCORERS`); None: that of the recipe.
       callbacks: look on.
       output_dir: folder of the run, in which it can be gone on with: the same call again does that, and a finished run
         is read. It may be in an object store (gs://, s3://, az://). None: a temporary one that goes.
@@ -86,9 +91,8 @@ def fit(
         if output_dir is None:
             output_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="gdns_tf-"))
             settings = {"tensorboard": False} | settings
-        config = TrainConfig.from_settings(
-            sampler=sampler, scorer=scorer, output_dir=str(output_dir), refit=refit, **settings
-        )
+        chosen = {name: value for name, value in (("sampler", sampler), ("scorer", scorer)) if value is not None}
+        config = TrainConfig.from_settings(**chosen, output_dir=str(output_dir), refit=refit, **settings)
         model = train_model(data, data.source, config, callbacks, progress=progress)
     if config.export_dir:
         model.export(config.export_dir)

@@ -128,10 +128,11 @@ def _help(about: str, config_classes: Sequence[type], full: bool) -> str:
 
 def _lines(group: Group, full: bool, width: int) -> list[str]:
     shown = [f for f in group.settings if full or f.metadata.get("main")]
-    lines = []
+    lines, unasked = [], group.config_class.defaults_for({}) if hasattr(group.config_class, "defaults_for") else None
     for field in shown:
         choices = f" One of {', '.join(field.metadata['choices'])}." if field.metadata["choices"] else ""
-        default = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
+        default = field.default if unasked is None else getattr(unasked, field.name)
+        default = ",".join(map(str, default)) if isinstance(default, tuple) else default
         text = f"{field.metadata['help']}{choices} (default: {default!s})" if default != "" else field.metadata["help"]
         lines += textwrap.wrap(f"--{field.name:<18} {text}", width, initial_indent="  ", subsequent_indent=" " * 23)
     return lines

@@ -138,11 +138,16 @@ def from_flags(
 ) -> Config:
     """The dataclass with the values of its flags; settings whose flags were not given come from `base`, if any.
 
-    Flags that were given for something that is not chosen have no effect, which is said.
+    Flags that were given for something that is not chosen have no effect, which is said. A dataclass whose defaults
+    depend on what is given has a class method `defaults_for(settings)`, which makes the base where there is none.
 
     Raises:
       ValueError: what the dataclass itself raises about its values.
     """
+    if base is None and hasattr(config_class, "defaults_for"):
+        names = {field.name for group in groups(config_class) for field in group.settings}
+        given = {name: flag_values[name].value for name in names if flag_values[name].present}
+        base = config_class.defaults_for(given)
 
     def value(field: Field, of: object | None) -> object:
         flag = flag_values[field.name]

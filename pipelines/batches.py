@@ -10,10 +10,39 @@ import tensorflow as tf
 from pipelines.draws import positive_drawer, unobserved_drawer
 from pipelines.interactions import Interactions
 
+_ORDER = 0x6D5
+"""Tells the seeds of the order of users from others."""
+
 
 def steps_per_epoch(num_users: int, batch_size: int) -> int:
     """How many batches visit every user once."""
     return -(-num_users // batch_size)
+
+
+def visits(num_users: int, *, batch_size: int, seed: int, first_epoch: int = 0) -> tf.data.Dataset:
+    """Emits batches of users for ever, epoch after epoch; each epoch visits every user once, in a new order.
+
+    Args:
+      num_users: how many there are.
+      batch_size: users a batch; the last batch of an epoch has what is left.
+      seed: with the epoch, all that the order depends on.
+      first_epoch: the epoch, from 0, to begin with.
+
+    Returns:
+      A dataset of dictionaries: "users" [batch] int32, and "step" [] int64, counted from the start of epoch 0.
+    """
+    steps = steps_per_epoch(num_users, batch_size)
+    root_seed = tf.constant([seed, _ORDER], tf.int64)
+
+    def batches_of(epoch: tf.Tensor) -> tf.data.Dataset:
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(num_users, dtype=tf.int32), seed=tf.random.experimental.stateless_fold_in(root_seed, epoch)
+        )
+        users = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+        numbers = tf.data.Dataset.range(epoch * steps, (epoch + 1) * steps)
+        return tf.data.Dataset.zip({"step": numbers, "users": users})
+
+    return tf.data.Dataset.counter(first_epoch).flat_map(batches_of)
 
 
 def user_batches(
@@ -44,30 +73,19 @@ def user_batches(
     Raises:
       InputError: a user has no item, or has every item (that has a weight).
     """
-    num_users = train.num_users
     draw_positives = positive_drawer(train, group_size)
     draw_candidates = unobserved_drawer(train, num_candidates, item_weights)
-    steps = steps_per_epoch(num_users, batch_size)
-    root_seed = tf.constant([seed, 0x6D5], tf.int64)
+    root_seed = tf.constant([seed, _ORDER], tf.int64)
 
-    def batches_of(epoch: tf.Tensor) -> tf.data.Dataset:
-        order = tf.random.experimental.stateless_shuffle(
-            tf.range(num_users, dtype=tf.int32), seed=tf.random.experimental.stateless_fold_in(root_seed, epoch)
-        )
-        users = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
-        return tf.data.Dataset.zip((tf.data.Dataset.range(epoch * steps, (epoch + 1) * steps), users))
-
-    def draw(step: tf.Tensor, users: tf.Tensor) -> dict[str, tf.Tensor]:
+    def draw(visit: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         seeds = tf.random.experimental.stateless_split(
-            tf.random.experimental.stateless_fold_in(root_seed + 1, step), num=2
+            tf.random.experimental.stateless_fold_in(root_seed + 1, visit["step"]), num=2
         )
-        return {
-            "users": users,
-            "positives": draw_positives(users, seeds[0]),
-            "candidates": draw_candidates(users, seeds[1]),
-            "step": step,
+        return visit | {
+            "positives": draw_positives(visit["users"], seeds[0]),
+            "candidates": draw_candidates(visit["users"], seeds[1]),
         }
 
-    epochs = tf.data.Dataset.counter(first_epoch)
+    of_users = visits(train.num_users, batch_size=batch_size, seed=seed, first_epoch=first_epoch)
     # Two threads may draw at once, but the batches keep their order: determinism before the last percent of speed.
-    return epochs.flat_map(batches_of).map(draw, num_parallel_calls=2, deterministic=True).prefetch(4)
+    return of_users.map(draw, num_parallel_calls=2, deterministic=True).prefetch(4)

@@ -8,12 +8,12 @@ import gdns_tf
 from gdns_tf.examples.clicks import make_clicks
 
 
-def main(max_epochs: int = 300) -> None:
+def main(max_epochs: int = 30) -> None:
     clicks = make_clicks()  # any pandas, polars or Arrow table
     print(clicks.head(3).to_string(index=False), end="\n\n")
 
     data = gdns_tf.Dataset.from_dataframe(clicks, user="user_id", item="item_id", timestamp="ts", title="name")
-    model = gdns_tf.fit(data, batch_size=128, max_epochs=max_epochs)
+    model = gdns_tf.fit(data, max_epochs=max_epochs)
     print(model, end="\n\n")
     print(model.evaluate().round(4), end="\n\n")  # beside popularity
 

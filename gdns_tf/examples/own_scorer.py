@@ -63,7 +63,7 @@ def main(max_epochs: int = 200) -> None:
     data = gdns_tf.Dataset.load("planted")
     gdns_tf.SCORERS.register("history_sum", HistorySum)
     for scorer in ("gmf", "history_sum"):
-        model = gdns_tf.fit(data, scorer=scorer, group_size=16, batch_size=256, max_epochs=max_epochs)
+        model = gdns_tf.fit(data, sampler="gdns", scorer=scorer, group_size=16, batch_size=256, max_epochs=max_epochs)
         print(f"{scorer:12} validation NDCG@3 {model.metrics['valid']['ndcg@3']:.4f}")
 
 

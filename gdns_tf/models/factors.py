@@ -6,6 +6,15 @@ import numpy as np
 
 
 @dataclass(frozen=True)
+class HistorySum:
+    """How a user's query comes from what they have: |C|^-power * sum of the items' vectors."""
+
+    vectors: np.ndarray
+    """[num_items, d] float32."""
+    power: float
+
+
+@dataclass(frozen=True)
 class Factors:
     """Scores of all users and items as inner products: `queries @ items.T`.
 
@@ -23,6 +32,9 @@ class Factors:
     dimension_weights: np.ndarray | None = None
     """[d] float32: what each dimension counts for between items, whose likeness is the cosine of `items *
     dimension_weights`; None becomes ones."""
+
+    encoder: HistorySum | None = None
+    """Where queries come from histories: how, so that a new user is served as a trained one is."""
 
     def __post_init__(self) -> None:
         weights = self.dimension_weights

@@ -77,6 +77,11 @@ class GMF(Scorer):
             of_items = tf.tensordot(item_weights, tf.reduce_sum(tf.square(tf.gather(self.Q, items)), axis=[1, 2]), 1)
         return 0.5 * (of_users + of_items)
 
+    def l2_of_catalogue(self, users: tf.Tensor, user_weights: tf.Tensor, item_weights: tf.Tensor) -> tf.Tensor:
+        """Of p_u of the listed users and q_i of all items."""
+        of_users = tf.tensordot(user_weights, tf.reduce_sum(tf.square(tf.gather(self.P, users)), axis=1), 1)
+        return 0.5 * (of_users + tf.tensordot(item_weights, tf.reduce_sum(tf.square(self.Q), axis=1), 1))
+
     @property
     def item_factors(self) -> tf.Variable:
         return self.Q

@@ -90,6 +90,19 @@ class Scorer(tf.keras.Model, ABC):
           [] float32.
         """
 
+    def l2_of_catalogue(self, users: tf.Tensor, user_weights: tf.Tensor, item_weights: tf.Tensor) -> tf.Tensor:
+        """As `l2`, of some users and of all items: what an objective over the whole catalogue is regularised by.
+
+        Args:
+          users: [batch] int32.
+          user_weights: [batch] float32: the weight of each user.
+          item_weights: [num_items] float32: the weight of each item.
+
+        Returns:
+          [] float32.
+        """
+        raise NotImplementedError(f"{type(self).__name__} is not trained over the whole catalogue")
+
     @property
     def item_factors(self) -> tf.Variable | tf.Tensor:
         """[num_items, d] float32: factors of all items; of scorers with the capability ITEM_FACTORS."""

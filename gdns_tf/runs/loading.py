@@ -43,7 +43,7 @@ class Trained:
     first: Factors
     """What the first training came to: what can be evaluated."""
     served: Factors
-    """What the last training came to: what recommends."""
+    """What the last training came to, for users with all that they have: what recommends."""
 
 
 def load_trained(path: str | Path, split: Split) -> Trained:
@@ -64,7 +64,8 @@ def load_trained(path: str | Path, split: Split) -> Trained:
     weights = load_weights(folder.weights, config.scorer)
     refit = load_weights(folder.refit.weights, config.scorer) if folder.refit.weights.exists() else None
     first = _fitting(weights.factors(split.train), split, path)
-    served = first if refit is None else _fitting(refit.factors(split.all_interactions()), split, path)
+    # Scorers that know users by what they have serve them by all of it, whether or not it was trained on.
+    served = _fitting((refit or weights).factors(split.all_interactions()), split, path)
     return Trained(config, folder.read_metrics(), weights, refit, first, served)
 
 

@@ -21,6 +21,7 @@ from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.runs.state import RunState
 from gdns_tf.training.build import build_batches, build_trainer
 from gdns_tf.training.config import TrainConfig
+from gdns_tf.training.optimizers import rate_of_epoch
 from pipelines.errors import InputError
 from pipelines.split import Split
 
@@ -149,6 +150,8 @@ class Run:
         while not self._stop_reason():
             began = time.monotonic()
             self.trainer.reset_metrics()
+            rate = rate_of_epoch(self.config.learning_rate, self.config.schedule, self.epoch, self.config.max_epochs)
+            self.trainer.optimizer.learning_rate.assign(rate)
             loss = float(train_epoch(batches)["loss"])
             if not math.isfinite(loss):
                 raise FloatingPointError(

@@ -55,7 +55,8 @@ def train(
         folder.claim(data, config)
         if in_memory and not folder.data.exists():
             saved.save(split, folder.data)
-        own = [History(), *([Diagnostics(), TensorBoard()] if config.tensorboard else [])]
+        looks = [Diagnostics()] if config.objective == "pairs" else []
+        own = [History(), *([*looks, TensorBoard()] if config.tensorboard else [])]
         run = Run(split, config, folder, [*own, *([ProgressBar()] * progress), *callbacks, *uploads])
         if run.epoch:
             notices.info("Going on after epoch %d of %s", run.epoch, opened.path)

@@ -5,6 +5,7 @@ from typing import Self
 
 import tensorflow as tf
 
+from gdns_tf.models.histories import Histories
 from gdns_tf.models.inner_products import sum_pairs_by_item
 from gdns_tf.models.losses import RankingLoss
 from gdns_tf.models.scorer import ITEM_FACTORS
@@ -46,7 +47,7 @@ class Enmf(Uniform):
         negative_weight: c0.
         """
         super().__init__(name="enmf")
-        self._offsets, self._items = tf.constant(train.offsets, tf.int64), tf.constant(train.items, tf.int32)
+        self._histories = Histories(train)
         self._negative_weight = negative_weight
 
     @classmethod
@@ -57,20 +58,11 @@ class Enmf(Uniform):
 
     def losses(self, scored: Scored, ranking_loss: RankingLoss) -> tf.Tensor:
         queries, Q, c0 = scored.queries, scored.scorer.item_factors, self._negative_weight
-        row_of, items = self._observed(scored.batch.users)
+        row_of, items = self._histories.of(scored.batch.users)
         scores = _pair_scores(queries, Q, row_of, items)
         observed = tf.math.segment_sum((1 - c0) * tf.square(scores) - 2 * scores, row_of)
         gram = tf.matmul(Q, Q, transpose_a=True)
         return observed + c0 * tf.reduce_sum(tf.matmul(queries, gram) * queries, axis=1)
-
-    def _observed(self, users: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """All observed pairs of some users: [n] positions in `users`, ascending, and [n] items."""
-        first, counts = tf.gather(self._offsets, users), tf.gather(self._offsets, users + 1)
-        counts -= first
-        row_of = tf.repeat(tf.range(tf.shape(users)[0]), counts)
-        before = tf.cumsum(counts, exclusive=True)
-        places = tf.range(tf.reduce_sum(counts)) + tf.gather(first - before, row_of)
-        return row_of, tf.gather(self._items, places)
 
 
 def _pair_scores(queries: tf.Tensor, table: tf.Variable, row_of: tf.Tensor, items: tf.Tensor) -> tf.Tensor:

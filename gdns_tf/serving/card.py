@@ -52,8 +52,7 @@ def format_card(description: dict, examples: Mapping[str, Mapping[str, np.ndarra
             for limit in (
                 "It knows the users and items of its data. Unknown users get the most popular items and `known_user` "
                 "false; new items need a new version.",
-                "A new user's history can be given to `retrieve_by_history`, which folds it in "
-                f"(alpha = {about['fold_in']['alpha']:g}, l2 = {about['fold_in']['l2']:g}).",
+                f"A new user's history can be given to `retrieve_by_history`, {_by_history(about['fold_in'])}.",
                 "Seen items, which it leaves out, are those known when it was exported.",
                 "Scores order the items of one user; they are no probabilities and do not compare users.",
                 f"Slots without an item hold the id {padding['item_id']!r} and the score {padding['score']:.7g}.",
@@ -75,6 +74,12 @@ def _format_made_by(flags: dict) -> str:
 
 def _format_flags(flags: dict) -> str:
     return "```\n" + "\n".join(f"--{flag}={value}" for flag, value in flags.items()) + "\n```"
+
+
+def _by_history(fold_in: dict | None) -> str:
+    if fold_in is None:
+        return "which serves them exactly as a known user with these items"
+    return f"which folds it in (alpha = {fold_in['alpha']:g}, l2 = {fold_in['l2']:g})"
 
 
 def _format_metrics(metrics: dict) -> str:

@@ -65,7 +65,7 @@ def describe(
         "num_items": factors.num_items,
         "dim": factors.dim,
         "padding": {"item_id": PADDING_IDS[id_type(item_ids)], "score": PADDING_SCORE},
-        "fold_in": asdict(fold_in),
+        "fold_in": None if factors.encoder else asdict(fold_in),
         "data": {"name": split.name} | split.statistics(),
         "data_fingerprint": split.fingerprint,
         "flags": {name: value for name, value in flags.items() if name not in _OF_THE_MACHINE},

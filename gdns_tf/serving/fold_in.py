@@ -44,6 +44,30 @@ def penalty(item_factors: np.ndarray, strengths: FoldIn) -> np.ndarray:
     return strengths.alpha * (factors.T @ factors) + strengths.l2 * scale * np.eye(factors.shape[1])
 
 
+def encode(vectors: tf.Tensor, power: tf.Tensor, history: tf.Tensor) -> tf.Tensor:
+    """The query of each row by a model that makes queries of histories: |C|^-power * sum of the items' vectors.
+
+    Args:
+      vectors: [num_items, d] float32.
+      power: [] float32.
+      history: [batch, n] int32 item numbers; below 0 there is none. An item that is listed more than once counts once.
+
+    Returns:
+      [batch, d] float32; zero for an empty history.
+    """
+    history, counts = _once(history)
+    total = tf.reduce_sum(counts, axis=1, keepdims=True)
+    sums = tf.einsum("bn,bnd->bd", counts, tf.gather(vectors, tf.maximum(history, 0)))
+    return sums * tf.maximum(total, 1.0) ** -power
+
+
+def _once(history: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The history [batch, n] in ascending order, and 1 for each of its items and 0 for repeats and padding, float32."""
+    history = tf.sort(history, axis=1)
+    repeats = tf.concat([tf.zeros_like(history[:, :1], tf.bool), history[:, 1:] == history[:, :-1]], axis=1)
+    return history, tf.cast((history >= 0) & ~repeats, tf.float32)
+
+
 def fold_in(item_factors: tf.Tensor, penalty: tf.Tensor, history: tf.Tensor) -> tf.Tensor:
     """Solves for the query x of each row, against fixed item factors f_i.
 
@@ -59,9 +83,8 @@ def fold_in(item_factors: tf.Tensor, penalty: tf.Tensor, history: tf.Tensor) -> 
     Returns:
       [batch, d] float32; zero for an empty history.
     """
-    history = tf.sort(history, axis=1)
-    repeats = tf.concat([tf.zeros_like(history[:, :1], tf.bool), history[:, 1:] == history[:, :-1]], axis=1)
-    counts = tf.cast((history >= 0) & ~repeats, tf.float64)[..., None]
+    history, counts = _once(history)
+    counts = tf.cast(counts, tf.float64)[..., None]
     rows = tf.cast(tf.gather(item_factors, tf.maximum(history, 0)), tf.float64) * counts
     root = tf.linalg.cholesky(tf.matmul(rows, rows, transpose_a=True) + penalty)
     wanted = tf.reduce_sum(rows, axis=1)[..., None]

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from gdns_tf.models.factors import Factors
 from gdns_tf.serving.contract import ITEM_ID, PADDING_SCORE, SIGNATURES, USER_ID, Tensor
-from gdns_tf.serving.fold_in import FoldIn, fold_in, penalty
+from gdns_tf.serving.fold_in import FoldIn, encode, fold_in, penalty
 from gdns_tf.serving.top_k import top_k
 from gdns_tf.serving.vocabulary import Vocabulary
 from pipelines.errors import InputError
@@ -48,7 +48,7 @@ class ServedModel(tf.Module):
         popularity: [num_items] scores of the items for users that are not known.
         k: items that `serving_default` returns.
         item_dtype: one of ITEM_DTYPES, in which the item factors are stored; they are calculated with in float32.
-        fold_in_strengths: of `retrieve_by_history`.
+        fold_in_strengths: of `retrieve_by_history`, where the model has no encoder of histories.
         description: what `describe` tells; its values must be representable in JSON.
         assets: an existing folder for the vocabularies. It must stay until the model is saved; one that is not
           saved needs it no more once it is made.
@@ -65,7 +65,12 @@ class ServedModel(tf.Module):
         self._item_factors = _table(stored, "item_factors")
         self._dimension_weights = _table(factors.dimension_weights, "dimension_weights")
         self._inverse_norms = _table(_inverse_norms(items * factors.dimension_weights), "inverse_norms")
-        self._penalty = _table(penalty(items, fold_in_strengths), "fold_in_penalty")
+        self._encodes = factors.encoder is not None
+        if self._encodes:
+            self._history_vectors = _table(factors.encoder.vectors, "history_vectors")
+            self._history_power = _table(np.float32(factors.encoder.power), "history_power")
+        else:
+            self._penalty = _table(penalty(items, fold_in_strengths), "fold_in_penalty")
         self._popularity = _table(popularity.astype(np.float32), "popularity")
         self._seen_offsets = _table(seen.offsets.astype(np.int64), "seen_offsets")
         self._seen_items = _table(seen.items.astype(np.int32), "seen_items")
@@ -152,7 +157,11 @@ class ServedModel(tf.Module):
         numbers = self._items.numbers(history)
         known = tf.reduce_any(numbers >= 0, axis=1)
         factors = self._all_items()
-        scores = tf.matmul(fold_in(factors, self._penalty, numbers), factors, transpose_b=True)
+        if self._encodes:
+            queries = encode(self._history_vectors, self._history_power, numbers)
+        else:
+            queries = fold_in(factors, self._penalty, numbers)
+        scores = tf.matmul(queries, factors, transpose_b=True)
         scores = _without(self._popular_where(~known, scores), numbers)
         num_unknown = tf.math.count_nonzero((numbers < 0) & (history != self._items.padding), axis=1, dtype=tf.int32)
         return self._best(scores, k) | {"known_user": known, "num_unknown": num_unknown}

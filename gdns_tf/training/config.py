@@ -11,13 +11,16 @@ from gdns_tf.registry import Registry
 from gdns_tf.samplers.base import Sampler, SamplerConfig
 from gdns_tf.samplers.given import PREFIX, Given, GivenSampler
 from gdns_tf.samplers.registry import SAMPLERS
+from gdns_tf.training.recipes import RECIPES, objective_of, without_effect
 from pipelines.checks import check_fields
 from pipelines.config import flag
 from pipelines.errors import InputError, require, require_above_0, require_not_negative
 from pipelines.interactions import Interactions
 from pipelines.nearest import did_you_mean
+from pipelines.notices import notices
 
 OPTIMIZERS = ("adagrad", "adam", "sgd")
+SCHEDULES = ("constant", "cosine")
 _HARMLESS = {
     "output_dir",
     "overwrite",
@@ -56,6 +59,13 @@ class TrainConfig:
     group_size: int = flag(32, "N: positives, and negatives, of a user in a step.", main=True)
     num_candidates: int = flag(64, "M: unobserved items drawn for a user in a step, to choose N from.", main=True)
 
+    objective: str = flag(
+        "pairs",
+        "pairs: positives against sampled negatives; multinomial: a softmax over the whole catalogue, no sampler.",
+        tuple(RECIPES),
+        main=True,
+    )
+    user_l2: float = flag(1.75, "multinomial: L2 regularisation for each user; divided by the mean number of items.")
     loss: str = flag("squared_hinge", "Loss of a pair.", tuple(LOSSES))
     pairing: str = flag(
         "group", "group: every positive against every negative (Eq. 6); pair: k-th against k-th (Eq. 3).", PAIRINGS
@@ -70,6 +80,7 @@ class TrainConfig:
     init_scale: float = flag(0.01, "Standard deviation of the factors at the start.")
     optimizer: str = flag("adagrad", "Optimiser.", OPTIMIZERS)
     learning_rate: float = flag(0.09, "Learning rate.", main=True)
+    schedule: str = flag("constant", "How the rate goes; cosine: down to 0 at max_epochs.", SCHEDULES)
     batch_size: int = flag(1024, "B: users a step.")
     jit_compile: bool = flag(False, "Compile the step by XLA: for GPUs; slower on CPUs.")
 
@@ -99,8 +110,17 @@ class TrainConfig:
             require(getattr(self, name) >= 1, name, getattr(self, name), "must be at least 1")
         require_above_0(self, "learning_rate", "init_scale")
         require_not_negative(
-            self, "seed", "margin", "l2", "user_weight_power", "max_minutes", "checkpoint_minutes", "show_users"
+            self,
+            "seed",
+            "margin",
+            "l2",
+            "user_l2",
+            "user_weight_power",
+            "max_minutes",
+            "checkpoint_minutes",
+            "show_users",
         )
+        require_not_negative(self, "show_users")
         for name in ("dropout", "average_decay"):
             require(0 <= getattr(self, name) < 1, name, getattr(self, name), "must lie in [0, 1)")
         require(
@@ -136,7 +156,10 @@ class TrainConfig:
 
     @classmethod
     def from_settings(cls, **settings: object) -> "TrainConfig":
-        """A run by its settings, those of the sampler and the scorer among them; others are at their defaults.
+        """A run by its settings, those of the sampler and the scorer among them; others are those of a recipe.
+
+        Without `objective` the run is of pairs where a setting is given that means something to pairs alone, such as
+        `sampler`; else it is multinomial. See `gdns_tf.training.recipes`.
 
         Raises:
           InputError: there is no such setting, with the nearest one; or a value cannot work.
@@ -144,7 +167,18 @@ class TrainConfig:
         Example:
           TrainConfig.from_settings(sampler="gdns", smoothing=0.1, dim=64)
         """
-        return cls().with_settings(**settings)
+        return cls.defaults_for(settings).with_settings(**settings)
+
+    @classmethod
+    def defaults_for(cls, settings: Mapping[str, object]) -> "TrainConfig":
+        """The recipe of the objective that some settings mean; says which of them have no effect on it."""
+        of_samplers = {f.name for sampler in SAMPLERS.values() for f in fields(sampler.config_class)}
+        objective = objective_of(settings, of_samplers)
+        for name in without_effect(settings, objective):
+            default = cls.__dataclass_fields__[name].default
+            if settings[name] != default:  # a flagfile of a run lists everything
+                notices.warning("`%s`=%s has no effect on `objective`=%s.", name, settings[name], objective)
+        return cls().with_settings(**RECIPES.get(objective, {}))  # an unknown one is refused with the rest
 
     def with_settings(self, **settings: object) -> "TrainConfig":
         """This run with some settings changed.
@@ -192,7 +226,8 @@ class TrainConfig:
     def changes(self, other: "TrainConfig") -> list[str]:
         """Names of the settings that differ and whose difference would make another run of this."""
         mine, others = self.settings(), other.settings()
-        return [n for n in mine if n not in _HARMLESS and mine[n] != others.get(n, mine[n])]
+        harmless = _HARMLESS - ({"max_epochs"} if self.schedule == "cosine" else set())
+        return [n for n in mine if n not in harmless and mine[n] != others.get(n, mine[n])]
 
     @property
     def scorer_class(self) -> type[Scorer]:

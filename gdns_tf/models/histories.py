@@ -1,0 +1,59 @@
+"""Users' observed items in the graph: all of a batch's, one after the other, and sums over them."""
+
+import tensorflow as tf
+
+from gdns_tf.models.inner_products import sum_pairs_by_item
+from pipelines.interactions import Interactions
+
+
+class Histories:
+    """All observed pairs, as compressed sparse rows; no variable, so not part of a checkpoint."""
+
+    def __init__(self, train: Interactions) -> None:
+        """Args:
+        train: the interactions.
+        """
+        self._offsets, self._items = tf.constant(train.offsets, tf.int64), tf.constant(train.items, tf.int32)
+
+    def of(self, users: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """All observed pairs of some users.
+
+        Args:
+          users: [batch] int32.
+
+        Returns:
+          [n] int32 positions in `users`, ascending; [n] int32 items.
+        """
+        first, counts = tf.gather(self._offsets, users), tf.gather(self._offsets, users + 1)
+        counts -= first
+        row_of = tf.repeat(tf.range(tf.shape(users)[0]), counts)
+        before = tf.cumsum(counts, exclusive=True)
+        places = tf.range(tf.reduce_sum(counts)) + tf.gather(first - before, row_of)
+        return row_of, tf.gather(self._items, places)
+
+
+def sum_by_row(table: tf.Tensor, row_of: tf.Tensor, items: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
+    """For each row the sum of factors[n] * table[items[n]] over n with row_of[n] the row.
+
+    Its gradient for the table is dense and builds no sparse rows, see `gdns_tf.models.inner_products`.
+
+    Args:
+      table: [num_items, d] float32 variable or tensor.
+      row_of: [n] int32, ascending, without a gap: every row has an item.
+      items: [n] int32.
+      factors: [n] float32; no gradient flows into them.
+
+    Returns:
+      [num_rows, d] float32.
+    """
+
+    @tf.custom_gradient
+    def forward(values: tf.Tensor) -> tuple:
+        rows = factors[:, None] * tf.gather(values, items)
+
+        def backward(upstream: tf.Tensor) -> tf.Tensor:
+            return sum_pairs_by_item(items, row_of, factors, upstream, values.shape[0])
+
+        return tf.ensure_shape(tf.math.segment_sum(rows, row_of), [None, values.shape[1]]), backward
+
+    return forward(tf.convert_to_tensor(table))

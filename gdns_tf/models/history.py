@@ -1,0 +1,122 @@
+"""A user is the sum of what they have: no table of users (Kabbur et al., KDD 2013, FISM; Liang et al., WWW 2018)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import tensorflow as tf
+from scipy import sparse
+
+from gdns_tf.models.factors import Factors, HistorySum
+from gdns_tf.models.histories import Histories, sum_by_row
+from gdns_tf.models.inner_products import inner_products
+from gdns_tf.models.scorer import ITEM_FACTORS, LINEAR, Scorer, ScorerConfig
+from gdns_tf.models.setup import Setup
+from pipelines.config import flag
+from pipelines.errors import require
+from pipelines.interactions import Interactions
+
+
+@dataclass(frozen=True)
+class HistoryConfig(ScorerConfig):
+    """Settings of `History`."""
+
+    history_power: float = flag(0.7, "A user is the sum of their items' vectors by (number of items)^-this.")
+    history_dropout: float = flag(0.3, "Share of a user's items that are hidden from their sum in a training step.")
+
+    def check(self) -> None:
+        require(0 <= self.history_power <= 1, "history_power", self.history_power, "must lie in [0, 1]")
+        require(0 <= self.history_dropout < 1, "history_dropout", self.history_dropout, "must lie in [0, 1)")
+
+
+class History(Scorer):
+    """r(u, i) = q_u . Q_i with q_u = |C_u|^-power sum_{j in C_u} A_j.
+
+    Memory does not grow with the users, and a new user is served exactly as a trained one. In training some items of
+    each history are hidden, all of them at export. It has the score of a GMF whose w is 1 and whose P is not free.
+    """
+
+    config_class = HistoryConfig
+    capabilities = frozenset({LINEAR, ITEM_FACTORS})
+    parameters = {"A": ("num_items", "d"), "Q": ("num_items", "d"), "history_power": ()}  # noqa: RUF012
+
+    def __init__(
+        self,
+        train: Interactions,
+        dim: int = 32,
+        *,
+        power: float = 0.7,
+        history_dropout: float = 0.3,
+        init_scale: float = 0.05,
+        seed: int = 0,
+    ) -> None:
+        """Args:
+        train: what users have.
+        dim: d.
+        power: of the number of items that a user's sum is divided by.
+        history_dropout: share of a user's items hidden in a training step; one stays in any case.
+        init_scale: standard deviation of A and Q [num_items, dim] at the start.
+        seed: of the start.
+        """
+        super().__init__(name="history")
+        self._power, self._history_dropout = power, history_dropout
+        normal, shape = tf.random.stateless_normal, [train.num_items, dim]
+        self.A = tf.Variable(init_scale * normal(shape, [seed, 4]), name="A")
+        self.Q = tf.Variable(init_scale * normal(shape, [seed, 2]), name="Q")
+        self._histories = Histories(train)
+        self.built = True
+
+    @classmethod
+    def create(cls, config: HistoryConfig, setup: Setup) -> Self:
+        return cls(
+            setup.train,
+            setup.dim,
+            power=config.history_power,
+            history_dropout=config.history_dropout,
+            init_scale=setup.init_scale,
+            seed=setup.seed,
+        )
+
+    def queries(self, users: tf.Tensor, dropout: float = 0.0, seed: tf.Tensor | None = None) -> tf.Tensor:
+        """The users' sums; with a seed some items of each are hidden, and `dropout` of the latent factors."""
+        row_of, items = self._histories.of(users)
+        kept = tf.ones(tf.shape(items))
+        if seed is not None and self._history_dropout:
+            lots = tf.random.stateless_uniform(tf.shape(items), tf.add(seed, [0, 0x415]))
+            stays = (lots >= self._history_dropout) | (lots == tf.gather(tf.math.segment_max(lots, row_of), row_of))
+            kept = tf.cast(stays, tf.float32)
+        scale = tf.math.segment_sum(kept, row_of) ** -self._power
+        queries = scale[:, None] * sum_by_row(self.A, row_of, items, kept)
+        return tf.nn.experimental.stateless_dropout(queries, dropout, seed) if dropout else queries
+
+    def scores(self, queries: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        return inner_products(queries, self.Q, items)
+
+    def l2(self, users: tf.Tensor, items: tf.Tensor, user_weights: tf.Tensor, item_weights: tf.Tensor) -> tf.Tensor:
+        """Of Q_i and A_i of the listed items; users have nothing of their own."""
+        del users, user_weights
+        squares = tf.reduce_sum(tf.square(self.Q) + tf.square(self.A), axis=1)
+        return 0.5 * tf.tensordot(item_weights, tf.reduce_sum(tf.gather(squares, items), axis=1), 1)
+
+    def l2_of_catalogue(self, users: tf.Tensor, user_weights: tf.Tensor, item_weights: tf.Tensor) -> tf.Tensor:
+        """Of Q_i and A_i of all items."""
+        del users, user_weights
+        squares = tf.reduce_sum(tf.square(self.Q) + tf.square(self.A), axis=1)
+        return 0.5 * tf.tensordot(item_weights, squares, 1)
+
+    @property
+    def item_factors(self) -> tf.Variable:
+        return self.Q
+
+    def arrays(self, variables: list[tf.Variable] | None = None) -> dict[str, np.ndarray]:
+        A, Q = (variable.numpy() for variable in variables or self.trainable_variables)
+        return {"A": A, "Q": Q, "history_power": np.float32(self._power)}
+
+    @classmethod
+    def factors(cls, arrays: Mapping[str, np.ndarray], train: Interactions) -> Factors:
+        encoder = HistorySum(arrays["A"], float(arrays["history_power"]))
+        ones = np.ones(train.num_interactions, np.float32)
+        observed = sparse.csr_matrix((ones, train.items, train.offsets), (train.num_users, train.num_items))
+        scale = np.maximum(train.counts, 1).astype(np.float32) ** -np.float32(encoder.power)
+        return Factors(scale[:, None] * (observed @ encoder.vectors), arrays["Q"], encoder=encoder)
