@@ -40,7 +40,7 @@ def start(folder, *flags):
 def finish(process):
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
-    return out
+    return out + err  # notices are on standard error
 
 
 def said_by(process):
