@@ -117,6 +117,11 @@ class RunFolder:
                 remedy="Choose another `output_dir`, or start afresh with `overwrite`.",
             )
 
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether there is a run to go on with."""
+        return (self.checkpoints / "checkpoint").exists()
+
     def epochs_wanted(self) -> int | None:
         """For how many epochs the run was started at most; None where there is no run."""
         return read_config(self.flags, TrainConfig).max_epochs if self.flags.exists() else None

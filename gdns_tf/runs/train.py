@@ -53,7 +53,7 @@ def train(
             mirror = stack.enter_context(mirrored(opened, afresh=config.overwrite))
             folder, uploads = mirror.folder, [Uploads(mirror)]
         folder.claim(data, config)
-        if in_memory and not folder.data.exists():
+        if in_memory and not folder.has_checkpoint:  # with one, Run tells other data by its fingerprint
             saved.save(split, folder.data)
         looks = [Diagnostics()] if config.objective == "pairs" else []
         own = [History(), *([*looks, TensorBoard()] if config.tensorboard else [])]

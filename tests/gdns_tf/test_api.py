@@ -144,6 +144,18 @@ def test_a_run_on_other_data_is_not_gone_on_with(clicks, data, tmp_path):
         gdns_tf.fit(fewer, output_dir=tmp_path / "run", **QUICK)
 
 
+def test_other_data_replaces_what_was_kept_of_a_run_that_never_got_anywhere(clicks, data, tmp_path):
+    class Fail(gdns_tf.Callback):
+        def on_start(self, run):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        gdns_tf.fit(data, output_dir=tmp_path / "run", callbacks=[Fail()], **QUICK)
+    fewer = gdns_tf.Dataset.from_dataframe(clicks[clicks.user_id != "u-5"], timestamp="ts", title="name")
+    gdns_tf.fit(fewer, output_dir=tmp_path / "run", **QUICK | {"max_epochs": 5})
+    assert gdns_tf.load(tmp_path / "run").data.fingerprint == fewer.fingerprint
+
+
 def test_refit_recommends_by_all_and_evaluates_by_what_was_held_out(data, model, tmp_path):
     refit = gdns_tf.fit(data, refit=True, **QUICK)
     assert refit.metrics["test"] == model.metrics["test"]

@@ -62,7 +62,7 @@ def test_known_users_are_served_by_all_that_they_have(data, model):
     assert model.metrics["test"] == model.evaluate()["model"].to_dict()  # but measured by their training items
 
 
-def test_a_run_that_was_broken_off_ends_as_one_that_was_not(data, model, tmp_path):
+def test_a_run_that_was_broken_off_ends_as_one_that_was_not(data, tmp_path):
     class Stop(gdns_tf.Callback):
         def on_epoch(self, run, loss):
             if run.epoch == 7:
@@ -75,7 +75,6 @@ def test_a_run_that_was_broken_off_ends_as_one_that_was_not(data, model, tmp_pat
     whole = gdns_tf.fit(data, **settings | {"output_dir": tmp_path / "undisturbed"})
     np.testing.assert_array_equal(again.factors.queries, whole.factors.queries)
     np.testing.assert_array_equal(again.factors.items, whole.factors.items)
-    assert (whole.factors.items != model.factors.items).any()  # the schedule does something
 
 
 def test_save_load_and_commands_know_it(data, model, tmp_path):
