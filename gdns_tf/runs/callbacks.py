@@ -44,7 +44,7 @@ class Validation:
     metrics: dict[str, float]
     """Of the validation items: "ndcg@3" and so on."""
     best: float
-    """The best validation NDCG@3 so far, this one's counted in."""
+    """The best validation so far by the metric `select`, this one's counted in."""
     diagnostics: dict[str, float] = field(default_factory=dict)
     """Scalars that show what the sampler goes by; filled in by `Diagnostics`, for the callbacks after it."""
     histograms: dict[str, tf.Tensor] = field(default_factory=dict)

@@ -14,7 +14,8 @@ class ProgressBar(Callback):
         self._bar.update()
 
     def on_validation(self, run: RunView, validation: Validation) -> None:
-        values = {"loss": validation.loss, "valid NDCG@3": validation.metrics["ndcg@3"], "best": validation.best}
+        name = run.config.select
+        values = {"loss": validation.loss, f"valid {name}": validation.metrics[name], "best": validation.best}
         self._bar.set_postfix({name: f"{value:.4f}" for name, value in values.items()})
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ import tensorflow as tf
 import gdns_tf
 from gdns_tf.evaluation import metrics
 from gdns_tf.evaluation.ranking import evaluate
+from gdns_tf.evaluation.selection import SelectionMetric
 from gdns_tf.models.factors import Factors
 from gdns_tf.models.moving_average import WeightAverage
 from gdns_tf.models.weights_file import save_arrays
@@ -26,14 +27,10 @@ from pipelines.errors import InputError
 from pipelines.split import Split
 
 KS = (1, 3, 10)
-SELECTION_METRIC = "ndcg@3"
 
 
 class Run:
     """One training run in its folder."""
-
-    metric_names = metrics.names(KS)
-    """Keys of the metrics of a run, in the order of its history."""
 
     def __init__(
         self,
@@ -58,6 +55,9 @@ class Run:
         """
         self.split, self.config, self.folder = split, config, folder
         self._callbacks, self._validates = callbacks, validates
+        self._selection = SelectionMetric(config.select)
+        self.metric_names = list(dict.fromkeys([*metrics.names(KS), config.select]))
+        """Keys of the metrics of a validation, in the order of its history."""
         self.trainer = build_trainer(split.train, config)
         weights = self.trainer.scorer.trainable_variables
         self.average = WeightAverage(weights, config.average_decay)
@@ -175,8 +175,11 @@ class Run:
 
     def _validate(self, loss: float) -> None:
         averages = self.average.variables_
-        found = evaluate(self._factors(averages), self.split, split="valid", ks=KS).means()
-        self.state.validated(found[SELECTION_METRIC], averages)
+        factors, selected = self._factors(averages), self.config.select
+        found = evaluate(factors, self.split, split="valid", ks=KS).means()
+        if selected not in found:
+            found[selected] = self._selection.of(factors, self.split)
+        self.state.validated(found[selected], averages)
         best = float(self.state.best_value.numpy())
         validation = Validation(self.epoch, self.seconds, loss, found, best)
         for callback in self._callbacks:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 
+from gdns_tf.evaluation.selection import SelectionMetric
 from gdns_tf.models.losses import LOSSES, PAIRINGS
 from gdns_tf.models.registry import SCORERS
 from gdns_tf.models.scorer import Scorer, ScorerConfig
@@ -87,7 +88,8 @@ class TrainConfig:
     max_epochs: int = flag(2500, "Stop after this many epochs.", main=True)
     max_minutes: float = flag(0.0, "Stop after this many minutes of training, resumed runs counted in; 0: no limit.")
     eval_every: int = flag(10, "Epochs between validations.")
-    patience: int = flag(40, "Stop after this many validations without a better NDCG@3.", main=True)
+    select: str = flag("ndcg@3", "What weights are chosen by, on validation: ndcg@3, full_ndcg@20, mrr, ...", main=True)
+    patience: int = flag(40, "Stop after this many validations that are not better.", main=True)
     refit: bool = flag(
         False, "When the epochs are chosen, train once more with the held-out items included, for export."
     )
@@ -104,6 +106,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        SelectionMetric(self.select)
         for part in _parts(type(self)):
             self._complete(part.name, part.metadata["chosen_by"], part.metadata["registry"])
         for name in ("group_size", "num_candidates", "dim", "batch_size", "max_epochs", "eval_every", "patience"):

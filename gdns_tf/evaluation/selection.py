@@ -1,0 +1,50 @@
+"""The metric that a run's weights are chosen by, on validation."""
+
+from dataclasses import dataclass
+
+from gdns_tf.evaluation import metrics
+from gdns_tf.evaluation.ranking import evaluate
+from gdns_tf.models.factors import Factors
+from pipelines.errors import InputError
+from pipelines.nearest import did_you_mean
+from pipelines.split import Split
+
+_FULL = "full_"
+
+
+@dataclass(frozen=True)
+class SelectionMetric:
+    """A metric such as ndcg@3, by the sampled protocol, or full_ndcg@20, by that over all items.
+
+    What is best by 100 sampled items is not what is best by all of them.
+
+    Raises:
+      InputError: there is no such metric, with the nearest one.
+    """
+
+    name: str
+
+    def __post_init__(self) -> None:
+        kind, at, k = self._bare.partition("@")
+        good = kind in metrics.AT_K and k.isdecimal() and int(k) >= 1 if at else kind in metrics.OVERALL
+        if not good:
+            known = [f"{name}@3" for name in metrics.AT_K] + list(metrics.OVERALL)
+            known += [f"{_FULL}{name}" for name in known]
+            raise InputError(
+                f"`select`={self.name} is no metric{did_you_mean(self.name, known)}",
+                remedy=f"Choose among {', '.join(known)}, and any number in place of 3.",
+            )
+
+    def of(self, factors: Factors, split: Split) -> float:
+        """Its value on the validation items."""
+        k = int(self._bare.partition("@")[2] or 1)
+        protocol = "full" if self._is_full else "sampled"
+        return evaluate(factors, split, "valid", protocol, ks=[k]).means()[self._bare]
+
+    @property
+    def _is_full(self) -> bool:
+        return self.name.startswith(_FULL)
+
+    @property
+    def _bare(self) -> str:
+        return self.name.removeprefix(_FULL)
