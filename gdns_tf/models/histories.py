@@ -1,8 +1,10 @@
 """Users' observed items in the graph: all of a batch's, one after the other, and sums over them."""
 
+import numpy as np
 import tensorflow as tf
 
 from gdns_tf.models.inner_products import sum_pairs_by_item
+from pipelines.errors import InputError
 from pipelines.interactions import Interactions
 
 
@@ -11,8 +13,16 @@ class Histories:
 
     def __init__(self, train: Interactions) -> None:
         """Args:
-        train: the interactions.
+          train: the interactions.
+
+        Raises:
+          InputError: a user has no item.
         """
+        if (without := np.flatnonzero(train.counts == 0)).size:
+            raise InputError(
+                f"user {train.user_ids[without[0]]} has no item in training, and so have {without.size - 1} others",
+                remedy="Drop such users: nothing is known of them.",
+            )
         self._offsets, self._items = tf.constant(train.offsets, tf.int64), tf.constant(train.items, tf.int32)
 
     def of(self, users: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

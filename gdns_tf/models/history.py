@@ -69,6 +69,8 @@ class History(Scorer):
 
     @classmethod
     def create(cls, config: HistoryConfig, setup: Setup) -> Self:
+        """Raises InputError for a step compiled by XLA, which has no sums over lists of varying length."""
+        require(not setup.compiled, "jit_compile", setup.compiled, "does not go with `scorer`=history")
         return cls(
             setup.train,
             setup.dim,

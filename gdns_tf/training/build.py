@@ -8,6 +8,7 @@ from gdns_tf.training.multinomial import MultinomialTrainer
 from gdns_tf.training.optimizers import make_optimizer
 from gdns_tf.training.trainer import Trainer
 from pipelines.batches import steps_per_epoch, user_batches, visits
+from pipelines.errors import require
 from pipelines.interactions import Interactions
 
 
@@ -16,6 +17,7 @@ def build_trainer(train: Interactions, config: TrainConfig) -> Trainer | Multino
     setup = config.setup(train)
     scorer = config.scorer_class.create(config.scorer_config, setup)
     if config.objective == "multinomial":
+        require(not config.jit_compile, "jit_compile", True, "does not go with `objective`=multinomial")
         options = {"user_l2": config.user_l2, "dropout": config.dropout, "seed": config.seed}
         trainer = MultinomialTrainer(scorer, train, **options)
     else:

@@ -7,6 +7,7 @@ from toy import toy_interactions
 
 from gdns_tf.models.histories import Histories, sum_by_row
 from gdns_tf.models.history import History
+from gdns_tf.training.build import build_trainer
 from gdns_tf.training.config import TrainConfig
 from pipelines.errors import InputError
 
@@ -61,6 +62,19 @@ def test_some_items_are_hidden_in_training_but_never_all():
     assert share == pytest.approx(0.4, abs=0.02)
     assert (kept[0] != kept[1]).any()
     np.testing.assert_array_equal(kept[3], scorer.queries(EVERYONE, 0.0, tf.constant([7, 3], tf.int64)))
+
+
+def test_users_without_an_item_are_refused():
+    keep = np.ones(TRAIN.num_interactions, bool)
+    keep[TRAIN.offsets[3] : TRAIN.offsets[4]] = False
+    with pytest.raises(InputError, match="user 3 has no item in training, and so have 0 others"):
+        History(TRAIN.keep(keep))
+
+
+def test_xla_is_refused():
+    for settings in ({}, {"scorer": "gmf", "objective": "multinomial"}, {"scorer": "history", "sampler": "gdns"}):
+        with pytest.raises(InputError, match="`jit_compile`=True does not go with"):
+            build_trainer(TRAIN, TrainConfig.from_settings(jit_compile=True, **settings))
 
 
 def test_no_table_of_users():

@@ -215,3 +215,14 @@ def test_a_refit_is_done_again_where_other_epochs_were_chosen(config):
     assert RunFolder(config.output_dir).refit.epochs_wanted() == 4
     run = train_run(DATASET, DATA, replace(config, max_epochs=12), progress=False)
     assert run.best_epoch == RunFolder(config.output_dir).refit.epochs_wanted() == 12
+
+
+def test_weights_are_chosen_by_the_metric_of_ones_choice(config):
+    config = replace(config, select="full_ndcg@20", max_epochs=12, eval_every=2, tensorboard=False)
+    run = run_of(config)
+    run.fit()
+    rows = history(run.folder)
+    best = max(rows, key=lambda row: float(row["full_ndcg@20"]))
+    assert int(best["epoch"]) == run.best_epoch
+    full = evaluate(run.best, DATASET, "valid", "full", ks=[20]).means()["ndcg@20"]
+    assert float(best["full_ndcg@20"]) == pytest.approx(full, rel=1e-5)
