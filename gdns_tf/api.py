@@ -1,9 +1,9 @@
 """The Python API: `fit` a model on data, `load` one, and what a `Model` does."""
 
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,21 +20,24 @@ from gdns_tf.flags import replayable
 from gdns_tf.models.factors import Factors
 from gdns_tf.models.weights_file import save_arrays
 from gdns_tf.runs.callbacks import Callback
-from gdns_tf.runs.history import read_history
+from gdns_tf.runs.history import read_history, write_history
+from gdns_tf.runs.interrupts import Interrupted
 from gdns_tf.runs.loading import Trained, data_of, load_trained
 from gdns_tf.runs.remote import mirrored
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.runs.train import train
 from gdns_tf.samplers.base import Sampler
 from gdns_tf.serving.description import about_training
-from gdns_tf.serving.export import export_model
+from gdns_tf.serving.export import check_options, export_model
 from gdns_tf.serving.in_memory import in_memory
 from gdns_tf.training.config import TrainConfig
+from gdns_tf.training.recipes import PAIRS
 from pipelines.atomic import write_text
 from pipelines.config import DataConfig
-from pipelines.dataset import Dataset
+from pipelines.dataset import Dataset, with_source
 from pipelines.errors import InputError
 from pipelines.load import load_dataset
+from pipelines.notices import notices
 from pipelines.paths import as_path, is_remote
 from pipelines.readers import saved
 from pipelines.split import Split
@@ -62,8 +65,8 @@ def fit(
 
     Args:
       data: the data, with its validation and test items.
-      sampler: how negatives are chosen: a name (`gdns_tf.SAMPLERS`), or a `gdns_tf.Sampler` of one's own; None: there
-        are none.
+      sampler: how negatives are chosen: a name (`gdns_tf.SAMPLERS`), or a `gdns_tf.Sampler` of one's own; None: that of
+        the recipe, which has none.
       scorer: what scores items for users, a name (`gdns_tf.SCORERS`); None: that of the recipe.
       callbacks: look on.
       output_dir: folder of the run, in which it can be gone on with: the same call again does that, and a finished run
@@ -71,11 +74,15 @@ def fit(
       refit: whether to train once more, for the epochs that validation chose, with the held-out items included.
         Recommendations and exports are then of that; evaluation stays that of the first training.
       progress: whether to show a progress bar.
-      settings: any setting of training, its sampler or its scorer by name, such as `dim=64`, `max_minutes=5` or
-        `smoothing=0.1`; `python -m gdns_tf.train --helpfull` lists them.
+      settings: any setting of training, its sampler or its scorer by name, such as `dim=64`, `max_epochs=60` or
+        `smoothing=0.1`; `python -m gdns_tf.train --helpfull` lists them. One that means something to sampled pairs
+        alone, such as `group_size`, chooses those.
+
+    Interrupted (Ctrl-C, or a notebook's stop button), a fit without a folder returns the best model so far.
 
     Raises:
       InputError: a setting is mistyped or cannot work, with the nearest right one; or the folder cannot be used.
+      gdns_tf.runs.interrupts.Interrupted: interrupted in a folder; the same call goes on from there.
       FloatingPointError: the training diverged.
 
     Example:
@@ -88,12 +95,19 @@ def fit(
             remedy="Make one, for example by gdns_tf.Dataset.from_dataframe(df, user=..., item=...).",
         )
     with ExitStack() as stack:
-        if output_dir is None:
+        is_temporary = output_dir is None
+        if is_temporary:
             output_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="gdns_tf-"))
             settings = {"tensorboard": False} | settings
         chosen = {name: value for name, value in (("sampler", sampler), ("scorer", scorer)) if value is not None}
         config = TrainConfig.from_settings(**chosen, output_dir=str(output_dir), refit=refit, **settings)
-        model = train_model(data, data.source, config, callbacks, progress=progress)
+        try:
+            model = train_model(data, data.source, config, callbacks, progress=progress)
+        except Interrupted:
+            if not is_temporary:
+                raise
+            notices.warning("Interrupted: the best model so far is returned.")
+            model = train_model(data, data.source, replace(config, max_minutes=1e-9), progress=False)
     if config.export_dir:
         model.export(config.export_dir)
     return model
@@ -103,6 +117,8 @@ def train_model(
     split: Split, data: DataConfig, config: TrainConfig, callbacks: Sequence[Callback] = (), *, progress: bool = True
 ) -> "Model":
     """What `fit` and the command `gdns_tf.train` have in common: trains in `config.output_dir`."""
+    if config.export_dir:
+        check_options(config.export_dir)  # before the training, not after
     run = train(split, data, config, callbacks, progress=progress)
     return Model(split, data, load_trained(run.folder.path, split), read_history(run.folder.history))
 
@@ -118,7 +134,7 @@ def load(path: str | Path, data: Split | None = None) -> "Model":
       InputError: there is no model, it is damaged, or the data is not what it was trained on.
     """
     source = data_of(path)
-    split = load_dataset(source) if data is None else data
+    split = with_source(load_dataset(source), source) if data is None else data
     return Model(split, source, load_trained(path, split), read_history(RunFolder(path).history))
 
 
@@ -137,8 +153,9 @@ class Model(RecommendMethods):
 
     def __repr__(self) -> str:
         config, train = self.config, self.data.train
+        how = f"sampler {config.sampler}" if config.objective == PAIRS else config.objective
         return (
-            f"<gdns_tf.Model: {config.scorer}, sampler {config.sampler}, d = {config.dim}; {self.data.name}, "
+            f"<gdns_tf.Model: {config.scorer}, {how}, d = {config.dim}; {self.data.name}, "
             f"{train.num_users:,} users, {train.num_items:,} items>"
         )
 
@@ -236,8 +253,8 @@ class Model(RecommendMethods):
                 made = RunFolder(Path(unfinished, "model"))
                 made.path.mkdir()
                 self._write(made)
-                if path.exists():
-                    shutil.rmtree(path)
+                if path.exists():  # the former one goes with the temporary folder, once the new one is in its place
+                    path.rename(Path(unfinished, "former"))
                 made.path.rename(path)
         except OSError as error:
             raise InputError(f"cannot be written: {error.strerror or error}", path=path) from None
@@ -248,10 +265,12 @@ class Model(RecommendMethods):
         write_text(folder.flags, replayable([data, self.config]))
         saved.save(self.data, folder.data)
         folder.write_metrics(self.metrics)
+        write_history(folder.history, self._history)
         save_arrays(folder.weights, self._trained.weights.arrays)
         if self._trained.refit:
             folder.refit.path.mkdir()
             save_arrays(folder.refit.weights, self._trained.refit.arrays)
+            folder.refit.write_metrics({"epochs": self.metrics["best_epoch"]})
 
     def export(
         self, export_dir: str | Path, *, k: int = 100, item_dtype: str = "float32", version: int | None = None

@@ -211,7 +211,9 @@ def read_config(path: str | os.PathLike, config_class: type[Config]) -> Config:
         lines = as_path(path).read_text(encoding="utf-8").splitlines()
         given = [line.strip() for line in lines if line.strip() and not line.startswith(("#", "//"))]
         flag_values(["", *given], known_only=True)
-        return from_flags(config_class, flag_values=flag_values)
+        # A run's file lists every setting, and files of former versions had no others than the fields' defaults.
+        base = config_class() if hasattr(config_class, "defaults_for") else None
+        return from_flags(config_class, base, flag_values)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", path=path) from None
     except (flags.Error, ValueError) as error:

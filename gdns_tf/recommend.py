@@ -76,8 +76,8 @@ class RecommendConfig(Settings):
             require(path.suffix in WRITERS, "output", path, f"must end in {', '.join(WRITERS)}")
             require(path.parent.is_dir(), "output", path, "is in a folder that is not there")
         if not self.user and not self.all_users:
-            for name in ("exclude", "restrict_to"):
-                if getattr(self, name):
+            for name, unset in (("exclude", ()), ("restrict_to", ()), ("exclude_seen", True)):
+                if getattr(self, name) != unset:
                     raise InputError(f"`{name}` has no effect on {asked[0]}")
 
 

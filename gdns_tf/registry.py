@@ -31,12 +31,13 @@ class Registry(Mapping[str, type[Class]], Generic[Class]):
         self._looked = False
 
     def register(self, name: str, registered: type[Class]) -> type[Class]:
-        """Adds a class under a name.
+        """Adds a class under a name; the same class defined anew, as by a notebook's cell, takes its place.
 
         Raises:
           InputError: the name is taken by another.
         """
-        if self._all.get(name, registered) is not registered:
+        there = self._all.get(name, registered)
+        if (there.__module__, there.__qualname__) != (registered.__module__, registered.__qualname__):
             raise InputError(f"`{self._setting}`={name} is registered already, as {self._all[name].__qualname__}")
         self._classes[name] = registered
         return registered

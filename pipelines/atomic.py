@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import re
+import secrets
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,7 +35,7 @@ def whole(path: str | os.PathLike) -> Iterator[Path]:
             yield unfinished
             path.upload(unfinished)
         return
-    unfinished = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    unfinished = path.with_name(f".{path.stem}.{secrets.token_hex(6)}.tmp{path.suffix}")
     try:
         yield unfinished
         with unfinished.open("rb") as file:
@@ -41,6 +43,11 @@ def whole(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a name is one that `whole` writes to: left behind by a kill, if nobody is writing."""
+    return re.fullmatch(r"\..*\.[0-9a-f]{12}\.tmp(\.\w+)?", name) is not None
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

@@ -69,7 +69,7 @@ class Dataset(Split):
                 title_column=title,
                 **settings,
             )
-            return _with_source(split_ratings(dataframe.read(df, config), config), config)
+            return with_source(split_ratings(dataframe.read(df, config), config), config)
 
     @classmethod
     def load(cls, name: str, path: str | os.PathLike = "", **settings: object) -> "Dataset":
@@ -91,7 +91,7 @@ class Dataset(Split):
         _check_names(settings, [each.name for each in fields(DataConfig) if each.name not in ("dataset", "data_dir")])
         with _speaking_of({"data_dir": "path", "dataset": "name"}):
             config = DataConfig(dataset=name, data_dir=path, **settings)
-            return _with_source(load_dataset(config), config)
+            return with_source(load_dataset(config), config)
 
     @classmethod
     def from_split(
@@ -132,7 +132,7 @@ class Dataset(Split):
                 split_seed=split_seed,
             )
             frames = {"train": train, "valid": valid, "test": test}
-            return _with_source(given_split.read(frames, config), config)
+            return with_source(given_split.read(frames, config), config)
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes it into one file, which `Dataset.load("saved", path)` reads; see `pipelines.readers.saved.save`."""
@@ -144,7 +144,8 @@ class Dataset(Split):
         return f"<Dataset {self.name}: {counts}>"
 
 
-def _with_source(split: Split, config: DataConfig) -> Dataset:
+def with_source(split: Split, config: DataConfig) -> Dataset:
+    """A split and how it was made."""
     return Dataset(**{each.name: getattr(split, each.name) for each in fields(Split)}, source=config)
 
 

@@ -13,6 +13,8 @@ from pipelines.split import Split, leave_one_out
 
 IN_MEMORY = "dataframe"
 """The `dataset` of what was made of DataFrames and can be loaded from nowhere."""
+SAVED = "saved"
+"""That of what `pipelines.readers.saved` wrote."""
 _BY_ENDING = {
     ".csv": "table",
     ".tsv": "table",

@@ -70,11 +70,11 @@ def evaluate(
 
     Raises:
       InputError: the model has another number of users or items than the data.
-      ValueError: split, protocol or ties is none of those above.
+        Or split or protocol is none of those above.
     """
     for name, value, choices in (("split", split, SPLITS), ("protocol", protocol, PROTOCOLS)):
         if value not in choices:
-            raise ValueError(f"{name} must be one of {', '.join(choices)}, is {value}")
+            raise InputError(f"{name}={value!r} is not known", remedy=f"Choose among {', '.join(choices)}.")
     check_fits(factors, dataset)
     items = getattr(dataset, split)
     if protocol == "sampled":

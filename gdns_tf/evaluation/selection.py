@@ -26,7 +26,7 @@ class SelectionMetric:
 
     def __post_init__(self) -> None:
         kind, at, k = self._bare.partition("@")
-        good = kind in metrics.AT_K and k.isdecimal() and int(k) >= 1 if at else kind in metrics.OVERALL
+        good = kind in metrics.AT_K and k.isdecimal() and k[0] != "0" if at else kind in metrics.OVERALL
         if not good:
             known = [f"{name}@3" for name in metrics.AT_K] + list(metrics.OVERALL)
             known += [f"{_FULL}{name}" for name in known]

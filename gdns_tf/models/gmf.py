@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from gdns_tf.models.factors import Factors
 from gdns_tf.models.inner_products import inner_products, sum_by_item
-from gdns_tf.models.scorer import ITEM_FACTORS, LINEAR, Scorer, ScorerConfig
+from gdns_tf.models.scorer import CATALOGUE, ITEM_FACTORS, LINEAR, Scorer, ScorerConfig
 from gdns_tf.models.setup import Setup
 from pipelines.interactions import Interactions
 
@@ -15,7 +15,7 @@ from pipelines.interactions import Interactions
 class GMF(Scorer):
     """r(u, i) = sum_k w_k p_uk q_ik; the query of a user is P * w."""
 
-    capabilities = frozenset({LINEAR, ITEM_FACTORS})
+    capabilities = frozenset({LINEAR, ITEM_FACTORS, CATALOGUE})
     parameters = {"P": ("num_users", "d"), "Q": ("num_items", "d"), "w": ("d",)}  # noqa: RUF012
 
     def __init__(

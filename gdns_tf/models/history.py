@@ -11,7 +11,7 @@ from scipy import sparse
 from gdns_tf.models.factors import Factors, HistorySum
 from gdns_tf.models.histories import Histories, sum_by_row
 from gdns_tf.models.inner_products import inner_products
-from gdns_tf.models.scorer import ITEM_FACTORS, LINEAR, Scorer, ScorerConfig
+from gdns_tf.models.scorer import CATALOGUE, ITEM_FACTORS, LINEAR, Scorer, ScorerConfig
 from gdns_tf.models.setup import Setup
 from pipelines.config import flag
 from pipelines.errors import require
@@ -38,7 +38,7 @@ class History(Scorer):
     """
 
     config_class = HistoryConfig
-    capabilities = frozenset({LINEAR, ITEM_FACTORS})
+    capabilities = frozenset({LINEAR, ITEM_FACTORS, CATALOGUE})
     parameters = {"A": ("num_items", "d"), "Q": ("num_items", "d"), "history_power": ()}  # noqa: RUF012
 
     def __init__(

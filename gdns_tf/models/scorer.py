@@ -21,6 +21,8 @@ LINEAR = "linear"
 """Capability: scores are linear in the item's factors, so that a mixture of items scores the mixture."""
 ITEM_FACTORS = "item_factors"
 """Capability: the score is the inner product of the query with a row of `Scorer.item_factors`."""
+CATALOGUE = "l2_of_catalogue"
+"""Capability: `Scorer.l2_of_catalogue`, by which an objective over all items is regularised."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Scorer(tf.keras.Model, ABC):
 
     config_class: ClassVar[type[ScorerConfig]] = ScorerConfig
     capabilities: ClassVar[frozenset[str]] = frozenset()
-    """What it offers beyond this interface, of LINEAR and ITEM_FACTORS; a sampler may require some."""
+    """What it offers beyond this interface, of the capabilities above; samplers and objectives need some."""
     parameters: ClassVar[Mapping[str, tuple[str, ...]]]
     """The arrays that `weights.npz` holds: name -> names of its axes, of "num_users", "num_items" and others, such as
     "d", that must agree among the arrays. The first are the `trainable_variables`, in their order."""
@@ -91,7 +93,7 @@ class Scorer(tf.keras.Model, ABC):
         """
 
     def l2_of_catalogue(self, users: tf.Tensor, user_weights: tf.Tensor, item_weights: tf.Tensor) -> tf.Tensor:
-        """As `l2`, of some users and of all items: what an objective over the whole catalogue is regularised by.
+        """As `l2`, of some users and of all items; of scorers with the capability CATALOGUE.
 
         Args:
           users: [batch] int32.
@@ -101,7 +103,7 @@ class Scorer(tf.keras.Model, ABC):
         Returns:
           [] float32.
         """
-        raise NotImplementedError(f"{type(self).__name__} is not trained over the whole catalogue")
+        raise NotImplementedError(f"{type(self).__name__} has no capability {CATALOGUE}")
 
     @property
     def item_factors(self) -> tf.Variable | tf.Tensor:

@@ -40,7 +40,7 @@ class Validation:
     seconds: float
     """Of training so far, resumed runs counted in."""
     loss: float
-    """Mean loss of a pair in the last epoch; NaN where there was none."""
+    """Mean loss in the last epoch, of a pair, or of a user if multinomial; NaN where there was none."""
     metrics: dict[str, float]
     """Of the validation items: "ndcg@3" and so on."""
     best: float
@@ -66,7 +66,7 @@ class Callback:
         """Before the first epoch of this process; `run.epoch` is above 0 where a run is gone on with."""
 
     def on_epoch(self, run: RunView, loss: float) -> None:
-        """After each epoch, with its mean loss of a pair."""
+        """After each epoch, with its mean loss: of a pair, or of a user if multinomial."""
 
     def on_validation(self, run: RunView, validation: Validation) -> None:
         """After each validation."""

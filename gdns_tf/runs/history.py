@@ -2,6 +2,7 @@
 
 import csv
 import os
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -18,9 +19,8 @@ class History(Callback):
         rows = []
         if path.exists():
             with path.open(newline="") as file:
-                rows = [
-                    row for row in csv.DictReader(file) if row["epoch"].isdigit() and int(row["epoch"]) <= run.epoch
-                ]
+                whole = [row for row in csv.DictReader(file) if all(row.get(column) for column in columns)]
+            rows = [row for row in whole if row["epoch"].isdigit() and int(row["epoch"]) <= run.epoch]
         lines = [",".join(columns)] + [",".join(row[column] for column in columns) for row in rows]
         write_text(path, "\n".join(lines) + "\n")
 
@@ -28,6 +28,13 @@ class History(Callback):
         row = [validation.epoch, validation.seconds, validation.loss, *validation.metrics.values()]
         with run.folder.history.open("a") as file:
             file.write(",".join(f"{value:.6g}" for value in row) + "\n")
+
+
+def write_history(path: str | os.PathLike, columns: Mapping[str, np.ndarray]) -> None:
+    """Writes what `read_history` reads."""
+    rows = zip(*columns.values(), strict=True)
+    lines = [",".join(columns), *(",".join(f"{value:.6g}" for value in row) for row in rows)]
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def read_history(path: str | os.PathLike) -> dict[str, np.ndarray]:

@@ -62,11 +62,14 @@ def load_trained(path: str | Path, split: Split) -> Trained:
         )
     config = read_config(folder.flags, TrainConfig)
     weights = load_weights(folder.weights, config.scorer)
-    refit = load_weights(folder.refit.weights, config.scorer) if folder.refit.weights.exists() else None
+    metrics, refit = folder.read_metrics(), None
+    # One that trained for other epochs than those that were chosen last is of a former state of the run.
+    if folder.refit.weights.exists() and folder.refit.read_metrics().get("epochs") == metrics.get("best_epoch"):
+        refit = load_weights(folder.refit.weights, config.scorer)
     first = _fitting(weights.factors(split.train), split, path)
     # Scorers that know users by what they have serve them by all of it, whether or not it was trained on.
     served = _fitting((refit or weights).factors(split.all_interactions()), split, path)
-    return Trained(config, folder.read_metrics(), weights, refit, first, served)
+    return Trained(config, metrics, weights, refit, first, served)
 
 
 def load_model(path: str | Path, split: Split) -> Factors:

@@ -22,7 +22,10 @@ from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.runs.state import RunState
 from gdns_tf.training.build import build_batches, build_trainer
 from gdns_tf.training.config import TrainConfig
+from gdns_tf.training.multinomial import MultinomialTrainer
 from gdns_tf.training.optimizers import rate_of_epoch
+from gdns_tf.training.recipes import PAIRS
+from gdns_tf.training.trainer import Trainer
 from pipelines.errors import InputError
 from pipelines.split import Split
 
@@ -39,7 +42,8 @@ class Run:
         folder: RunFolder,
         callbacks: Sequence[Callback] = (),
         *,
-        validates: bool = True,
+        trainer: Trainer | MultinomialTrainer | None = None,
+        last_epoch: int | None = None,
     ) -> None:
         """Builds the run and, where the folder has a checkpoint, restores it.
 
@@ -48,17 +52,18 @@ class Run:
           config: the settings.
           folder: claimed for this run; on this machine.
           callbacks: look on, in this order.
-          validates: whether to validate, stop early and keep the best weights; else the last are kept.
+          trainer: as built for these data and settings; None: it is built here.
+          last_epoch: where to stop, without validations, and to keep the weights of; None: validations tell.
 
         Raises:
           InputError: the checkpoint was made on other data.
         """
         self.split, self.config, self.folder = split, config, folder
-        self._callbacks, self._validates = callbacks, validates
+        self._callbacks, self._last_epoch = callbacks, last_epoch
         self._selection = SelectionMetric(config.select)
         self.metric_names = list(dict.fromkeys([*metrics.names(KS), config.select]))
         """Keys of the metrics of a validation, in the order of its history."""
-        self.trainer = build_trainer(split.train, config)
+        self.trainer = trainer or build_trainer(split.train, config)
         weights = self.trainer.scorer.trainable_variables
         self.average = WeightAverage(weights, config.average_decay)
         self.state = RunState(weights, split.fingerprint)
@@ -119,7 +124,9 @@ class Run:
             for epoch, loss in self._epochs():
                 for callback in self._callbacks:
                     callback.on_epoch(self, loss)
-                if self._validates and (epoch % self.config.eval_every == 0 or epoch == self.config.max_epochs):
+                if self._last_epoch is None and (
+                    epoch % self.config.eval_every == 0 or epoch == self.config.max_epochs
+                ):
                     self._validate(loss)
                 if interrupts.received:
                     self._save()
@@ -127,7 +134,7 @@ class Run:
                 if time.monotonic() - saved_at > 60 * self.config.checkpoint_minutes:
                     self._save()
                     saved_at = time.monotonic()
-            if not self._validates:
+            if self._last_epoch is not None:
                 self.state.keep(self.average.variables_)
             elif self.best_epoch == 0:  # stopped by the clock before the first validation
                 self._validate(math.nan)
@@ -142,7 +149,7 @@ class Run:
             callback.on_save(self)
 
     def _epochs(self) -> Iterator[tuple[int, float]]:
-        """Trains an epoch at a time; yields its number, from 1, and its mean loss of a pair."""
+        """Trains an epoch at a time; yields its number, from 1, and its mean loss."""
         if self._stop_reason():
             return
         batches = iter(build_batches(self.split.train, self.config, first_epoch=self.epoch))
@@ -154,9 +161,10 @@ class Run:
             self.trainer.optimizer.learning_rate.assign(rate)
             loss = float(train_epoch(batches)["loss"])
             if not math.isfinite(loss):
+                penalty = "l2" if self.config.objective == PAIRS else "user_l2"
                 raise FloatingPointError(
                     f"the loss of epoch {self.epoch + 1} is {loss}: the training diverged. Lower `learning_rate` "
-                    f"(now {self.config.learning_rate}) or raise `l2` (now {self.config.l2})."
+                    f"(now {self.config.learning_rate}) or raise `{penalty}` (now {getattr(self.config, penalty)})."
                 )
             self.state.epoch.assign_add(1)
             self.average.update(tf.cast(self.state.epoch, tf.float32))
@@ -167,7 +175,7 @@ class Run:
         """Which stopping rule holds; empty if none does."""
         if self.state.validations_since_best >= self.config.patience:
             return "patience"
-        if self.epoch >= self.config.max_epochs:
+        if self.epoch >= (self._last_epoch or self.config.max_epochs):
             return "max_epochs"
         if self.config.max_minutes and self.state.seconds >= 60 * self.config.max_minutes:
             return "max_minutes"

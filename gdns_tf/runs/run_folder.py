@@ -8,10 +8,12 @@ from pathlib import Path
 
 from gdns_tf.flags import read_config, replayable
 from gdns_tf.training.config import TrainConfig
-from pipelines.atomic import write_text
+from pipelines.atomic import is_temporary, write_text
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
 from pipelines.paths import as_path, is_remote
+
+_PROBE = ".writable."
 
 
 class RunFolder:
@@ -62,15 +64,16 @@ class RunFolder:
         """
         self._check_writable()
         if self.flags.exists():
-            if not config.overwrite:
+            begun = self.has_checkpoint or self.weights.exists()  # else nothing is there that could be lost
+            if begun and not config.overwrite:
                 self._check_same_run(data, config)
-        elif self.path.exists() and any(self.path.iterdir()):
+        elif self.path.exists() and any(not _is_ours(path.name) for path in self.path.iterdir()):
             raise InputError(
                 "the folder is not empty and holds no run", path=self.path, remedy="Choose another `output_dir`."
             )
 
     def _check_writable(self) -> None:
-        probe = self.path / f".writable.{os.getpid()}"
+        probe = self.path / f"{_PROBE}{os.getpid()}"
         try:
             if not is_remote(self.path):  # a store has no folders: they are but the beginnings of the names of files
                 self.path.mkdir(parents=True, exist_ok=True)
@@ -122,10 +125,6 @@ class RunFolder:
         """Whether there is a run to go on with."""
         return (self.checkpoints / "checkpoint").exists()
 
-    def epochs_wanted(self) -> int | None:
-        """For how many epochs the run was started at most; None where there is no run."""
-        return read_config(self.flags, TrainConfig).max_epochs if self.flags.exists() else None
-
     def write_metrics(self, metrics: dict) -> None:
         write_text(self.metrics, json.dumps(metrics, indent=2) + "\n")
 
@@ -141,3 +140,8 @@ class RunFolder:
             return dict(json.loads(self.metrics.read_text()))
         except (TypeError, ValueError):
             raise InputError("this is not the JSON object that training writes", path=self.metrics) from None
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a file may be what a run left that was killed before it had begun."""
+    return name.startswith(_PROBE) or is_temporary(name)

@@ -19,7 +19,8 @@ class TensorBoard(Callback):
         with self._writer.as_default(step=0):
             lines = run.folder.flags.read_text().splitlines()
             tf.summary.text("flags", "".join(f"    {line}\n" for line in lines))
-            hparams.hparams(run.config.settings(), trial_id=run.config.output_dir)
+            settings = {n: str(v) if isinstance(v, tuple) else v for n, v in run.config.settings().items()}
+            hparams.hparams(settings, trial_id=run.config.output_dir)
 
     def on_validation(self, run: RunView, validation: Validation) -> None:
         groups = {

@@ -12,11 +12,14 @@ from gdns_tf.runs.remote import Uploads, mirrored
 from gdns_tf.runs.run import Run
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.runs.tensorboard import TensorBoard
+from gdns_tf.samplers.given import Given
+from gdns_tf.training.build import build_trainer
 from gdns_tf.training.config import TrainConfig
+from gdns_tf.training.recipes import PAIRS
 from pipelines.config import DataConfig
-from pipelines.load import IN_MEMORY
+from pipelines.load import IN_MEMORY, SAVED
 from pipelines.notices import notices
-from pipelines.paths import is_remote
+from pipelines.paths import as_path, is_remote
 from pipelines.readers import saved
 from pipelines.split import Split
 
@@ -43,24 +46,32 @@ def train(
       Interrupted: by SIGINT or SIGTERM, after saving.
       FloatingPointError: the training diverged.
     """
-    in_memory = data.dataset == IN_MEMORY
-    if in_memory:  # then the folder keeps the data itself, so that whatever reads the run finds it
-        data = DataConfig(dataset="saved", data_dir=str(RunFolder(config.output_dir).data))
+    own_data = str(RunFolder(config.output_dir).data)
+    keeps_data = data.dataset == IN_MEMORY or (data.dataset == SAVED and str(as_path(data.data_dir)) == own_data)
+    if keeps_data:  # so that whatever reads the run finds it, and a run that starts afresh does not lose it
+        data = DataConfig(dataset=SAVED, data_dir=own_data)
     opened = folder = RunFolder.open(data, config)
+    trainer = build_trainer(split.train, config)  # which may find that settings do not go with the data: before `claim`
     uploads = []
     with ExitStack() as stack:
         if is_remote(opened.path):
             mirror = stack.enter_context(mirrored(opened, afresh=config.overwrite))
             folder, uploads = mirror.folder, [Uploads(mirror)]
         folder.claim(data, config)
-        if in_memory and not folder.has_checkpoint:  # with one, Run tells other data by its fingerprint
+        if keeps_data and not folder.has_checkpoint:  # with one, Run tells other data by its fingerprint
             saved.save(split, folder.data)
-        looks = [Diagnostics()] if config.objective == "pairs" else []
+        looks = [Diagnostics()] if config.objective == PAIRS else []
         own = [History(), *([*looks, TensorBoard()] if config.tensorboard else [])]
-        run = Run(split, config, folder, [*own, *([ProgressBar()] * progress), *callbacks, *uploads])
+        bars = [ProgressBar()] * progress
+        run = Run(split, config, folder, [*own, *bars, *callbacks, *uploads], trainer=trainer)
         if run.epoch:
             notices.info("Going on after epoch %d of %s", run.epoch, opened.path)
-        run.finish(run.fit())
+            if isinstance(config.sampler_config, Given):
+                notices.warning("Whether the sampler is set up as it was when the run began cannot be told.")
+        stopped_by = run.fit()
+        if stopped_by == "max_minutes" and config.schedule != "constant":
+            notices.warning("`max_minutes` ended the run before its rate had come down: set `max_epochs` to fewer.")
+        run.finish(stopped_by)
         if config.refit:
             refit(run, data, uploads, progress=progress)
     run.folder = opened  # which lasts
@@ -71,7 +82,7 @@ def refit(run: Run, data: DataConfig, callbacks: Sequence[Callback] = (), *, pro
     """Trains once more with the held-out items included, for as many epochs as validation chose.
 
     Its weights are what is exported. They cannot be evaluated, for nothing is held out; the metrics are those of the
-    first training.
+    first training. The learning rate goes as it went there.
 
     Args:
       run: the first training, finished. The second one's folder is `refit` in its folder.
@@ -83,18 +94,25 @@ def refit(run: Run, data: DataConfig, callbacks: Sequence[Callback] = (), *, pro
     config = replace(
         run.config,
         output_dir=str(RunFolder(run.config.output_dir).refit.path),
-        max_epochs=run.best_epoch,
         max_minutes=0.0,
         tensorboard=False,
         refit=False,
+        overwrite=False,
         export_dir="",
     )
-    config = replace(config, overwrite=run.folder.refit.epochs_wanted() != run.best_epoch)
-    folder = run.folder.refit
-    folder.prepare(data, config)
-    folder.claim(data, config)
-    again = Run(whole, config, folder, [*([ProgressBar()] * progress), *callbacks], validates=False)
+    folder, looks = run.folder.refit, [*([ProgressBar()] * progress), *callbacks]
+
+    def begun(config: TrainConfig) -> Run:
+        folder.prepare(data, config)
+        folder.claim(data, config)
+        return Run(whole, config, folder, looks, last_epoch=run.best_epoch)
+
+    again = begun(config)
+    if again.epoch > run.best_epoch:  # more epochs were chosen when it was last done
+        again = begun(replace(config, overwrite=True))
     notices.info("Training once more, %d epochs, with the held-out items included", run.best_epoch)
     again.fit()
+    folder.metrics.unlink(missing_ok=True)  # by which the weights count as those of so many epochs
     again.save_weights()
+    folder.write_metrics({"epochs": again.epoch, "data_fingerprint": whole.fingerprint})
     return again

@@ -63,7 +63,7 @@ class DenseGainTable(GainTable):
         if (size := 8 * num_users * num_items) > MAX_DENSE_BYTES:
             raise InputError(
                 f"a gain table of {num_users:,} users x {num_items:,} items takes {size / 2**30:.1f} GiB",
-                remedy="Bound it with --gain_slots=512, which keeps that many items a user "
+                remedy="Bound it with `gain_slots`=512, which keeps that many items a user "
                 f"({num_users * 512 * SLOT_BYTES / 2**30:.1f} GiB).",
             )
         self._num_items = num_items

@@ -44,11 +44,11 @@ class GivenSampler(Sampler):
 
     @classmethod
     def num_candidates(cls, config: Given, setup: Setup) -> int:
-        return config.instance.num_candidates(config, setup)
+        return config.instance.num_candidates(config.instance.config_class(), setup)
 
     @classmethod
     def item_weights(cls, config: Given, setup: Setup) -> np.ndarray | None:
-        return config.instance.item_weights(config, setup)
+        return config.instance.item_weights(config.instance.config_class(), setup)
 
     def select(self, batch: Batch, scorer: Scorer) -> Selection:
         raise NotImplementedError("`build` gives the sampler itself")

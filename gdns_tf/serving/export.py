@@ -107,7 +107,8 @@ def export_model(
     stored = stored_items(factors, item_dtype)
     description = describe(factors, split, k=k, item_dtype=item_dtype, fold_in=strengths, about=about)
     if item_dtype != "float32":
-        description["rounding"] = effect_of_rounding(factors, stored, split, refit=description["refit"])
+        knows = description["refit"] or factors.encoder is not None  # whose queries are of all that users have
+        description["rounding"] = effect_of_rounding(factors, stored, split, knows_held_out=knows)
         notices.info(format_effect(description["rounding"]))
 
     with TemporaryDirectory() as assets, new_version(export_dir, version) as (published, folder):

@@ -14,19 +14,19 @@ _FLOATS_AT_ONCE = 2**23
 TOP = 10
 
 
-def effect_of_rounding(factors: Factors, rounded: np.ndarray, split: Split, *, refit: bool = False) -> dict:
+def effect_of_rounding(factors: Factors, rounded: np.ndarray, split: Split, *, knows_held_out: bool = False) -> dict:
     """Compares a model with itself after its item factors were rounded.
 
     Args:
       factors: the model.
       rounded: [num_items, d] its item factors, rounded.
       split: the data; nobody is recommended what it says they have, held-out items among it.
-      refit: whether the model was trained with the held-out items, which then say nothing about it.
+      knows_held_out: whether the model knows the held-out items, which then say nothing about it.
 
     Returns:
       "users": over how many users, evenly spaced among all, the next two are; "top10_changed": share of users whose
-      ten best items, or their order, differ; "max_score_difference"; and unless refit, of validation under the sampled
-      protocol and by all users, "ndcg@3" before and "ndcg@3_rounded" after.
+      ten best items, or their order, differ; "max_score_difference"; and unless it knows what was held out, of
+      validation under the sampled protocol and by all users, "ndcg@3" before and "ndcg@3_rounded" after.
     """
     after, seen = replace(factors, items=rounded.astype(np.float32)), split.all_interactions()
     users = np.linspace(0, factors.num_users - 1, min(factors.num_users, _MOST_USERS)).astype(np.int64)
@@ -37,7 +37,7 @@ def effect_of_rounding(factors: Factors, rounded: np.ndarray, split: Split, *, r
         changed += int((before_top != after_top).any(axis=1).sum())
         largest = max(largest, float(np.abs(factors.queries[block] @ (factors.items - after.items).T).max()))
     effect = {"users": len(users), "top10_changed": changed / len(users), "max_score_difference": largest}
-    if not refit:
+    if not knows_held_out:
         for name, model in (("ndcg@3", factors), ("ndcg@3_rounded", after)):
             effect[name] = evaluate(model, split, "valid", ks=(3,)).means()["ndcg@3"]
     return effect

@@ -12,7 +12,7 @@ from gdns_tf.registry import Registry
 from gdns_tf.samplers.base import Sampler, SamplerConfig
 from gdns_tf.samplers.given import PREFIX, Given, GivenSampler
 from gdns_tf.samplers.registry import SAMPLERS
-from gdns_tf.training.recipes import RECIPES, objective_of, without_effect
+from gdns_tf.training.recipes import MULTINOMIAL, NEEDS, OF_ONE, PAIRS, RECIPES
 from pipelines.checks import check_fields
 from pipelines.config import flag
 from pipelines.errors import InputError, require, require_above_0, require_not_negative
@@ -123,7 +123,6 @@ class TrainConfig:
             "checkpoint_minutes",
             "show_users",
         )
-        require_not_negative(self, "show_users")
         for name in ("dropout", "average_decay"):
             require(0 <= getattr(self, name) < 1, name, getattr(self, name), "must lie in [0, 1)")
         require(
@@ -133,12 +132,13 @@ class TrainConfig:
             f"must be at least `group_size`={self.group_size}: the negatives are chosen among the candidates",
         )
         sampler = getattr(self.sampler_config, "instance", None) or self.sampler_class
-        lacking = sampler.requires - self.scorer_class.capabilities
+        who, needs = ("sampler", sampler.requires) if self.objective == PAIRS else ("objective", NEEDS[self.objective])
+        lacking = needs - self.scorer_class.capabilities
         require(
             not lacking,
-            "sampler",
-            self.sampler,
-            f"does not go with `scorer`={self.scorer}, which is not {' and '.join(sorted(lacking))}",
+            who,
+            getattr(self, who),
+            f"does not go with `scorer`={self.scorer}, which lacks: {', '.join(sorted(lacking))}",
         )
 
     def _complete(self, part: str, name: str, registry: Registry) -> None:
@@ -176,11 +176,20 @@ class TrainConfig:
     def defaults_for(cls, settings: Mapping[str, object]) -> "TrainConfig":
         """The recipe of the objective that some settings mean; says which of them have no effect on it."""
         of_samplers = {f.name for sampler in SAMPLERS.values() for f in fields(sampler.config_class)}
-        objective = objective_of(settings, of_samplers)
-        for name in without_effect(settings, objective):
-            default = cls.__dataclass_fields__[name].default
-            if settings[name] != default:  # a flagfile of a run lists everything
-                notices.warning("`%s`=%s has no effect on `objective`=%s.", name, settings[name], objective)
+        of_pairs = [name for name in settings if name in OF_ONE[PAIRS] | of_samplers]
+        scorer = settings.get("scorer")
+        if "objective" in settings:
+            objective = settings["objective"]
+        elif of_pairs or (scorer in SCORERS and not SCORERS[scorer].capabilities >= NEEDS[MULTINOMIAL]):
+            objective = PAIRS
+            if of_pairs and "sampler" not in settings:
+                told = "`%s` is of sampled pairs: so `objective`=pairs, `sampler`=%s. Name them to choose others."
+                notices.warning(told, of_pairs[0], cls.sampler)
+        else:
+            objective = MULTINOMIAL
+        others = {MULTINOMIAL: of_pairs, PAIRS: [name for name in settings if name in OF_ONE[MULTINOMIAL]]}
+        for name in others.get(objective, ()):
+            notices.warning("`%s`=%s has no effect on `objective`=%s.", name, settings[name], objective)
         return cls().with_settings(**RECIPES.get(objective, {}))  # an unknown one is refused with the rest
 
     def with_settings(self, **settings: object) -> "TrainConfig":

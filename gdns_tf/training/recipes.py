@@ -6,6 +6,8 @@ the multinomial objective is one a user, whatever the number of items that they 
 
 from collections.abc import Mapping
 
+from gdns_tf.models.scorer import CATALOGUE, ITEM_FACTORS
+
 MULTINOMIAL = "multinomial"
 PAIRS = "pairs"
 
@@ -33,20 +35,5 @@ OF_ONE = {
 }
 """Objective -> settings that mean something to it alone; those of samplers are of pairs."""
 
-
-def objective_of(given: Mapping[str, object], of_samplers: set[str]) -> str:
-    """The objective that some settings mean: the one that they name, else pairs if any of them is of pairs alone.
-
-    Args:
-      given: settings by name.
-      of_samplers: names of all settings that samplers have.
-    """
-    if "objective" in given:
-        return str(given["objective"])
-    return PAIRS if given.keys() & (OF_ONE[PAIRS] | of_samplers) else MULTINOMIAL
-
-
-def without_effect(given: Mapping[str, object], objective: str) -> list[str]:
-    """Those of some settings that an objective does not look at."""
-    of_others = set().union(*(names for other, names in OF_ONE.items() if other != objective))
-    return [name for name in given if name in of_others - OF_ONE.get(objective, of_others)]
+NEEDS = {PAIRS: frozenset(), MULTINOMIAL: frozenset({ITEM_FACTORS, CATALOGUE})}
+"""Objective -> what it needs of a scorer, beside what a sampler needs."""

@@ -1,6 +1,7 @@
 """The Python API as its users see it: from a table to recommendations, a folder and back."""
 
 import logging
+import signal
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from gdns_tf.evaluation.baselines import popularity
 from gdns_tf.evaluation.ranking import evaluate
 from gdns_tf.examples.clicks import make_clicks
 from gdns_tf.runs.run_folder import RunFolder
+from gdns_tf.samplers.nncf import Nncf
 from gdns_tf.samplers.uniform import Uniform
 
 QUICK = {
@@ -239,3 +241,47 @@ def test_repr_is_short(model):
     assert "sampler gdns" in repr(model)
     assert Path(gdns_tf.__file__).with_name("py.typed").exists()
     assert replace(model.config, seed=1) != model.config
+
+
+def test_stopped_without_a_folder_it_returns_the_best_so_far(data, caplog):
+    class Stop(gdns_tf.Callback):
+        def on_epoch(self, run, loss):
+            if run.epoch == 12:
+                signal.raise_signal(signal.SIGINT)
+
+    with caplog.at_level(logging.WARNING, logger="gdns_tf"):
+        model = gdns_tf.fit(data, callbacks=[Stop()], **QUICK)
+    assert "the best model so far is returned" in caplog.text
+    assert model.metrics["epochs"] == 12
+    assert model.metrics["best_epoch"] in (5, 10)
+    assert len(model.recommend(["u-17"], k=3)) == 3
+
+
+def test_a_run_keeps_its_data_when_its_own_flags_start_it_afresh(data, tmp_path):
+    gdns_tf.fit(data, output_dir=tmp_path / "run", **QUICK | {"max_epochs": 5})
+    again = gdns_tf.load(tmp_path / "run").data
+    assert isinstance(again, gdns_tf.Dataset)
+    gdns_tf.fit(again, output_dir=tmp_path / "run", overwrite=True, **QUICK | {"max_epochs": 5})
+    assert gdns_tf.load(tmp_path / "run").data.fingerprint == data.fingerprint
+
+
+def test_a_built_in_sampler_may_be_given_as_an_object(data):
+    by_name = gdns_tf.fit(data, sampler="nncf", **QUICK | {"max_epochs": 5})
+    as_object = gdns_tf.fit(data, sampler=Nncf(), **QUICK | {"max_epochs": 5})
+    np.testing.assert_array_equal(by_name.factors.queries, as_object.factors.queries)
+
+
+def test_a_bad_export_dir_is_found_before_training(data, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(gdns_tf.InputError, match="cannot be written"):
+        gdns_tf.fit(data, export_dir=str(tmp_path / "file" / "shop"), callbacks=[Never()], **QUICK)
+
+
+class Never(gdns_tf.Callback):
+    def on_start(self, run):
+        raise AssertionError("it began")
+
+
+def test_the_history_is_saved_too(model, tmp_path):
+    model.save(tmp_path / "model")
+    pd.testing.assert_frame_equal(gdns_tf.load(tmp_path / "model").history, model.history, check_exact=False, rtol=1e-5)

@@ -129,6 +129,7 @@ def test_a_run_in_a_store_is_that_of_a_folder(store, undisturbed, tmp_path, monk
         "refit/checkpoints/ckpt-3.data-00000-of-00001",
         "refit/checkpoints/ckpt-3.index",
         "refit/flags.txt",
+        "refit/metrics.json",
         "refit/weights.npz",
         "weights.npz",
     ]
@@ -167,7 +168,7 @@ def test_killed_at_any_moment_it_ends_the_same(part, store, undisturbed, steps):
             travel_to(moments[place])
         run(address, refit=part == "refit", overwrite=is_old)
         assert_same(address, undisturbed[part], steps[place])
-        assert len(names(address)) == {"overwritten": 7, "refit": 12}[part], steps[place]
+        assert len(names(address)) == {"overwritten": 7, "refit": 13}[part], steps[place]
 
 
 def test_killed_again_and_again(store, undisturbed, steps):
@@ -188,7 +189,7 @@ def test_killed_again_and_again(store, undisturbed, steps):
             kills += 1
     assert kills > 4
     assert_same(f"{store}/run", undisturbed["refit"])
-    assert len(names(f"{store}/run")) == 12
+    assert len(names(f"{store}/run")) == 13
 
 
 def test_only_what_changed_is_uploaded(store, steps):

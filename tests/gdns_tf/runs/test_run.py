@@ -212,9 +212,32 @@ def test_a_refit_trains_on_all_for_the_chosen_epochs_and_leaves_the_metrics(conf
 def test_a_refit_is_done_again_where_other_epochs_were_chosen(config):
     config = replace(config, max_epochs=4, eval_every=4, tensorboard=False, refit=True)
     train_run(DATASET, DATA, config, progress=False)
-    assert RunFolder(config.output_dir).refit.epochs_wanted() == 4
+    assert RunFolder(config.output_dir).refit.read_metrics()["epochs"] == 4
     run = train_run(DATASET, DATA, replace(config, max_epochs=12), progress=False)
-    assert run.best_epoch == RunFolder(config.output_dir).refit.epochs_wanted() == 12
+    assert run.best_epoch == RunFolder(config.output_dir).refit.read_metrics()["epochs"] == 12
+    # One of a former state of the run is not served.
+    later = train_run(DATASET, DATA, replace(config, max_epochs=24, refit=False), progress=False)
+    assert later.best_epoch > 12
+    trained = load_trained(config.output_dir, DATASET)
+    assert trained.refit is None
+    np.testing.assert_array_equal(trained.served.queries, later.best.queries)
+
+
+def test_a_refit_is_no_run_to_evaluate(config):
+    config = replace(config, max_epochs=4, eval_every=4, tensorboard=False, refit=True)
+    train_run(DATASET, DATA, config, progress=False)
+    with pytest.raises(InputError, match="trained on data with fingerprint"):
+        load_model(RunFolder(config.output_dir).refit.path, DATASET)
+
+
+def test_settings_that_do_not_go_with_the_data_lose_no_former_run(config):
+    config = replace(config, max_epochs=4, eval_every=4, tensorboard=False)
+    train_run(DATASET, DATA, config, progress=False)
+    before = RunFolder(config.output_dir).weights.read_bytes()
+    wrong = config.with_settings(sampler="enmf", jit_compile=True, overwrite=True)
+    with pytest.raises(InputError, match="`jit_compile`=True does not go with"):
+        train_run(DATASET, DATA, wrong, progress=False)
+    assert RunFolder(config.output_dir).weights.read_bytes() == before
 
 
 def test_weights_are_chosen_by_the_metric_of_ones_choice(config):

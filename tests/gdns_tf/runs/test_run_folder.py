@@ -12,6 +12,7 @@ from gdns_tf.runs.callbacks import Validation
 from gdns_tf.runs.history import History, read_history
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.training.config import TrainConfig
+from pipelines.atomic import is_temporary, whole
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
 
@@ -47,6 +48,7 @@ def test_the_same_run_may_come_back_and_be_extended(config):
 )
 def test_another_run_is_refused_and_the_first_kept(config, data, train, message):
     folder = claim(DATA, config)
+    folder.weights.touch()  # it has come to something
     before = folder.flags.read_text()
     with pytest.raises(InputError, match=f"{message}.*`overwrite`"):
         RunFolder.open(replace(DATA, **data), replace(config, **train))
@@ -74,6 +76,27 @@ def test_a_folder_of_something_else_is_left_alone(config, tmp_path):
     with pytest.raises(InputError, match="not empty and holds no run"):
         RunFolder.open(DATA, replace(config, output_dir=str(tmp_path / "photos")))
     assert os.listdir(tmp_path / "photos") == ["cat.jpg"]
+
+
+@pytest.mark.parametrize("left", [".writable.4711", "..writable.0123456789ab.tmp.4711", ".flags.0123456789ab.tmp.txt"])
+def test_what_a_kill_left_before_the_run_had_begun_is_no_hindrance(config, tmp_path, left):
+    (tmp_path / "a" / "run").mkdir(parents=True)
+    (tmp_path / "a" / "run" / left).write_text("--di")
+    assert claim(DATA, config).flags.exists()
+
+
+def test_whole_writes_to_names_that_are_known_as_temporary(tmp_path):
+    with whole(tmp_path / "flags.txt") as unfinished:
+        unfinished.write_text("x")
+        assert is_temporary(unfinished.name)
+    assert not is_temporary("flags.txt")
+    assert not is_temporary(".hidden.tmp")
+
+
+def test_flags_of_a_run_that_never_got_anywhere_do_not_bind(config):
+    claim(DATA, config)
+    folder = claim(DATA, replace(config, l2=0.5))
+    assert read_config(folder.flags, TrainConfig).l2 == 0.5
 
 
 def test_a_place_that_cannot_be_written_is_named(config, tmp_path):

@@ -4,7 +4,8 @@ from dataclasses import dataclass, fields, replace
 
 import pytest
 
-from gdns_tf.flags import read_config
+from gdns_tf.examples.own_scorer import HistorySum
+from gdns_tf.flags import read_config, replayable
 from gdns_tf.models.gmf import GMF
 from gdns_tf.models.registry import SCORERS
 from gdns_tf.samplers.base import Sampler, SamplerConfig
@@ -92,7 +93,7 @@ class Needy(Uniform):
 def test_a_registered_sampler_brings_its_settings_and_what_it_requires(monkeypatch):
     monkeypatch.setattr(SAMPLERS, "_classes", dict(SAMPLERS))
     SAMPLERS.register("needy", Needy)
-    with pytest.raises(InputError, match="`sampler`=needy does not go with `scorer`=gmf, which is not telepathy"):
+    with pytest.raises(InputError, match="`sampler`=needy does not go with `scorer`=gmf, which lacks: telepathy"):
         TrainConfig.from_settings(sampler="needy")
     monkeypatch.setattr(GMF, "capabilities", GMF.capabilities | {"telepathy"})
     assert TrainConfig.from_settings(sampler="needy", appetite=2.0).sampler_config == NeedyConfig(2.0)
@@ -118,3 +119,48 @@ def test_every_registered_class_has_a_frozen_settings_dataclass_with_help():
             config_class = registered.config_class
             assert config_class.__dataclass_params__.frozen
             assert all(field.metadata["help"] for field in fields(config_class)), config_class
+
+
+def told(caplog):
+    return [record.getMessage() for record in caplog.records if record.name == "gdns_tf"]
+
+
+def test_unasked_it_is_the_multinomial_recipe_and_with_a_sampler_that_of_pairs(caplog):
+    best = TrainConfig.from_settings(dim=8)
+    assert (best.objective, best.scorer, best.optimizer, best.schedule) == ("multinomial", "history", "adam", "cosine")
+    assert TrainConfig.from_settings(sampler="gdns") == TrainConfig()
+    assert not told(caplog)
+
+
+@pytest.mark.parametrize(
+    ("settings", "objective", "message"),
+    [
+        ({"group_size": 16}, "pairs", "`group_size` is of sampled pairs: so `objective`=pairs, `sampler`=gdns"),
+        ({"smoothing": 0.9}, "pairs", "`smoothing` is of sampled pairs"),
+        ({"objective": "multinomial", "sampler": "gdns"}, "multinomial", "`sampler`=gdns has no effect"),
+        ({"objective": "multinomial", "smoothing": 0.9}, "multinomial", "`smoothing`=0.9 has no effect"),
+        ({"sampler": "uniform", "user_l2": 1.0}, "pairs", "`user_l2`=1.0 has no effect on `objective`=pairs"),
+    ],
+)
+def test_what_a_setting_chooses_or_does_not_do_is_said(caplog, settings, objective, message):
+    assert TrainConfig.from_settings(**settings).objective == objective
+    (line,) = told(caplog)
+    assert message in line
+
+
+def test_reading_a_run_says_nothing_of_that(caplog, tmp_path):
+    for config in (TrainConfig.from_settings(l2=0.5), TrainConfig.from_settings()):
+        caplog.clear()
+        (tmp_path / "flags.txt").write_text(replayable([config]))
+        assert read_config(tmp_path / "flags.txt", TrainConfig) == config
+        assert not told(caplog)
+    (tmp_path / "flags.txt").write_text("--dim=8\n")  # of a version that knew no objectives
+    assert read_config(tmp_path / "flags.txt", TrainConfig) == TrainConfig(dim=8)
+
+
+def test_a_scorer_that_cannot_be_trained_over_the_catalogue_is_trained_on_pairs(monkeypatch):
+    monkeypatch.setattr(SCORERS, "_classes", dict(SCORERS))
+    SCORERS.register("history_sum", HistorySum)
+    assert TrainConfig.from_settings(scorer="history_sum").objective == "pairs"
+    with pytest.raises(InputError, match="`objective`=multinomial does not go with `scorer`=history_sum"):
+        TrainConfig.from_settings(scorer="history_sum", objective="multinomial")
