@@ -44,19 +44,22 @@ class DataConfig:
         "ml-1m, ml-100k, ml-20m, ml-25m, ml-32m, srns, adjacency (user item item ...), inter (RecBole), "
         "table (CSV, TSV, Parquet or a folder of such parts), saved (by Dataset.save), tfds:NAME, or planted "
         "(generated, no files).",
+        main=True,
     )
     data_dir: str = flag(
-        "", "The file or folder to read, local or gs://, s3://, az://; empty: the download folder (MovieLens, tfds)."
+        "",
+        "The file or folder to read, local or gs://, s3://, az://; empty: the download folder (MovieLens, tfds).",
+        main=True,
     )
     min_rating: float = flag(4.0, "Lowest rating that counts as a positive; sources without ratings keep all rows.")
-    min_user_items: int = flag(6, "Fewest items a user may have (two are held out); others are dropped.")
+    min_user_items: int = flag(6, "Fewest items a user may have (two are held out); others are dropped.", main=True)
     min_item_users: int = flag(1, "Fewest users an item may have; others are dropped.")
     duplicates: str = flag("last", "Which row of a repeated (user, item) pair counts.", ("last", "first", "error"))
     split_seed: int = flag(0, "Seed of the evaluation negatives, and of the split where there are no timestamps.")
-    user_column: str = flag("user_id", "Column of user ids (table).")
-    item_column: str = flag("item_id", "Column of item ids (table).")
+    user_column: str = flag("user_id", "Column of user ids (table).", main=True)
+    item_column: str = flag("item_id", "Column of item ids (table).", main=True)
     rating_column: str = flag("", "Column of ratings (table); empty: there are none.")
-    timestamp_column: str = flag("", "Column of timestamps (table); empty: there are none.")
+    timestamp_column: str = flag("", "Column of timestamps (table); empty: there are none.", main=True)
     title_column: str = flag("", "Column of item titles (table); empty: there are none.")
     planted_users: int = flag(1500, "Users of the planted set.")
     planted_items: int = flag(600, "Items of the planted set.")

@@ -56,13 +56,15 @@ class TrainConfig:
     seed: int = flag(0, "Seed of initialisation, batches, candidates and dropout.", main=True)
 
     scorer: str = flag("gmf", "What scores items for users.", main=True)
-    sampler: str = flag("gdns", "How negatives are chosen.", main=True)
-    group_size: int = flag(32, "N: positives, and negatives, of a user in a step.", main=True)
-    num_candidates: int = flag(64, "M: unobserved items drawn for a user in a step, to choose N from.", main=True)
+    sampler: str = flag("gdns", "How negatives are chosen; to name one chooses pairs.", main=True)
+    group_size: int = flag(32, "pairs: N, positives, and negatives, of a user in a step.", main=True)
+    num_candidates: int = flag(
+        64, "pairs: M, unobserved items drawn for a user in a step, to choose N from.", main=True
+    )
 
     objective: str = flag(
         "pairs",
-        "pairs: positives against sampled negatives; multinomial: a softmax over the whole catalogue, no sampler.",
+        "pairs: positives against sampled negatives; multinomial: a softmax over all items, no sampler.",
         tuple(RECIPES),
         main=True,
     )
@@ -72,7 +74,7 @@ class TrainConfig:
         "group", "group: every positive against every negative (Eq. 6); pair: k-th against k-th (Eq. 3).", PAIRINGS
     )
     margin: float = flag(1.0, "gamma.")
-    l2: float = flag(0.02, "L2 regularisation of p_u, q_i and q_j in every pair.", main=True)
+    l2: float = flag(0.02, "pairs: L2 regularisation of p_u, q_i and q_j in every pair.", main=True)
     dropout: float = flag(0.25, "Share of the latent factors hidden, one mask a user and step.", main=True)
     user_weight_power: float = flag(0.5, "Weighs a user's loss by (its number of positives / mean) to this power.")
     average_decay: float = flag(0.97, "Decay an epoch of the moving average of the weights that is evaluated; 0: none.")
