@@ -89,5 +89,5 @@ def test_repeated_candidates_are_written_once():
 
 
 def test_a_table_that_would_not_fit_is_refused_before_it_is_made():
-    with pytest.raises(InputError, match=r"10,000,000 users x 100,000 items takes 7450.6 GiB.*--gain_slots.*76.3 GiB"):
+    with pytest.raises(InputError, match=r"10,000,000 users x 100,000 items takes 7450.6 GiB.*`gain_slots`.*76.3 GiB"):
         DenseGainTable(10_000_000, 100_000)
