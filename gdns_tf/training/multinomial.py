@@ -6,10 +6,11 @@ import tensorflow as tf
 from gdns_tf.models.histories import Histories, sum_by_row
 from gdns_tf.models.normaliser import log_normalisers
 from gdns_tf.models.scorer import Scorer
+from gdns_tf.training.base import ScorerTrainer
 from pipelines.interactions import Interactions
 
 
-class MultinomialTrainer(tf.keras.Model):
+class MultinomialTrainer(ScorerTrainer):
     """Minimises, for each user u, -sum_{i in C_u} log softmax(r_u.)_i / (mean number of items of a user).
 
     The multinomial likelihood of Liang et al. (WWW 2018, Variational Autoencoders for Collaborative Filtering), without
@@ -36,26 +37,15 @@ class MultinomialTrainer(tf.keras.Model):
         dropout: share of the latent factors hidden in training.
         seed: of what is hidden.
         """
-        super().__init__(name="trainer")
-        self.scorer = scorer
+        super().__init__(scorer, dropout=dropout, seed=seed)
         self._attach(train)
         self.sampler = tf.Module(name="no_sampler")
         """Nothing to checkpoint."""
-        self._dropout, self._seed = dropout, seed
         counts, mean = train.counts.astype(np.float64), train.num_interactions / train.num_users
         self._user_weights = tf.constant(counts / mean, tf.float32)
         shares = train.item_counts + train.num_interactions / train.num_items
         self._shares = tf.constant(shares / shares.sum(), tf.float32)
         self._l2 = 2 * user_l2 / mean
-        self._mean_loss = tf.keras.metrics.Mean(name="loss")
-
-    @property
-    def metrics(self) -> list[tf.keras.metrics.Metric]:
-        return [self._mean_loss]
-
-    def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        """The scorer's scores."""
-        return self.scorer(inputs)
 
     def train_step(self, data: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One step on one batch of users.
@@ -67,13 +57,12 @@ class MultinomialTrainer(tf.keras.Model):
           {"loss"}: mean over users of their mean of -log softmax, without regularisation, since the last reset.
         """
         users = data["users"]
-        mask_seed = tf.stack([tf.constant(self._seed, tf.int64), data["step"]])
         row_of, items = self._histories.of(users)
         counts = tf.math.segment_sum(tf.ones(tf.shape(items)), row_of)
         weights = tf.gather(self._user_weights, users)
         variables = self.scorer.trainable_variables
         with tf.GradientTape() as tape:
-            queries = self.scorer.queries(users, self._dropout, mask_seed)
+            queries = self.scorer.queries(users, self._dropout, self.mask_seed(data["step"]))
             table = tf.convert_to_tensor(self.scorer.item_factors)
             of_positives = sum_by_row(table, row_of, items, tf.gather(1.0 / counts, row_of))
             losses = log_normalisers(queries, table) - tf.reduce_sum(queries * of_positives, axis=1)

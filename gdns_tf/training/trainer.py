@@ -5,9 +5,10 @@ import tensorflow as tf
 from gdns_tf.models.losses import RankingLoss
 from gdns_tf.models.scorer import Scorer
 from gdns_tf.samplers.base import Batch, Sampler, Scored
+from gdns_tf.training.base import ScorerTrainer
 
 
-class Trainer(tf.keras.Model):
+class Trainer(ScorerTrainer):
     """Trains a scorer on batches of `pipelines.batches.user_batches`, by Keras's `compile` and `fit`."""
 
     # Keras would count the sampler's tables among the model's weights.
@@ -35,19 +36,9 @@ class Trainer(tf.keras.Model):
         dropout: share of the latent factors hidden in training.
         seed: of the dropout masks and of what the sampler draws.
         """
-        super().__init__(name="trainer")
-        self.scorer = scorer
+        super().__init__(scorer, dropout=dropout, seed=seed)
         self._attach(sampler, loss, user_weights)
-        self._l2, self._dropout, self._seed = l2, dropout, seed
-        self._mean_loss = tf.keras.metrics.Mean(name="loss")
-
-    @property
-    def metrics(self) -> list[tf.keras.metrics.Metric]:
-        return [self._mean_loss]
-
-    def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        """The scorer's scores."""
-        return self.scorer(inputs)
+        self._l2 = l2
 
     def train_step(self, data: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One step on one batch of users.
@@ -63,10 +54,9 @@ class Trainer(tf.keras.Model):
         pairs_per_item = self.ranking_loss.pairs_per_item(group_size)
         selection = self.sampler.select(batch, self.scorer)
         weights = tf.gather(self._user_weights, users)
-        mask_seed = tf.stack([tf.constant(self._seed, tf.int64), batch.step])
 
         with tf.GradientTape() as tape:
-            queries = self.scorer.queries(users, self._dropout, mask_seed)
+            queries = self.scorer.queries(users, self._dropout, self.mask_seed(batch.step))
             positive_scores = self.scorer.scores(queries, batch.positives)
             negative_scores = self.scorer.scores(queries, selection.negatives)
             scored = Scored(batch, self.scorer, queries, selection, positive_scores, negative_scores)

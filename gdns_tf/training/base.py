@@ -1,0 +1,32 @@
+"""What every trainer of a scorer shares."""
+
+import tensorflow as tf
+
+from gdns_tf.models.scorer import Scorer
+
+
+class ScorerTrainer(tf.keras.Model):
+    """A Keras model around a scorer: its scores, a mean loss, and the seeds of its dropout. Subclasses train a step."""
+
+    def __init__(self, scorer: Scorer, *, dropout: float, seed: int) -> None:
+        """Args:
+        scorer: gives the scores.
+        dropout: share of the latent factors hidden in training.
+        seed: of what is hidden, and of whatever else a step draws.
+        """
+        super().__init__(name="trainer")
+        self.scorer = scorer
+        self._dropout, self._seed = dropout, seed
+        self._mean_loss = tf.keras.metrics.Mean(name="loss")
+
+    @property
+    def metrics(self) -> list[tf.keras.metrics.Metric]:
+        return [self._mean_loss]
+
+    def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        """The scorer's scores."""
+        return self.scorer(inputs)
+
+    def mask_seed(self, step: tf.Tensor) -> tf.Tensor:
+        """[2] int64: the seed of what a step [] hides."""
+        return tf.stack([tf.constant(self._seed, tf.int64), step])
