@@ -98,14 +98,16 @@ class History(Scorer):
     def l2(self, users: tf.Tensor, items: tf.Tensor, user_weights: tf.Tensor, item_weights: tf.Tensor) -> tf.Tensor:
         """Of Q_i and A_i of the listed items; users have nothing of their own."""
         del users, user_weights
-        squares = tf.reduce_sum(tf.square(self.Q) + tf.square(self.A), axis=1)
-        return 0.5 * tf.tensordot(item_weights, tf.reduce_sum(tf.gather(squares, items), axis=1), 1)
+        return 0.5 * tf.tensordot(item_weights, tf.reduce_sum(tf.gather(self._squares(), items), axis=1), 1)
 
     def l2_of_catalogue(self, users: tf.Tensor, user_weights: tf.Tensor, item_weights: tf.Tensor) -> tf.Tensor:
         """Of Q_i and A_i of all items."""
         del users, user_weights
-        squares = tf.reduce_sum(tf.square(self.Q) + tf.square(self.A), axis=1)
-        return 0.5 * tf.tensordot(item_weights, squares, 1)
+        return 0.5 * tf.tensordot(item_weights, self._squares(), 1)
+
+    def _squares(self) -> tf.Tensor:
+        """[num_items] float32: |Q_i|^2 + |A_i|^2."""
+        return tf.reduce_sum(tf.square(self.Q) + tf.square(self.A), axis=1)
 
     @property
     def item_factors(self) -> tf.Variable:

@@ -19,6 +19,18 @@ def models(tmp_path_factory):
     return made
 
 
+@pytest.fixture(params=("int64", "string"))
+def id_type(request):
+    """Type of the ids of users and items."""
+    return request.param
+
+
+@pytest.fixture
+def oracle(models, id_type):
+    """What the model of this id type must answer."""
+    return models[id_type][1]
+
+
 @pytest.fixture(scope="session")
 def servers(models):
     """Id type -> a server of the model."""

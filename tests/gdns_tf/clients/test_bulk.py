@@ -11,16 +11,6 @@ from gdns_tf.clients.bulk import recommend_everyone
 from gdns_tf.clients.errors import Unavailable
 
 
-@pytest.fixture(params=("int64", "string"))
-def id_type(request):
-    return request.param
-
-
-@pytest.fixture
-def oracle(models, id_type):
-    return models[id_type][1]
-
-
 @pytest.fixture
 def everyone(models, in_process, id_type, tmp_path):
     """Writes recommendations for all users; returns the file."""

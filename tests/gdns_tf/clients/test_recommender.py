@@ -10,16 +10,6 @@ UNKNOWN = {"int64": 77, "string": "nobody"}
 DTYPES = {"rank": np.int64, "history": np.int64, "title": object, "score": np.float32, "known": bool}
 
 
-@pytest.fixture(params=("int64", "string"))
-def id_type(request):
-    return request.param
-
-
-@pytest.fixture
-def oracle(models, id_type):
-    return models[id_type][1]
-
-
 @pytest.fixture
 def recommender(in_process, id_type):
     return in_process[id_type]

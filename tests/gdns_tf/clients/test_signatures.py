@@ -10,16 +10,6 @@ UNKNOWN = {"int64": 77, "string": "nobody"}
 BACKENDS = ("saved model", "in memory", "grpc", "rest")
 
 
-@pytest.fixture(params=("int64", "string"))
-def id_type(request):
-    return request.param
-
-
-@pytest.fixture
-def oracle(models, id_type):
-    return models[id_type][1]
-
-
 @pytest.fixture
 def backends(in_process, in_memory_models, servers, id_type):
     server = servers[id_type]
