@@ -31,7 +31,7 @@ from gdns_tf.serving.description import about_training
 from gdns_tf.serving.export import check_options, export_model
 from gdns_tf.serving.in_memory import in_memory
 from gdns_tf.training.config import TrainConfig
-from gdns_tf.training.recipes import PAIRS
+from gdns_tf.training.recipes import PAIRS, SAMPLING
 from pipelines.atomic import write_text
 from pipelines.config import DataConfig
 from pipelines.dataset import Dataset, with_source
@@ -153,9 +153,10 @@ class Model(RecommendMethods):
 
     def __repr__(self) -> str:
         config, train = self.config, self.data.train
-        how = f"sampler {config.sampler}" if config.objective == PAIRS else config.objective
+        how = [] if config.objective == PAIRS else [config.objective]
+        how += [f"sampler {config.sampler}"] if config.objective in SAMPLING else []
         return (
-            f"<gdns_tf.Model: {config.scorer}, {how}, d = {config.dim}; {self.data.name}, "
+            f"<gdns_tf.Model: {config.scorer}, {', '.join(how)}, d = {config.dim}; {self.data.name}, "
             f"{train.num_users:,} users, {train.num_items:,} items>"
         )
 

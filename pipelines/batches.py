@@ -7,7 +7,7 @@ at an epoch sees exactly the batches that it would have seen.
 import numpy as np
 import tensorflow as tf
 
-from pipelines.draws import positive_drawer, unobserved_drawer
+from pipelines.draws import item_drawer, positive_drawer, unobserved_drawer
 from pipelines.interactions import Interactions
 
 _ORDER = 0x6D5
@@ -43,6 +43,34 @@ def visits(num_users: int, *, batch_size: int, seed: int, first_epoch: int = 0) 
         return tf.data.Dataset.zip({"step": numbers, "users": users})
 
     return tf.data.Dataset.counter(first_epoch).flat_map(batches_of)
+
+
+def shared_batches(
+    train: Interactions,
+    *,
+    batch_size: int,
+    num_negatives: int,
+    seed: int,
+    first_epoch: int = 0,
+    item_weights: np.ndarray | None = None,
+) -> tf.data.Dataset:
+    """As `visits`, with "negatives" [num_negatives] int32 for the whole batch, drawn from the whole catalogue.
+
+    Args:
+      train: the interactions to learn from.
+      batch_size: users a batch.
+      num_negatives: items drawn for a batch, independently, so with repeats.
+      seed: with the epoch and the step, all that the draws depend on.
+      first_epoch: the epoch, from 0, to begin with.
+      item_weights: [num_items] numbers >= 0 in proportion to which items are drawn; None: uniformly.
+    """
+    draw, root_seed = item_drawer(train, num_negatives, item_weights), tf.constant([seed, _ORDER], tf.int64)
+
+    def with_negatives(visit: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return visit | {"negatives": draw(tf.random.experimental.stateless_fold_in(root_seed + 2, visit["step"]))}
+
+    of_users = visits(train.num_users, batch_size=batch_size, seed=seed, first_epoch=first_epoch)
+    return of_users.map(with_negatives, num_parallel_calls=2, deterministic=True).prefetch(4)
 
 
 def user_batches(

@@ -1,5 +1,6 @@
 """Drawers of a user's items, observed or not, as functions of (users, seed) for use within a graph."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -31,6 +32,55 @@ def positive_drawer(train: Interactions, count: int) -> Drawer:
     return draw
 
 
+class Masses:
+    """By what the candidates are drawn, and so how often each was expected among them."""
+
+    def __init__(self, train: Interactions, weights: np.ndarray | None = None) -> None:
+        """Args:
+          train: the observed pairs.
+          weights: [num_items] numbers >= 0, as given to `unobserved_drawer`.
+
+        Raises:
+          ValueError: the weights are no such numbers.
+        """
+        masses = item_masses(train, weights)
+        self._total = float(masses.sum())
+        of_users = np.concatenate([[0], np.cumsum(masses[train.items])])
+        left = masses.sum() - np.diff(of_users[train.offsets])
+        with np.errstate(divide="ignore"):  # what has no mass is never drawn, and its log never asked for
+            self._log_masses = tf.constant(np.log(masses), tf.float32)
+            self._log_left = tf.constant(np.log(left), tf.float32)
+
+    def log_expected(self, users: tf.Tensor, items: tf.Tensor, count: int) -> tf.Tensor:
+        """Log of how often each of some unobserved items was expected in `count` draws of `unobserved_drawer`.
+
+        Args:
+          users: [batch] int32.
+          items: [batch, n] int32 unobserved items.
+          count: draws for each user.
+
+        Returns:
+          [batch, n] float32.
+        """
+        return math.log(count) + tf.gather(self._log_masses, items) - tf.gather(self._log_left, users)[:, None]
+
+    def log_expected_of_all(self, items: tf.Tensor, count: int) -> tf.Tensor:
+        """The same of items [n] in `count` draws of `item_drawer`, from the whole catalogue: [n] float32."""
+        return tf.gather(self._log_masses, items) + math.log(count / self._total)
+
+
+def item_drawer(train: Interactions, count: int, weights: np.ndarray | None = None) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Draws [count] items from the whole catalogue by a seed, independently and in proportion to the weights."""
+    masses = item_masses(train, weights)
+    item_at, total = _item_at(masses), int(masses.sum())
+    return lambda seed: item_at(_uniform_below(tf.fill([count], tf.constant(total, tf.int64)), seed))
+
+
+def item_masses(train: Interactions, weights: np.ndarray | None) -> np.ndarray:
+    """[num_items] int64, in proportion to the weights; None: all alike."""
+    return np.ones(train.num_items, np.int64) if weights is None else _masses(weights, train.num_items)
+
+
 def unobserved_drawer(train: Interactions, count: int, weights: np.ndarray | None = None) -> Drawer:
     """Draws [batch, count] unobserved items of users [batch], independently and in proportion to the weights.
 
@@ -47,7 +97,7 @@ def unobserved_drawer(train: Interactions, count: int, weights: np.ndarray | Non
       InputError: a user has every item, or every item that has a weight.
       ValueError: the weights are no such numbers.
     """
-    masses = np.ones(train.num_items, np.int64) if weights is None else _masses(weights, train.num_items)
+    masses = item_masses(train, weights)
     exact = exact_drawer(train, masses)
     observed, item_at, total = Observed(train), _item_at(masses), int(masses.sum())
 

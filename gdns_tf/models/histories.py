@@ -23,7 +23,12 @@ class Histories:
                 f"user {train.user_ids[without[0]]} has no item in training, and so have {without.size - 1} others",
                 remedy="Drop such users: nothing is known of them.",
             )
+        self.num_users, self.num_items = train.num_users, train.num_items
         self._offsets, self._items = tf.constant(train.offsets, tf.int64), tf.constant(train.items, tf.int32)
+
+    def counts(self, users: tf.Tensor) -> tf.Tensor:
+        """[batch] float32: how many items each of some users has."""
+        return tf.cast(tf.gather(self._offsets, users + 1) - tf.gather(self._offsets, users), tf.float32)
 
     def of(self, users: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """All observed pairs of some users.
@@ -67,3 +72,29 @@ def sum_by_row(table: tf.Tensor, row_of: tf.Tensor, items: tf.Tensor, factors: t
         return tf.ensure_shape(tf.math.segment_sum(rows, row_of), [None, values.shape[1]]), backward
 
     return forward(tf.convert_to_tensor(table))
+
+
+def pair_scores(queries: tf.Tensor, table: tf.Tensor, row_of: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+    """Inner products of listed pairs; their gradient builds no sparse rows, see `gdns_tf.models.inner_products`.
+
+    Args:
+      queries: [batch, d] float32.
+      table: [num_items, d] float32 variable or tensor.
+      row_of: [n] int32 rows of `queries`, ascending, without a gap.
+      items: [n] int32.
+
+    Returns:
+      [n] float32.
+    """
+
+    @tf.custom_gradient
+    def forward(queries: tf.Tensor, values: tf.Tensor) -> tuple:
+        factors = tf.gather(values, items)
+
+        def backward(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            of_queries = tf.math.segment_sum(upstream[:, None] * factors, row_of)
+            return of_queries, sum_pairs_by_item(items, row_of, upstream, queries, values.shape[0])
+
+        return tf.reduce_sum(tf.gather(queries, row_of) * factors, axis=1), backward
+
+    return forward(queries, tf.convert_to_tensor(table))

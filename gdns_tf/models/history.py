@@ -24,6 +24,7 @@ class HistoryConfig(ScorerConfig):
 
     history_power: float = flag(0.7, "A user is the sum of their items' vectors by (number of items)^-this.")
     history_dropout: float = flag(0.3, "Share of a user's items that are hidden from their sum in a training step.")
+    history_tied: bool = flag(False, "One vector an item, A = Q, in place of two.")
 
     def check(self) -> None:
         require(0 <= self.history_power <= 1, "history_power", self.history_power, "must lie in [0, 1]")
@@ -43,28 +44,33 @@ class History(Scorer):
 
     def __init__(
         self,
-        train: Interactions,
+        histories: Histories,
         dim: int = 32,
         *,
         power: float = 0.7,
         history_dropout: float = 0.3,
+        tied: bool = False,
         init_scale: float = 0.05,
         seed: int = 0,
     ) -> None:
         """Args:
-        train: what users have.
+        histories: what users have.
         dim: d.
         power: of the number of items that a user's sum is divided by.
         history_dropout: share of a user's items hidden in a training step; one stays in any case.
+        tied: whether A is Q.
         init_scale: standard deviation of A and Q [num_items, dim] at the start.
         seed: of the start.
         """
-        super().__init__(name="history")
+        super().__init__(name=type(self).__name__.lower())
         self._power, self._history_dropout = power, history_dropout
-        normal, shape = tf.random.stateless_normal, [train.num_items, dim]
-        self.A = tf.Variable(init_scale * normal(shape, [seed, 4]), name="A")
+        normal, shape = tf.random.stateless_normal, [histories.num_items, dim]
+        if not tied:
+            self.A = tf.Variable(init_scale * normal(shape, [seed, 4]), name="A")
         self.Q = tf.Variable(init_scale * normal(shape, [seed, 2]), name="Q")
-        self._histories = Histories(train)
+        if tied:
+            self.A = self.Q
+        self._tied, self._histories = tied, histories
         self.built = True
 
     @classmethod
@@ -72,10 +78,11 @@ class History(Scorer):
         """Raises InputError for a step compiled by XLA, which has no sums over lists of varying length."""
         require(not setup.compiled, "jit_compile", setup.compiled, "does not go with `scorer`=history")
         return cls(
-            setup.train,
+            setup.histories,
             setup.dim,
             power=config.history_power,
             history_dropout=config.history_dropout,
+            tied=config.history_tied,
             init_scale=setup.init_scale,
             seed=setup.seed,
         )
@@ -106,16 +113,18 @@ class History(Scorer):
         return 0.5 * tf.tensordot(item_weights, self._squares(), 1)
 
     def _squares(self) -> tf.Tensor:
-        """[num_items] float32: |Q_i|^2 + |A_i|^2."""
-        return tf.reduce_sum(tf.square(self.Q) + tf.square(self.A), axis=1)
+        """[num_items] float32: |Q_i|^2 + |A_i|^2; if they are one, once."""
+        squares = tf.square(self.Q) if self._tied else tf.square(self.Q) + tf.square(self.A)
+        return tf.reduce_sum(squares, axis=1)
 
     @property
     def item_factors(self) -> tf.Variable:
         return self.Q
 
     def arrays(self, variables: list[tf.Variable] | None = None) -> dict[str, np.ndarray]:
-        A, Q = (variable.numpy() for variable in variables or self.trainable_variables)
-        return {"A": A, "Q": Q, "history_power": np.float32(self._power)}
+        values = {v.name.partition(":")[0]: v for v in self.trainable_variables}
+        values = {name: v.numpy() for name, v in zip(values, variables or values.values(), strict=True)}
+        return {"A": values["Q"], **values, "history_power": np.float32(self._power)}  # if tied, there is no A
 
     @classmethod
     def factors(cls, arrays: Mapping[str, np.ndarray], train: Interactions) -> Factors:

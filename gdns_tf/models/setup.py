@@ -1,7 +1,9 @@
 """What a scorer and a sampler are built for."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
+from gdns_tf.models.histories import Histories
 from pipelines.interactions import Interactions
 
 
@@ -28,3 +30,12 @@ class Setup:
     @property
     def users_a_step(self) -> int:
         return min(self.batch_size, self.train.num_users)
+
+    @cached_property
+    def histories(self) -> Histories:
+        """What users have, in the graph: made once for all that ask.
+
+        Raises:
+          InputError: a user has no item.
+        """
+        return Histories(self.train)

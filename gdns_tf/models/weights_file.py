@@ -59,7 +59,8 @@ def load_weights(path: str | os.PathLike, scorer: str = "") -> Weights:
     named = {name: SCORERS[name].parameters for name in ([scorer] if scorer else SCORERS)}
     fits = [name for name, axes in named.items() if axes.keys() <= found.keys()]
     if fits:
-        return Weights(fits[0], _checked(path, found, named[fits[0]]))
+        best = max(fits, key=lambda name: len(named[name]))  # a scorer may have all the arrays of another, and more
+        return Weights(best, _checked(path, found, named[best]))
     if found.keys() >= _FACTORS.keys():
         return Weights("", _checked(path, found, _FACTORS))
     missing = next(array for array in next(iter(named.values())) if array not in found)

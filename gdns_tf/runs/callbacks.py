@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from gdns_tf.models.factors import Factors
 from gdns_tf.runs.run_folder import RunFolder
+from gdns_tf.training.base import ScorerTrainer
 from gdns_tf.training.config import TrainConfig
-from gdns_tf.training.trainer import Trainer
 from pipelines.split import Split
 
 
@@ -19,7 +19,7 @@ class RunView(Protocol):
     config: TrainConfig
     folder: RunFolder
     """On this machine, also where `config.output_dir` is in an object store."""
-    trainer: Trainer
+    trainer: ScorerTrainer
     metric_names: list[str]
 
     @property

@@ -71,8 +71,5 @@ class Diagnostics(Callback):
         trainer, seen = self._trainer, self._trainer.batch(batch)
         negatives = trainer.sampler.select(seen, trainer.scorer).negatives
         queries = trainer.scorer.queries(seen.users)
-        shortfall = trainer.ranking_loss.shortfall(
-            trainer.scorer.scores(queries, seen.positives), trainer.scorer.scores(queries, negatives)
-        )
-        scalars = trainer.sampler.diagnostics(seen)
-        return negatives, scalars | {"active_pairs": tf.reduce_mean(tf.cast(shortfall > 0, tf.float32))}
+        scores = [trainer.scorer.scores(queries, items) for items in (seen.positives, negatives)]
+        return negatives, trainer.sampler.diagnostics(seen) | trainer.diagnostics(*scores)

@@ -20,12 +20,11 @@ from gdns_tf.runs.callbacks import Callback, Validation
 from gdns_tf.runs.interrupts import Interrupted, Interrupts
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.runs.state import RunState
+from gdns_tf.training.base import ScorerTrainer
 from gdns_tf.training.build import build_batches, build_trainer
 from gdns_tf.training.config import TrainConfig
-from gdns_tf.training.multinomial import MultinomialTrainer
 from gdns_tf.training.optimizers import rate_of_epoch
 from gdns_tf.training.recipes import PAIRS
-from gdns_tf.training.trainer import Trainer
 from pipelines.errors import InputError
 from pipelines.split import Split
 
@@ -42,7 +41,7 @@ class Run:
         folder: RunFolder,
         callbacks: Sequence[Callback] = (),
         *,
-        trainer: Trainer | MultinomialTrainer | None = None,
+        trainer: ScorerTrainer | None = None,
         last_epoch: int | None = None,
     ) -> None:
         """Builds the run and, where the folder has a checkpoint, restores it.

@@ -15,7 +15,6 @@ from gdns_tf.runs.tensorboard import TensorBoard
 from gdns_tf.samplers.given import Given
 from gdns_tf.training.build import build_trainer
 from gdns_tf.training.config import TrainConfig
-from gdns_tf.training.recipes import PAIRS
 from pipelines.config import DataConfig
 from pipelines.load import IN_MEMORY, SAVED
 from pipelines.notices import notices
@@ -60,7 +59,7 @@ def train(
         folder.claim(data, config)
         if keeps_data and not folder.has_checkpoint:  # with one, Run tells other data by its fingerprint
             saved.save(split, folder.data)
-        looks = [Diagnostics()] if config.objective == PAIRS else []
+        looks = [Diagnostics()] if config.has_sampler else []
         own = [History(), *([*looks, TensorBoard()] if config.tensorboard else [])]
         bars = [ProgressBar()] * progress
         run = Run(split, config, folder, [*own, *bars, *callbacks, *uploads], trainer=trainer)

@@ -40,6 +40,9 @@ class Selection(NamedTuple):
     """[batch, group_size] int32 items."""
     memo: tuple[tf.Tensor, ...] = ()
     """Whatever `Sampler.losses` and `Sampler.update` want to know again of what `Sampler.select` saw."""
+    log_chosen: tf.Tensor | None = None
+    """[batch, group_size] float32: where the negatives are drawn from the candidates, the log of how often each was
+    expected among them, given the candidates; None: they are chosen in another way."""
 
 
 class Scored(NamedTuple):
@@ -80,6 +83,8 @@ class Sampler(tf.Module, ABC):
     config_class: ClassVar[type[SamplerConfig]] = SamplerConfig
     requires: ClassVar[frozenset[str]] = frozenset()
     """Capabilities that it needs of the scorer: see `gdns_tf.models.scorer`."""
+    takes_candidates: ClassVar[bool] = False
+    """Whether the negatives are the candidates as they come, so that all users of a step could share them."""
     revision: ClassVar[int] = 1
     """To be raised when the same flags come to train differently, so that studies take no former run for a new one."""
 

@@ -5,8 +5,7 @@ from typing import Self
 
 import tensorflow as tf
 
-from gdns_tf.models.histories import Histories
-from gdns_tf.models.inner_products import sum_pairs_by_item
+from gdns_tf.models.histories import Histories, pair_scores
 from gdns_tf.models.losses import RankingLoss
 from gdns_tf.models.scorer import ITEM_FACTORS
 from gdns_tf.models.setup import Setup
@@ -14,7 +13,6 @@ from gdns_tf.samplers.base import SamplerConfig, Scored
 from gdns_tf.samplers.uniform import Uniform
 from pipelines.config import flag
 from pipelines.errors import require, require_not_negative
-from pipelines.interactions import Interactions
 
 
 @dataclass(frozen=True)
@@ -39,43 +37,28 @@ class Enmf(Uniform):
     """
 
     config_class = EnmfConfig
+    takes_candidates = False  # its loss is its own
     requires = frozenset({ITEM_FACTORS})
 
-    def __init__(self, train: Interactions, negative_weight: float = 0.3) -> None:
+    def __init__(self, histories: Histories, negative_weight: float = 0.3) -> None:
         """Args:
-        train: the interactions.
+        histories: what users have.
         negative_weight: c0.
         """
         super().__init__(name="enmf")
-        self._histories = Histories(train)
+        self._histories = histories
         self._negative_weight = negative_weight
 
     @classmethod
     def build(cls, config: EnmfConfig, setup: Setup) -> Self:
         """Raises InputError for a step compiled by XLA, which has no sums over lists of varying length."""
         require(not setup.compiled, "jit_compile", setup.compiled, "does not go with `sampler`=enmf")
-        return cls(setup.train, config.negative_weight)
+        return cls(setup.histories, config.negative_weight)
 
     def losses(self, scored: Scored, ranking_loss: RankingLoss) -> tf.Tensor:
         queries, Q, c0 = scored.queries, scored.scorer.item_factors, self._negative_weight
         row_of, items = self._histories.of(scored.batch.users)
-        scores = _pair_scores(queries, Q, row_of, items)
+        scores = pair_scores(queries, Q, row_of, items)
         observed = tf.math.segment_sum((1 - c0) * tf.square(scores) - 2 * scores, row_of)
         gram = tf.matmul(Q, Q, transpose_a=True)
         return observed + c0 * tf.reduce_sum(tf.matmul(queries, gram) * queries, axis=1)
-
-
-def _pair_scores(queries: tf.Tensor, table: tf.Variable, row_of: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
-    """Inner products of listed pairs: [n]; their gradient builds no sparse rows, see `inner_products`."""
-
-    @tf.custom_gradient
-    def forward(queries: tf.Tensor, values: tf.Tensor) -> tuple:
-        factors = tf.gather(values, items)
-
-        def backward(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            of_queries = tf.math.segment_sum(upstream[:, None] * factors, row_of)
-            return of_queries, sum_pairs_by_item(items, row_of, upstream, queries, values.shape[0])
-
-        return tf.reduce_sum(tf.gather(queries, row_of) * factors, axis=1), backward
-
-    return forward(queries, tf.convert_to_tensor(table))

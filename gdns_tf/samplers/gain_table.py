@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 
 import tensorflow as tf
 
+from gdns_tf.models.setup import Setup
 from gdns_tf.samplers.scatter import write_rows
 from pipelines.errors import InputError
 
@@ -22,6 +23,22 @@ class GainTable(tf.Module, ABC):
 
     A `tf.Module` and not a Keras layer, so that neither `save_weights` nor a SavedModel carries it.
     """
+
+    @staticmethod
+    def build(num_slots: int, setup: Setup) -> "GainTable":
+        """The table for a run.
+
+        Args:
+          num_slots: items a user that it keeps; 0, or as many as there are items: all.
+          setup: the data.
+
+        Raises:
+          InputError: a table of all pairs would be too large.
+        """
+        train = setup.train
+        if 0 < num_slots < train.num_items:
+            return BoundedGainTable(train.num_users, num_slots, setup.compiled)
+        return DenseGainTable(train.num_users, train.num_items, setup.compiled)
 
     @abstractmethod
     def read(self, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:

@@ -8,7 +8,7 @@ import tensorflow as tf
 from gdns_tf.models.scorer import Scorer
 from gdns_tf.models.setup import Setup
 from gdns_tf.samplers.base import Batch, Sampler, SamplerConfig, Scored, Selection
-from gdns_tf.samplers.gain_table import BoundedGainTable, DenseGainTable, GainTable, gain
+from gdns_tf.samplers.gain_table import GainTable, gain
 from pipelines.config import flag
 from pipelines.errors import require, require_above_0, require_not_negative
 
@@ -48,12 +48,7 @@ class Gdns(Sampler):
 
     @classmethod
     def build(cls, config: GdnsConfig, setup: Setup) -> Self:
-        train = setup.train
-        if 0 < config.gain_slots < train.num_items:
-            table = BoundedGainTable(train.num_users, config.gain_slots, setup.compiled)
-        else:
-            table = DenseGainTable(train.num_users, train.num_items, setup.compiled)
-        return cls(table, smoothing=config.smoothing, epsilon=config.epsilon)
+        return cls(GainTable.build(config.gain_slots, setup), smoothing=config.smoothing, epsilon=config.epsilon)
 
     def select(self, batch: Batch, scorer: Scorer) -> Selection:
         """Algorithm 1, line 10. Ties fall to the earlier candidate, that is, to either at random."""
@@ -70,7 +65,12 @@ class Gdns(Sampler):
 
     def diagnostics(self, batch: Batch) -> dict[str, tf.Tensor]:
         cells = self.table.read(batch.users, batch.candidates)
-        order = tf.argsort(cells[:, :, self._indicator], direction="DESCENDING", stable=True)
+        return self._chosen_and_passed_over(batch, cells, cells[:, :, self._indicator])
+
+    @staticmethod
+    def _chosen_and_passed_over(batch: Batch, cells: tf.Tensor, worth: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Means of H and G of the candidates by whether they would be chosen, the worthiest first."""
+        order = tf.argsort(worth, direction="DESCENDING", stable=True)
         cells = tf.gather(cells, order, batch_dims=1)
         chosen, passed = cells[:, : batch.group_size], cells[:, batch.group_size :]
         return {

@@ -95,7 +95,12 @@ class Generator(tf.Module):
         points = up_to[:, -1:] * tf.random.stateless_uniform(tf.shape(batch.positives), batch.seed)
         # A point could be rounded up to the end of the last candidate.
         places = tf.minimum(tf.searchsorted(up_to, points, side="right"), probabilities.shape[1] - 1)
-        return Selection(tf.gather(batch.candidates, places, batch_dims=1), (places, probabilities, rows))
+        chosen = tf.gather(probabilities, places, batch_dims=1)
+        return Selection(
+            tf.gather(batch.candidates, places, batch_dims=1),
+            (places, probabilities, rows),
+            tf.math.log(chosen * batch.group_size),
+        )
 
     def learn(self, batch: Batch, selection: Selection, advantages: tf.Tensor) -> None:
         """A step of Adagrad up the mean over the user's draws of advantage * log p(j | u), and the entropy of p.

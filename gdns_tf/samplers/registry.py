@@ -9,6 +9,7 @@ from gdns_tf.samplers.dns import Dns
 from gdns_tf.samplers.dns_mn import DnsMN
 from gdns_tf.samplers.enmf import Enmf
 from gdns_tf.samplers.gdns import Gdns, GdnsWithoutG
+from gdns_tf.samplers.gdns_tracked import GdnsTracked
 from gdns_tf.samplers.irgan import Irgan
 from gdns_tf.samplers.mixgcf import MixGcf
 from gdns_tf.samplers.nncf import Nncf
@@ -36,5 +37,6 @@ SAMPLERS: Registry[Sampler] = Registry(
         "enmf": Enmf,
         "gdns": Gdns,
         "gdns_without_g": GdnsWithoutG,
+        "gdns_tracked": GdnsTracked,
     },
 )

@@ -31,6 +31,7 @@ class Softmax(Uniform):
     """
 
     config_class = SoftmaxConfig
+    takes_candidates = False  # its loss is its own
 
     def __init__(self, radius: float = 0.5) -> None:
         """Args:

@@ -8,6 +8,8 @@ from gdns_tf.samplers.base import Batch, Sampler, SamplerConfig, Selection
 class Uniform(Sampler):
     """The first candidates: they come uniformly drawn and in random order."""
 
+    takes_candidates = True
+
     @classmethod
     def num_candidates(cls, config: SamplerConfig, setup: Setup) -> int:
         del config

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from gdns_tf.serving.float16 import format_effect
-from gdns_tf.training.recipes import PAIRS
+from gdns_tf.training.recipes import PAIRS, SAMPLING
 
 
 def format_card(description: dict, examples: Mapping[str, Mapping[str, np.ndarray]], warm: bool) -> str:
@@ -70,7 +70,7 @@ def _format_made_by(flags: dict) -> str:
     """Names the scorer and the sampler, where they are known."""
     if not {"scorer", "sampler"} <= flags.keys():
         return ""
-    sampled = flags.get("objective", PAIRS) == PAIRS
+    sampled = flags.get("objective", PAIRS) in SAMPLING
     how = f"the sampler `{flags['sampler']}`" if sampled else "a softmax over the whole catalogue"
     return f" by the scorer `{flags['scorer']}`, trained with {how}"
 

@@ -3,34 +3,28 @@
 import tensorflow as tf
 
 from gdns_tf.models.losses import LOSSES
+from gdns_tf.models.scorer import Scorer
+from gdns_tf.models.setup import Setup
+from gdns_tf.training.base import ScorerTrainer
 from gdns_tf.training.config import TrainConfig
 from gdns_tf.training.multinomial import MultinomialTrainer
 from gdns_tf.training.optimizers import make_optimizer
-from gdns_tf.training.trainer import Trainer
-from pipelines.batches import steps_per_epoch, user_batches, visits
+from gdns_tf.training.pairs import PairsTrainer
+from gdns_tf.training.penalty import UserPenalty
+from gdns_tf.training.recipes import MULTINOMIAL, PAIRS, SAMPLED_SOFTMAX
+from gdns_tf.training.sampled_softmax import SampledSoftmaxTrainer
+from gdns_tf.training.shared_negatives import SharedNegativesTrainer
+from pipelines.batches import shared_batches, steps_per_epoch, user_batches, visits
+from pipelines.draws import Masses
 from pipelines.errors import require
 from pipelines.interactions import Interactions
 
 
-def build_trainer(train: Interactions, config: TrainConfig) -> Trainer | MultinomialTrainer:
+def build_trainer(train: Interactions, config: TrainConfig) -> ScorerTrainer:
     """The compiled Keras model; its train function runs one epoch a call."""
     setup = config.setup(train)
     scorer = config.scorer_class.create(config.scorer_config, setup)
-    if config.objective == "multinomial":
-        require(not config.jit_compile, "jit_compile", True, "does not go with `objective`=multinomial")
-        options = {"user_l2": config.user_l2, "dropout": config.dropout, "seed": config.seed}
-        trainer = MultinomialTrainer(scorer, train, **options)
-    else:
-        counts = tf.constant(train.counts, tf.float32)
-        trainer = Trainer(
-            scorer,
-            config.sampler_class.build(config.sampler_config, setup),
-            LOSSES[config.loss](config.margin, config.pairing),
-            (counts / tf.reduce_mean(counts)) ** config.user_weight_power,
-            l2=config.l2,
-            dropout=config.dropout,
-            seed=config.seed,
-        )
+    trainer = _TRAINERS[config.objective](scorer, setup, config)
     trainer.compile(
         optimizer=make_optimizer(config.optimizer, config.learning_rate, config.jit_compile),
         jit_compile=config.jit_compile,
@@ -40,17 +34,48 @@ def build_trainer(train: Interactions, config: TrainConfig) -> Trainer | Multino
     return trainer
 
 
+def _pairs(scorer: Scorer, setup: Setup, config: TrainConfig) -> PairsTrainer:
+    counts = tf.constant(setup.train.counts, tf.float32)
+    return PairsTrainer(
+        scorer,
+        config.sampler_class.build(config.sampler_config, setup),
+        LOSSES[config.loss](config.margin, config.pairing),
+        (counts / tf.reduce_mean(counts)) ** config.user_weight_power,
+        l2=config.l2,
+        dropout=config.dropout,
+        seed=config.seed,
+    )
+
+
+def _multinomial(scorer: Scorer, setup: Setup, config: TrainConfig) -> MultinomialTrainer:
+    require(not config.jit_compile, "jit_compile", True, "does not go with `objective`=multinomial")
+    penalty = UserPenalty(setup.train, config.user_l2)
+    return MultinomialTrainer(scorer, setup.histories, penalty, dropout=config.dropout, seed=config.seed)
+
+
+def _sampled_softmax(scorer: Scorer, setup: Setup, config: TrainConfig) -> ScorerTrainer:
+    require(not config.jit_compile, "jit_compile", True, "does not go with `objective`=sampled_softmax")
+    sampler, penalty = config.sampler_class, UserPenalty(setup.train, config.user_l2)
+    masses = Masses(setup.train, sampler.item_weights(config.sampler_config, setup))
+    options = {"dropout": config.dropout, "seed": config.seed}
+    if config.shared_negatives:
+        return SharedNegativesTrainer(scorer, setup.histories, masses, penalty, **options)
+    built = sampler.build(config.sampler_config, setup)
+    return SampledSoftmaxTrainer(scorer, built, setup.histories, masses, penalty, **options)
+
+
+_TRAINERS = {PAIRS: _pairs, MULTINOMIAL: _multinomial, SAMPLED_SOFTMAX: _sampled_softmax}
+"""Objective -> its trainer of a scorer."""
+
+
 def build_batches(train: Interactions, config: TrainConfig, first_epoch: int = 0) -> tf.data.Dataset:
     """The batches of a run from an epoch on."""
-    if config.objective == "multinomial":
-        return visits(train.num_users, batch_size=config.batch_size, seed=config.seed, first_epoch=first_epoch)
+    common = {"batch_size": config.batch_size, "seed": config.seed, "first_epoch": first_epoch}
+    if config.objective == MULTINOMIAL:
+        return visits(train.num_users, **common)
     sampler, setup = config.sampler_class, config.setup(train)
-    return user_batches(
-        train,
-        batch_size=config.batch_size,
-        group_size=config.group_size,
-        num_candidates=sampler.num_candidates(config.sampler_config, setup),
-        item_weights=sampler.item_weights(config.sampler_config, setup),
-        seed=config.seed,
-        first_epoch=first_epoch,
-    )
+    common["item_weights"] = sampler.item_weights(config.sampler_config, setup)
+    if config.objective == SAMPLED_SOFTMAX and config.shared_negatives:
+        return shared_batches(train, num_negatives=config.group_size, **common)
+    num_candidates = sampler.num_candidates(config.sampler_config, setup)
+    return user_batches(train, group_size=config.group_size, num_candidates=num_candidates, **common)

@@ -12,7 +12,7 @@ from gdns_tf.registry import Registry
 from gdns_tf.samplers.base import Sampler, SamplerConfig
 from gdns_tf.samplers.given import PREFIX, Given, GivenSampler
 from gdns_tf.samplers.registry import SAMPLERS
-from gdns_tf.training.recipes import MULTINOMIAL, NEEDS, OF_ONE, PAIRS, RECIPES
+from gdns_tf.training.recipes import MEANT_FOR, MULTINOMIAL, NEEDS, PAIRS, RECIPES, SAMPLED_SOFTMAX, SAMPLING
 from pipelines.checks import check_fields
 from pipelines.config import flag
 from pipelines.errors import InputError, require, require_above_0, require_not_negative
@@ -56,19 +56,23 @@ class TrainConfig:
     seed: int = flag(0, "Seed of initialisation, batches, candidates and dropout.", main=True)
 
     scorer: str = flag("gmf", "What scores items for users.", main=True)
-    sampler: str = flag("gdns", "How negatives are chosen; to name one chooses pairs.", main=True)
-    group_size: int = flag(32, "pairs: N, positives, and negatives, of a user in a step.", main=True)
+    sampler: str = flag("gdns", "How negatives are chosen; to name one chooses pairs, unless told.", main=True)
+    group_size: int = flag(32, "N: negatives of a user in a step, and drawn positives; of samplers.", main=True)
     num_candidates: int = flag(
-        64, "pairs: M, unobserved items drawn for a user in a step, to choose N from.", main=True
+        64, "M: unobserved items drawn for a user in a step, to choose N from; of samplers.", main=True
+    )
+    shared_negatives: bool = flag(
+        False, "sampled_softmax: the same N negatives for all users of a step; for uniform and nncf."
     )
 
     objective: str = flag(
         "pairs",
-        "pairs: positives against sampled negatives; multinomial: a softmax over all items, no sampler.",
+        "multinomial: a softmax over all items, no sampler; sampled_softmax: over theirs and sampled negatives; "
+        "pairs: positives against sampled negatives.",
         tuple(RECIPES),
         main=True,
     )
-    user_l2: float = flag(1.75, "multinomial: L2 regularisation for each user; divided by the mean number of items.")
+    user_l2: float = flag(1.75, "Not pairs: L2 regularisation for each user; divided by the mean number of items.")
     loss: str = flag("squared_hinge", "Loss of a pair.", tuple(LOSSES))
     pairing: str = flag(
         "group", "group: every positive against every negative (Eq. 6); pair: k-th against k-th (Eq. 3).", PAIRINGS
@@ -127,21 +131,27 @@ class TrainConfig:
         )
         for name in ("dropout", "average_decay"):
             require(0 <= getattr(self, name) < 1, name, getattr(self, name), "must lie in [0, 1)")
+        sampler = getattr(self.sampler_config, "instance", None) or self.sampler_class
         require(
-            self.num_candidates >= self.group_size,
+            sampler.takes_candidates or self.num_candidates >= self.group_size,
             "num_candidates",
             self.num_candidates,
             f"must be at least `group_size`={self.group_size}: the negatives are chosen among the candidates",
         )
-        sampler = getattr(self.sampler_config, "instance", None) or self.sampler_class
-        who, needs = ("sampler", sampler.requires) if self.objective == PAIRS else ("objective", NEEDS[self.objective])
-        lacking = needs - self.scorer_class.capabilities
-        require(
-            not lacking,
-            who,
-            getattr(self, who),
-            f"does not go with `scorer`={self.scorer}, which lacks: {', '.join(sorted(lacking))}",
-        )
+        needs = {"objective": NEEDS[self.objective]}
+        if self.objective in SAMPLING:
+            needs["sampler"] = sampler.requires
+        for who, needed in needs.items():
+            lacking = needed - self.scorer_class.capabilities
+            require(
+                not lacking,
+                who,
+                getattr(self, who),
+                f"does not go with `scorer`={self.scorer}, which lacks: {', '.join(sorted(lacking))}",
+            )
+        if self.shared_negatives and self.objective == SAMPLED_SOFTMAX:
+            rule = f"does not go with `sampler`={self.sampler}, which chooses for each user"
+            require(sampler.takes_candidates, "shared_negatives", True, rule)
 
     def _complete(self, part: str, name: str, registry: Registry) -> None:
         """Puts the defaults of the chosen class where no settings are given, and refuses those of another class."""
@@ -163,8 +173,8 @@ class TrainConfig:
     def from_settings(cls, **settings: object) -> "TrainConfig":
         """A run by its settings, those of the sampler and the scorer among them; others are those of a recipe.
 
-        Without `objective` the run is of pairs where a setting is given that means something to pairs alone, such as
-        `sampler`; else it is multinomial. See `gdns_tf.training.recipes`.
+        Without `objective` the run is of pairs where a setting is given that means nothing to a multinomial run, such
+        as `sampler`; else it is multinomial. See `gdns_tf.training.recipes`.
 
         Raises:
           InputError: there is no such setting, with the nearest one; or a value cannot work.
@@ -178,20 +188,24 @@ class TrainConfig:
     def defaults_for(cls, settings: Mapping[str, object]) -> "TrainConfig":
         """The recipe of the objective that some settings mean; says which of them have no effect on it."""
         of_samplers = {f.name for sampler in SAMPLERS.values() for f in fields(sampler.config_class)}
-        of_pairs = [name for name in settings if name in OF_ONE[PAIRS] | of_samplers]
+        meant_for = dict.fromkeys(of_samplers, SAMPLING) | MEANT_FOR
+        limits = {name: meant_for[name] for name in settings if name in meant_for}
+        not_multinomial = [name for name, objectives in limits.items() if MULTINOMIAL not in objectives]
         scorer = settings.get("scorer")
         if "objective" in settings:
             objective = settings["objective"]
-        elif of_pairs or (scorer in SCORERS and not SCORERS[scorer].capabilities >= NEEDS[MULTINOMIAL]):
+        elif any(objectives == {SAMPLED_SOFTMAX} for objectives in limits.values()):
+            objective = SAMPLED_SOFTMAX
+        elif not_multinomial or (scorer in SCORERS and not SCORERS[scorer].capabilities >= NEEDS[MULTINOMIAL]):
             objective = PAIRS
-            if of_pairs and "sampler" not in settings:
+            if not_multinomial and "sampler" not in settings:
                 told = "`%s` is of sampled pairs: so `objective`=pairs, `sampler`=%s. Name them to choose others."
-                notices.warning(told, of_pairs[0], cls.sampler)
+                notices.warning(told, not_multinomial[0], cls.sampler)
         else:
             objective = MULTINOMIAL
-        others = {MULTINOMIAL: of_pairs, PAIRS: [name for name in settings if name in OF_ONE[MULTINOMIAL]]}
-        for name in others.get(objective, ()):
-            notices.warning("`%s`=%s has no effect on `objective`=%s.", name, settings[name], objective)
+        for name, objectives in limits.items():
+            if objective in RECIPES and objective not in objectives:
+                notices.warning("`%s`=%s has no effect on `objective`=%s.", name, settings[name], objective)
         return cls().with_settings(**RECIPES.get(objective, {}))  # an unknown one is refused with the rest
 
     def with_settings(self, **settings: object) -> "TrainConfig":
@@ -242,6 +256,12 @@ class TrainConfig:
         mine, others = self.settings(), other.settings()
         harmless = _HARMLESS - ({"max_epochs"} if self.schedule == "cosine" else set())
         return [n for n in mine if n not in harmless and mine[n] != others.get(n, mine[n])]
+
+    @property
+    def has_sampler(self) -> bool:
+        """Whether a sampler chooses negatives for each user."""
+        shared = self.objective == SAMPLED_SOFTMAX and self.shared_negatives
+        return self.objective in SAMPLING and not shared
 
     @property
     def scorer_class(self) -> type[Scorer]:

@@ -39,7 +39,7 @@ def test_sums_and_their_gradient_are_the_loop():
 
 @pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
 def test_a_user_is_the_sum_of_their_items(power):
-    scorer = History(TRAIN, 4, power=power, init_scale=1.0)
+    scorer = History(Histories(TRAIN), 4, power=power, init_scale=1.0)
     A, Q = scorer.A.numpy().astype(float), scorer.Q.numpy().astype(float)
     queries = np.array([A[TRAIN.of(user)].sum(axis=0) / len(TRAIN.of(user)) ** power for user in range(13)])
     np.testing.assert_allclose(scorer.queries(EVERYONE), queries, rtol=1e-4, atol=1e-5)
@@ -50,7 +50,7 @@ def test_a_user_is_the_sum_of_their_items(power):
 
 
 def test_some_items_are_hidden_in_training_but_never_all():
-    scorer = History(TRAIN, 19, power=0.0, history_dropout=0.6, init_scale=1.0)
+    scorer = History(Histories(TRAIN), 19, power=0.0, history_dropout=0.6, init_scale=1.0)
     scorer.A.assign(tf.eye(19))  # a query then tells which items were kept
     kept = np.stack([scorer.queries(EVERYONE, 0.0, tf.constant([7, step], tf.int64)).numpy() for step in range(400)])
     full = scorer.queries(EVERYONE).numpy()
@@ -68,7 +68,7 @@ def test_users_without_an_item_are_refused():
     keep = np.ones(TRAIN.num_interactions, bool)
     keep[TRAIN.offsets[3] : TRAIN.offsets[4]] = False
     with pytest.raises(InputError, match="user 3 has no item in training, and so have 0 others"):
-        History(TRAIN.keep(keep))
+        Histories(TRAIN.keep(keep))
 
 
 def test_xla_is_refused():
@@ -78,7 +78,7 @@ def test_xla_is_refused():
 
 
 def test_no_table_of_users():
-    scorer = History(TRAIN, 4)
+    scorer = History(Histories(TRAIN), 4)
     assert {tuple(v.shape) for v in scorer.trainable_variables} == {(19, 4)}
 
 
