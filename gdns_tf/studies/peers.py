@@ -27,7 +27,7 @@ def run(session: Session) -> None:
     trials = {c: [_trial(session, c, tuned[c].chosen, seed) for seed in _seeds(session, c)] for c in systems}
     done = _run(session, [trial for group in trials.values() for trial in group], "final runs")
     finals = {c: [done[t] for t in group] for c, group in trials.items() if all(t in done for t in group)}
-    rows = [result_row(r, "tuning") for r in tuning] + [_row(r) for group in finals.values() for r in group]
+    rows = [result_row(r, "tuning") for r in tuning] + [_row(c, r) for c, group in finals.items() for r in group]
     session.write_results(rows)
     chosen = {c.title: dict(tuned[c].chosen) for c in systems}
     write_text(session.folder / "tuned.json", json.dumps(chosen, indent=2) + "\n")
@@ -73,5 +73,6 @@ def _run(session: Session, trials: Sequence[Trial], title: str) -> dict[Trial, R
     return session.run(trials, title, trials_a_process=1)
 
 
-def _row(result: Result) -> dict[str, object]:
-    return result_row(result, "final") | {"full_test": result.full_means("test")} | dict(result.measures)
+def _row(system: Contender, result: Result) -> dict[str, object]:
+    row = result_row(result, "final") | {"label": system.title}  # ours and ours untuned share trials
+    return row | {"full_test": result.full_means("test")} | dict(result.measures)

@@ -152,9 +152,10 @@ def families(
         for place in zip(x, y, sizes, strict=True):
             axes.annotate(place[2], place[:2], xytext=(4, 4), textcoords="offset points", fontsize=8, color=colour)
     axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
     axes.set_xlabel("seconds of training until the best validation (log scale)")
     axes.set_ylabel(f"test {metric}")
-    axes.legend(frameon=False, fontsize=9)
+    figure.legend(frameon=False, fontsize=9, loc="outside right upper")
     axes.grid(alpha=0.3)
     _save(figure, path)
 

@@ -186,8 +186,10 @@ def _train_watched(trial: Trial, split: Split, config: TrainConfig) -> tuple[Spl
 def _baseline(trial: Trial, split: Split, config: TrainConfig) -> tuple[Split, Model]:
     folder = RunFolder.open(trial.data, config)
     folder.claim(trial.data, config)
+    baseline = BASELINES[trial.task]
+    baseline.load()
     began = time.monotonic()
-    model = BASELINES[trial.task](split.train, dim=config.dim, seed=config.seed, **dict(trial.options))
+    model = baseline(split.train, dim=config.dim, seed=config.seed, **dict(trial.options))
     seconds = time.monotonic() - began
     if isinstance(model, Factors):  # other weights are as large as the catalogue squared
         save_factors(folder.weights, model)

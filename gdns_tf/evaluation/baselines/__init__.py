@@ -5,11 +5,13 @@ A new baseline is a file with a function of (interactions, its options), and its
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 
 from gdns_tf.evaluation.baselines.bpr import bpr
 from gdns_tf.evaluation.baselines.ease import ease
 from gdns_tf.evaluation.baselines.implicit_als import implicit_als
 from gdns_tf.evaluation.baselines.item_knn import item_knn
+from gdns_tf.evaluation.baselines.packages import require_package
 from gdns_tf.evaluation.baselines.popularity import popularity
 from gdns_tf.evaluation.baselines.scaled_als import scaled_als
 from gdns_tf.evaluation.baselines.warp import warp
@@ -29,6 +31,16 @@ class Baseline:
     """Whether it learns factors from a random start; without, neither a size nor a seed means anything to it."""
     package: str = ""
     """What must be installed for it; see `packages`."""
+
+    def load(self) -> None:
+        """Imports its package, which takes some of them seconds, so that they are not counted as fitting.
+
+        Raises:
+          InputError: it is not installed.
+        """
+        if self.package:
+            require_package(self.package, self.fit.__name__)
+            import_module(self.package)
 
     def __call__(self, train: Interactions, *, dim: int, seed: int, **options: float) -> Model:
         """Fits it; `dim` and `seed` may be given in any case."""
