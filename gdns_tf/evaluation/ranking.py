@@ -4,7 +4,8 @@ Scores are inner products in float32, as fast as BLAS makes them; but BLAS gives
 that differ in the last bits, depending on where they stand in the matrix. A model that cannot tell items apart must not
 get its ties broken by such noise, so where two scores are closer than the rounding error of either can explain, the
 sign of `query . (items[item] - items[target])` in float64 decides: it is exactly zero for items with equal factors.
-Ranks are thus the same whatever the blocks, the threads and the BLAS.
+Ranks are thus the same whatever the blocks, the threads and the BLAS. Scores that a model gives itself (`ItemWeights`)
+are compared as they are.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gdns_tf.evaluation import metrics
+from gdns_tf.evaluation.model import Model, scores_of
 from gdns_tf.models.factors import Factors
 from pipelines.errors import InputError
 from pipelines.split import Split
@@ -50,7 +52,7 @@ class Report:
 
 
 def evaluate(
-    factors: Factors,
+    model: Model,
     dataset: Split,
     split: str = "valid",
     protocol: str = "sampled",
@@ -60,7 +62,7 @@ def evaluate(
     """Ranks each user's held-out item.
 
     Args:
-      factors: the model.
+      model: by factors or by weights between items.
       dataset: the data it was trained on.
       split: "valid" or "test".
       protocol: "sampled" ranks against the data set's evaluation negatives; "full" against all items but those of the
@@ -75,21 +77,21 @@ def evaluate(
     for name, value, choices in (("split", split, SPLITS), ("protocol", protocol, PROTOCOLS)):
         if value not in choices:
             raise InputError(f"{name}={value!r} is not known", remedy=f"Choose among {', '.join(choices)}.")
-    check_fits(factors, dataset)
+    check_fits(model, dataset)
     items = getattr(dataset, split)
     if protocol == "sampled":
-        ranks = sampled_ranks(factors, items, getattr(dataset, f"{split}_negatives"), ties)
+        ranks = sampled_ranks(model, items, getattr(dataset, f"{split}_negatives"), ties)
     else:
         masked = [(dataset.train.offsets, dataset.train.items)]
         if split == "test":
             masked.append((np.arange(len(items) + 1), dataset.valid))
-        ranks = full_ranks(factors, items, masked, ties)
+        ranks = full_ranks(model, items, masked, ties)
     return Report(split, protocol, ties, tuple(ks), ranks)
 
 
-def check_fits(factors: Factors, dataset: Split) -> None:
+def check_fits(model: Model, dataset: Split) -> None:
     """Raises InputError if the model has another number of users or items than the data."""
-    shapes = (factors.num_users, factors.num_items), (dataset.train.num_users, dataset.train.num_items)
+    shapes = (model.num_users, model.num_items), (dataset.train.num_users, dataset.train.num_items)
     if shapes[0] != shapes[1]:
         raise InputError(
             f"the model is of {shapes[0][0]} users and {shapes[0][1]} items, but {dataset.name} has {shapes[1][0]} "
@@ -99,11 +101,11 @@ def check_fits(factors: Factors, dataset: Split) -> None:
 
 
 @_QUIET
-def sampled_ranks(factors: Factors, items: np.ndarray, negatives: np.ndarray, ties: str = "pessimistic") -> np.ndarray:
+def sampled_ranks(model: Model, items: np.ndarray, negatives: np.ndarray, ties: str = "pessimistic") -> np.ndarray:
     """Ranks one item of each user against that user's negatives.
 
     Args:
-      factors: the model, of n users.
+      model: of n users.
       items: [n] integers: the item of each user.
       negatives: [n, num_negatives] integers; a negative that stands there twice counts twice, as in SRNS.
       ties: "pessimistic" puts equal scores, and scores that are not numbers, above the item, and an item in last place
@@ -113,21 +115,18 @@ def sampled_ranks(factors: Factors, items: np.ndarray, negatives: np.ndarray, ti
     Returns:
       [n] int64: how many negatives stand above the item.
     """
-    _check(factors, items, ties)
-    comparison = _Comparison(factors, items, ties)
-    num_negatives, dim = negatives.shape[1], factors.dim
+    comparison = _comparison(model, items, ties)
+    num_negatives = negatives.shape[1]
     ranks = np.empty(len(items), np.int64)
-    for rows in _blocks(len(items), num_negatives * dim, _CACHED):
-        listed = factors.items.take(negatives[rows], axis=0)
-        scores = (listed @ comparison.query[rows, :, None])[..., 0]
-        above, invalid = comparison.above(scores, rows, negatives[rows])
+    for rows in comparison.blocks_for(num_negatives):
+        above, invalid = comparison.listed(rows, negatives[rows])
         ranks[rows] = np.where(invalid, num_negatives, above.sum(axis=1))
     return ranks
 
 
 @_QUIET
 def full_ranks(
-    factors: Factors,
+    model: Model,
     items: np.ndarray,
     masked: Sequence[tuple[np.ndarray, np.ndarray]] = (),
     ties: str = "pessimistic",
@@ -135,7 +134,7 @@ def full_ranks(
     """Ranks one item of each user against all other items but the masked ones.
 
     Args:
-      factors: the model, of n users.
+      model: of n users.
       items: [n] integers: the item of each user; it takes part even if it is masked.
       masked: compressed sparse rows (offsets [n + 1], items) of what takes no part; rows may overlap.
       ties: see `sampled_ranks`.
@@ -143,21 +142,18 @@ def full_ranks(
     Returns:
       [n] int64: how many items stand above the item.
     """
-    _check(factors, items, ties)
-    comparison = _Comparison(factors, items, ties)
-    num_items = factors.num_items
-    all_items = np.arange(num_items)
+    comparison = _comparison(model, items, ties)
+    num_items = model.num_items
     ranks = np.empty(len(items), np.int64)
     for rows in _blocks(len(items), num_items, _LARGE):
-        scores = comparison.query[rows] @ factors.items.T
-        count = len(scores)
+        count = rows.stop - rows.start
         aside = [np.arange(count) * num_items + items[rows]]
         for offsets, others in masked:
             bounds = offsets[rows.start : rows.stop + 1]
             starts = np.repeat(np.arange(count) * num_items, np.diff(bounds))
             aside.append(starts + others[bounds[0] : bounds[-1]])
         aside = np.concatenate(aside)
-        above, invalid = comparison.above(scores, rows, all_items, aside)
+        above, invalid = comparison.everything(rows, aside)
         # Counting row by row is several times as fast as a sum along an axis of booleans.
         ranks[rows] = [np.count_nonzero(row) for row in above]
         if invalid.any():
@@ -166,14 +162,15 @@ def full_ranks(
     return ranks
 
 
-class _Comparison:
-    """Which scores stand above the score of each user's item."""
+class _FactorComparison:
+    """Which scores by factors stand above the score of each user's item."""
 
     def __init__(self, factors: Factors, targets: np.ndarray, ties: str) -> None:
-        self.query, self._items, self._targets = factors.queries, factors.items, targets
+        self._factors, self._targets = factors, targets
+        self._query, self._items = factors.queries, factors.items
         self._ties_above = ties == "pessimistic"
-        dim = self.query.shape[1]
-        query, items = self.query.astype(np.float64), self._items.astype(np.float64)
+        dim = factors.dim
+        query, items = self._query.astype(np.float64), self._items.astype(np.float64)
         score = np.einsum("nd,nd->n", query, items[targets])
         # Twice the classic bound on the rounding of a float32 inner product in any order of summation (Higham, Accuracy
         # and Stability of Numerical Algorithms, 3.1), and what may be lost to underflow.
@@ -183,20 +180,31 @@ class _Comparison:
         self._surely_below = (score - margin).astype(np.float32)[:, None]
         self._surely_above = (score + margin).astype(np.float32)[:, None]
 
-    def above(
-        self, scores: np.ndarray, rows: slice, items: np.ndarray, aside: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Compares a block of users.
+    def blocks_for(self, count: int) -> list[slice]:
+        """The users in blocks for `listed` with so many items each."""
+        return _blocks(len(self._query), count * self._factors.dim, _CACHED)
+
+    def listed(self, rows: slice, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Compares the items [block, count] of each of the users `rows`; returns as `everything` does."""
+        scores = (self._items.take(items, axis=0) @ self._query[rows, :, None])[..., 0]
+        return self._above(scores, rows, items)
+
+    def everything(self, rows: slice, aside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Compares all items.
 
         Args:
-          scores: [block, count] float32, of the users `rows`.
-          rows: which users.
-          items: [block, count] or [count] integers: what is scored.
-          aside: positions in the flattened scores that take no part.
+          rows: which users, a block.
+          aside: positions in the flattened scores [block, num_items] that take no part.
 
         Returns:
-          [block, count] bool: which stand above. [block] bool: whose item takes last place, for want of numbers.
+          [block, num_items] bool: which stand above. [block] bool: whose item takes last place, for want of numbers.
         """
+        return self._above(scores_of(self._factors, rows), rows, np.arange(len(self._items)), aside)
+
+    def _above(
+        self, scores: np.ndarray, rows: slice, items: np.ndarray, aside: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """`items`: [block, count] or [count] integers, what is scored."""
         above = scores > self._surely_above[rows]
         close = scores < self._surely_below[rows]
         np.equal(close, above, out=close)  # neither; so is what is not a number
@@ -205,7 +213,7 @@ class _Comparison:
         invalid = np.zeros(len(scores), bool)
         pairs = np.flatnonzero(close)
         items = np.broadcast_to(items, scores.shape)
-        for some in _blocks(len(pairs), self.query.shape[1], _CACHED):
+        for some in _blocks(len(pairs), self._query.shape[1], _CACHED):
             row, column = np.divmod(pairs[some], scores.shape[1])
             difference = self._difference(row + rows.start, items[row, column])
             above[row, column] = difference >= 0 if self._ties_above else difference > 0
@@ -216,7 +224,40 @@ class _Comparison:
     def _difference(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
         """[n] float64: how far the items' scores exceed those of their users' targets; exactly 0 for equal factors."""
         beyond = self._items[items].astype(np.float64) - self._items[self._targets[users]]
-        return np.einsum("nd,nd->n", self.query[users], beyond)
+        return np.einsum("nd,nd->n", self._query[users], beyond)
+
+
+class _ScoreComparison:
+    """The same for scores that can be compared as they are: see `_FactorComparison`."""
+
+    def __init__(self, model: Model, targets: np.ndarray, ties: str) -> None:
+        self._model, self._targets = model, targets
+        self._ties_above = ties == "pessimistic"
+
+    def blocks_for(self, count: int) -> list[slice]:
+        return _blocks(len(self._targets), max(count, self._model.num_items), _LARGE)
+
+    def listed(self, rows: slice, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        scores, target = self._scores(rows)
+        return self._above(np.take_along_axis(scores, items, axis=1), target)
+
+    def everything(self, rows: slice, aside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self._above(*self._scores(rows), aside)
+
+    def _scores(self, rows: slice) -> tuple[np.ndarray, np.ndarray]:
+        """[block, num_items]: of all items. [block, 1]: of the users' own."""
+        scores = scores_of(self._model, rows)
+        return scores, np.take_along_axis(scores, self._targets[rows, None], axis=1)
+
+    def _above(
+        self, scores: np.ndarray, target: np.ndarray, aside: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        above = ~(scores < target) if self._ties_above else scores > target
+        no_number = np.isnan(scores)
+        if aside is not None:
+            above.ravel()[aside] = no_number.ravel()[aside] = False
+        invalid = no_number.any(axis=1) | np.isnan(target[:, 0])
+        return above, invalid & self._ties_above
 
 
 def _blocks(num_rows: int, floats_per_row: int, most: int) -> list[slice]:
@@ -225,8 +266,10 @@ def _blocks(num_rows: int, floats_per_row: int, most: int) -> list[slice]:
     return [slice(start, min(start + size, num_rows)) for start in range(0, num_rows, size)]
 
 
-def _check(factors: Factors, items: np.ndarray, ties: str) -> None:
+def _comparison(model: Model, items: np.ndarray, ties: str) -> _FactorComparison | _ScoreComparison:
+    """How the scores of a model are compared with those of each user's item."""
     if ties not in TIES:
         raise ValueError(f"ties must be one of {', '.join(TIES)}, is {ties}")
-    if len(items) != factors.num_users:
-        raise ValueError(f"there are {len(items)} items for {factors.num_users} users: each needs one")
+    if len(items) != model.num_users:
+        raise ValueError(f"there are {len(items)} items for {model.num_users} users: each needs one")
+    return (_FactorComparison if isinstance(model, Factors) else _ScoreComparison)(model, items, ties)

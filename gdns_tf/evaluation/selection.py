@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from gdns_tf.evaluation import metrics
+from gdns_tf.evaluation.model import Model
 from gdns_tf.evaluation.ranking import evaluate
-from gdns_tf.models.factors import Factors
 from pipelines.errors import InputError
 from pipelines.nearest import did_you_mean
 from pipelines.split import Split
@@ -25,7 +27,7 @@ class SelectionMetric:
     name: str
 
     def __post_init__(self) -> None:
-        kind, at, k = self._bare.partition("@")
+        kind, at, k = self.bare.partition("@")
         good = kind in metrics.AT_K and k.isdecimal() and k[0] != "0" if at else kind in metrics.OVERALL
         if not good:
             known = [f"{name}@3" for name in metrics.AT_K] + list(metrics.OVERALL)
@@ -35,16 +37,24 @@ class SelectionMetric:
                 remedy=f"Choose among {', '.join(known)}, and any number in place of 3.",
             )
 
-    def of(self, factors: Factors, split: Split) -> float:
+    def of(self, model: Model, split: Split) -> float:
         """Its value on the validation items."""
-        k = int(self._bare.partition("@")[2] or 1)
-        protocol = "full" if self._is_full else "sampled"
-        return evaluate(factors, split, "valid", protocol, ks=[k]).means()[self._bare]
+        return evaluate(model, split, "valid", self.protocol, ks=[self._k]).means()[self.bare]
+
+    def of_ranks(self, ranks: np.ndarray) -> float:
+        """Its value where the ranks [num_users] of the validation items by its protocol are known."""
+        return metrics.means(ranks, [self._k])[self.bare]
 
     @property
-    def _is_full(self) -> bool:
-        return self.name.startswith(_FULL)
+    def protocol(self) -> str:
+        """ "sampled" or "full"."""
+        return "full" if self.name.startswith(_FULL) else "sampled"
 
     @property
-    def _bare(self) -> str:
+    def bare(self) -> str:
+        """Its name within the protocol."""
         return self.name.removeprefix(_FULL)
+
+    @property
+    def _k(self) -> int:
+        return int(self.bare.partition("@")[2] or 1)

@@ -22,9 +22,18 @@ def compare_all(systems: Mapping[str, np.ndarray], baseline: str) -> dict[str, P
       systems: name -> [num_seeds, num_users] of one metric, for the same seeds and users.
       baseline: one of them.
     """
-    others = [name for name in systems if name != baseline]
-    if not others:
+    return compare_pairs({name: (systems[name], systems[baseline]) for name in systems if name != baseline})
+
+
+def compare_pairs(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, PairedTest]:
+    """Compares each with one of its own, p-values corrected for the number of comparisons.
+
+    Args:
+      pairs: name -> [num_seeds, num_users] of one metric, of it and of what it is compared with; all for the same seeds
+        and users.
+    """
+    if not pairs:
         return {}
-    raw = paired_bootstrap(np.stack([systems[name] - systems[baseline] for name in others]))
+    raw = paired_bootstrap(np.stack([a - b for a, b in pairs.values()]))
     adjusted = holm([comparison.p_value for comparison in raw])
-    return {name: replace(c, adjusted=p) for name, c, p in zip(others, raw, adjusted, strict=True)}
+    return {name: replace(c, adjusted=p) for name, c, p in zip(pairs, raw, adjusted, strict=True)}

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gdns_tf.evaluation.baselines import BASELINES
+from gdns_tf.studies.peer_systems import PEERS, contenders
 from gdns_tf.studies.systems import ABLATIONS, SYSTEMS, TABLE3
 from pipelines.checks import Settings
 from pipelines.config import flag
@@ -16,6 +16,7 @@ STUDIES = {
     "smoothing": "gdns_tf.studies.sweeps:smoothing",
     "candidates": "gdns_tf.studies.sweeps:candidates",
     "grid": "gdns_tf.studies.grid:run",
+    "peers": "gdns_tf.studies.peers:run",
 }
 """The studies by name, each the module and the function of a `Session` that runs it; a new one needs its line here."""
 
@@ -30,14 +31,19 @@ class StudyConfig(Settings):
     workers: int = flag(1, "Processes that train at a time; the machine's cores are shared out among them.", main=True)
     seeds: tuple[int, ...] = flag((0, 1, 2, 3, 4), "Seeds that the results are means over.", main=True)
     systems: tuple[str, ...] = flag(
-        (*BASELINES, *TABLE3, *ABLATIONS),
+        ("popularity", "ials", *TABLE3, *ABLATIONS),
         f"table3: what to compare, of {', '.join(SYSTEMS)}; ablation: likewise.",
     )
     baseline: str = flag("gdns", "table3: the system that each other is tested against.")
     tune: tuple[str, ...] = flag(
         (), "table3: alternatives tried for every system, as l2=0.01;dropout=0.1,... First comes what the flags say."
     )
-    tuning_seeds: tuple[int, ...] = flag((100,), "table3: seeds of the tuning trials; none of --seeds.")
+    peers: tuple[str, ...] = flag(
+        tuple(PEERS), f"peers: what to compare, of {', '.join(PEERS)}; with a size, as bpr:64, at that one alone."
+    )
+    dims: tuple[int, ...] = flag((32, 64, 128, 256), "peers: sizes d of what learns factors.")
+    tuning_trials: int = flag(10, "peers: settings tried for every system, its defaults among them.")
+    tuning_seeds: tuple[int, ...] = flag((100,), "table3, peers: seeds of the tuning trials; none of --seeds.")
     tuning_epochs: int = flag(0, "table3: epochs of a tuning trial, where they shall be fewer; 0: --max_epochs.")
     tuned_by: str = flag("", "Figures: the study_dir of a table3 study, whose choice of hyper-parameters to take.")
     vary: tuple[str, ...] = flag(
@@ -50,7 +56,11 @@ class StudyConfig(Settings):
     def check(self) -> None:
         if not self.study_dir:
             raise InputError("`study_dir` is not set", remedy="Name a folder, such as runs/studies/table3.")
-        require(self.workers >= 1, "workers", self.workers, "must be at least 1")
+        for name in ("workers", "tuning_trials"):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "must be at least 1")
+        if not self.dims or min(self.dims) < 1:
+            raise InputError(f"`dims`={','.join(map(str, self.dims))} must be one or more numbers of at least 1")
+        contenders(self.peers, self.dims)
         require_not_negative(self, "tuning_epochs", "cost_rounds")
         if len(self.seeds) < 1 or len(set(self.seeds)) < len(self.seeds):
             raise InputError(f"`seeds`={','.join(map(str, self.seeds))} must be one or more different numbers")

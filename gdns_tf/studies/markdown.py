@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 import gdns_tf
+from gdns_tf.evaluation.selection import SelectionMetric
 from gdns_tf.evaluation.significance import PairedTest
 from gdns_tf.flags import replayable
 from gdns_tf.studies.session import Session
@@ -24,6 +25,13 @@ def mean_sd(values: Sequence[float]) -> str:
     """Mean and standard deviation over seeds."""
     values = np.asarray(values, float)
     return f"{values.mean():.4f}" + (f" ± {values.std(ddof=1):.4f}" if len(values) > 1 else "")
+
+
+def metric_title(name: str) -> str:
+    """A metric as tables have it: "ndcg@3" as "NDCG@3", "full_recall@20" as "full Recall@20"."""
+    metric = SelectionMetric(name)
+    kind, at, k = metric.bare.partition("@")
+    return ("full " if metric.protocol == "full" else "") + {"recall": "Recall"}.get(kind, kind.upper()) + at + k
 
 
 def p_text(p: float) -> str:
@@ -60,7 +68,8 @@ def provenance(session: Session, results: Sequence[Result], seeds: Sequence[int]
             f"- Data: `{session.data.dataset}`, {', '.join(f'{k} {v:,}' for k, v in statistics.items())}; fingerprint "
             f"{', '.join(f'`{f}`' for f in fingerprints)}.",
             f"- Seeds {', '.join(map(str, seeds))}; {session.train.max_epochs} epochs for every trained system, a "
-            f"validation every {session.train.eval_every}, the epoch with the best validation NDCG@3 kept.",
+            f"validation every {session.train.eval_every}, the epoch with the best validation "
+            f"{metric_title(session.train.select)} kept.",
             "- Held-out items ranked against 100 fixed negatives; a tie counts against the held-out item.",
             f"- Shared flags that differ from the defaults: `{' '.join(_changed(session)) or 'none'}`.",
             f"- gdns_tf {gdns_tf.__version__}, TensorFlow {versions.get('tensorflow', '?')}, NumPy "
@@ -71,7 +80,7 @@ def provenance(session: Session, results: Sequence[Result], seeds: Sequence[int]
 
 
 def _changed(session: Session) -> list[str]:
-    default = set(replayable([TrainConfig()]).splitlines())
+    default = set(replayable([TrainConfig.defaults_for({"objective": session.train.objective})]).splitlines())
     return [line for line in replayable([session.train]).splitlines() if line not in default and _tells(line)]
 
 

@@ -130,6 +130,36 @@ def trade_off(path: Path, points: Mapping[str, tuple[float, float]], metric: str
     _save(figure, path)
 
 
+def families(
+    path: Path, lines: Mapping[str, Sequence[tuple[float, float, str]]], ours: Sequence[str], metric: str
+) -> None:
+    """Quality over the time it takes, a line for each kind of system through its sizes.
+
+    Args:
+      path: of the PNG.
+      lines: title -> (seconds, value, size) of each point; the size is written beside it.
+      ours: titles to set apart.
+      metric: its name.
+    """
+    figure, axes = plt.subplots(figsize=(8.5, 5), layout="constrained")
+    axes.set_xscale("log")
+    others = iter(plt.get_cmap("tab10").colors[:3] + plt.get_cmap("tab10").colors[4:])  # without red, which is ours
+    for title, points in lines.items():
+        x, y, sizes = zip(*points, strict=True)
+        colour = _OURS if title in ours else next(others)
+        style = "--" if title in ours[1:] else "-"
+        axes.plot(x, y, "o", linestyle=style, color=colour, label=title, linewidth=1.2)
+        for place in zip(x, y, sizes, strict=True):
+            axes.annotate(place[2], place[:2], xytext=(4, 4), textcoords="offset points", fontsize=8, color=colour)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
+    axes.set_xlabel("seconds of training until the best validation (log scale)")
+    axes.set_ylabel(f"test {metric}")
+    figure.legend(frameon=False, fontsize=9, loc="outside right upper")
+    axes.grid(alpha=0.3)
+    _save(figure, path)
+
+
 def sweep(path: Path, values: Sequence[str], metrics: Mapping[str, np.ndarray], xlabel: str) -> None:
     """A panel for each metric: means and standard deviations over seeds at each value, and the seeds.
 

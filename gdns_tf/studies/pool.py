@@ -22,7 +22,9 @@ TRIALS_A_PROCESS = 4
 """After so many trials a worker makes room for a new one: TensorFlow keeps much of what it has built."""
 
 
-def run_trials(trials: Sequence[Trial], root: Path, workers: int, title: str) -> dict[Trial, Result]:
+def run_trials(
+    trials: Sequence[Trial], root: Path, workers: int, title: str, trials_a_process: int = TRIALS_A_PROCESS
+) -> dict[Trial, Result]:
     """Runs the trials that are not done; shows how many are left and for how long.
 
     Args:
@@ -30,6 +32,7 @@ def run_trials(trials: Sequence[Trial], root: Path, workers: int, title: str) ->
       root: where their folders are.
       workers: processes; the machine's cores are shared out among them.
       title: of the progress bar.
+      trials_a_process: 1 tells the memory of a trial from that of those before it.
 
     Returns:
       The results of all trials but those that diverged, which are named on standard error.
@@ -42,15 +45,15 @@ def run_trials(trials: Sequence[Trial], root: Path, workers: int, title: str) ->
     left = [trial for trial in trials if read_result(trial, root) is None]
     if left:
         root.mkdir(parents=True, exist_ok=True)
-        _run(left, root, min(workers, len(left)), title, len(trials))
+        _run(left, root, min(workers, len(left)), title, len(trials), trials_a_process)
     results = {trial: read_result(trial, root) for trial in trials}
     return {trial: result for trial, result in results.items() if result is not None}
 
 
-def _run(left: Sequence[Trial], root: Path, workers: int, title: str, total: int) -> None:
+def _run(left: Sequence[Trial], root: Path, workers: int, title: str, total: int, trials_a_process: int) -> None:
     threads = max(1, len(os.sched_getaffinity(0)) // workers)
     idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
-    staff = [_Worker(threads) for _ in range(workers)]
+    staff = [_Worker(threads, trials_a_process) for _ in range(workers)]
     for worker in staff:
         idle.put(worker)
     stopped = threading.Event()
@@ -93,12 +96,13 @@ def _run(left: Sequence[Trial], root: Path, workers: int, title: str, total: int
 class _Worker:
     """A process that runs trials one after the other, and is replaced now and then."""
 
-    def __init__(self, threads: int) -> None:
-        self._threads, self._count, self._pool = threads, 0, None
+    def __init__(self, threads: int, trials_a_process: int) -> None:
+        self._threads, self._trials_a_process = threads, trials_a_process
+        self._count, self._pool = 0, None
 
     def run(self, trial: Trial, root: Path) -> str:
         # The pool's own max_tasks_per_child hangs in Python 3.11.
-        if self._count % TRIALS_A_PROCESS == 0:
+        if self._count % self._trials_a_process == 0:
             self.leave()
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(1, context, initializer=_start, initargs=(self._threads,))
@@ -127,6 +131,10 @@ def _start(threads: int) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     threadpool_limits(threads)
+    # Of the libraries that are not loaded yet: those that fit the baselines.
+    os.environ |= dict.fromkeys(
+        ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "IRSPACK_NUM_THREADS_DEFAULT"), str(threads)
+    )
 
 
 def _end_with_parent() -> None:

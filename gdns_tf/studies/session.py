@@ -67,14 +67,16 @@ class Session:
         seed: int,
         task: str = "train",
         options: Mapping[str, float] | None = None,
+        *,
+        full: bool = False,
     ) -> Trial:
-        """A trial by the study's settings, but for `overrides`."""
+        """A trial by the study's settings, but for `overrides`; the rest as of `Trial`."""
         config = self.train.with_settings(seed=seed, **overrides)
-        return Trial(label, self.data, config, task, tuple(sorted((options or {}).items())))
+        return Trial(label, self.data, config, task, tuple(sorted((options or {}).items())), full)
 
-    def run(self, trials: Iterable[Trial], title: str) -> dict[Trial, Result]:
+    def run(self, trials: Iterable[Trial], title: str, **options: int) -> dict[Trial, Result]:
         """See `run_trials`."""
-        return run_trials(list(trials), self.trials, self.config.workers, title)
+        return run_trials(list(trials), self.trials, self.config.workers, title, **options)
 
     def write_results(self, rows: Sequence[Mapping[str, object]]) -> None:
         """Writes `results.jsonl`, a line for each trial."""

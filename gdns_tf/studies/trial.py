@@ -2,17 +2,24 @@
 
 import functools
 import hashlib
+import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from gdns_tf.evaluation import metrics
 from gdns_tf.evaluation.baselines import BASELINES
+from gdns_tf.evaluation.beyond_accuracy import beyond_accuracy
+from gdns_tf.evaluation.model import Model
 from gdns_tf.evaluation.ranking import evaluate
+from gdns_tf.evaluation.selection import SelectionMetric
+from gdns_tf.evaluation.top_items import top_items
 from gdns_tf.flags import replayable
+from gdns_tf.models.factors import Factors
 from gdns_tf.models.weights_file import save_factors
 from gdns_tf.runs.history import read_history
 from gdns_tf.runs.loading import load_model
@@ -20,13 +27,17 @@ from gdns_tf.runs.run import KS
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.runs.train import train
 from gdns_tf.studies import false_negatives
+from gdns_tf.studies.memory import peak_memory
 from gdns_tf.training.config import TrainConfig
-from pipelines.atomic import whole
+from pipelines.atomic import whole, write_text
 from pipelines.config import DataConfig
 from pipelines.load import load_dataset
 from pipelines.split import Split
 
 SPLITS = ("valid", "test")
+LIST_LENGTH = 20
+"""Of the lists whose coverage, novelty and popularity are measured."""
+MEASURES = "measures.json"
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,8 @@ class Trial:
     """A key of `TASKS`."""
     options: tuple[tuple[str, float], ...] = ()
     """Of the baselines, which have no flags."""
+    full: bool = False
+    """Whether it is also ranked against all items, and what its lists show and its process takes is measured."""
 
     @property
     def key(self) -> str:
@@ -52,7 +65,7 @@ class Trial:
         else:
             config = replace(self.config, output_dir="", overwrite=False, tensorboard=False)
             told += [replayable([config]), f"revision {config.sampler_class.revision}"]
-        text = "\n".join(told)
+        text = "\n".join([*told, "full"] if self.full else told)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def folder(self, root: Path) -> Path:
@@ -67,14 +80,27 @@ class Result:
     metrics: dict
     """Of `metrics.json`."""
     ranks: dict[str, np.ndarray]
-    """Split -> [num_users] ranks of the held-out items."""
+    """Split -> [num_users] ranks of the held-out items; also full_valid and full_test of trials that are `full`."""
     history: dict[str, np.ndarray]
     """Column -> a value for each validation; empty for baselines."""
     folder: Path
+    measures: Mapping[str, float]
+    """Of trials that are `full`: what `beyond_accuracy` says of test, and the peak of the process's memory in bytes,
+    "memory", and before it trained, "memory_before"."""
+
+    def selected(self, metric: SelectionMetric) -> float:
+        """Its value on validation; of a trial that is `full`, if the metric is of the full protocol."""
+        return metric.of_ranks(self.ranks["valid" if metric.protocol == "sampled" else _full("valid")])
+
+    def full_means(self, split: str, ks: Sequence[int] = (10, 20)) -> dict[str, float]:
+        """Means of the metrics against all items, of a trial that is `full`."""
+        return metrics.means(self.ranks[_full(split)], ks)
 
     @property
     def seconds_to_best(self) -> float:
-        """Seconds of training until the epoch with the best validation."""
+        """Seconds of training until the epoch with the best validation; of baselines, all of their fitting."""
+        if not self.history:
+            return float(self.metrics["seconds"])
         at = self.history["epoch"] == self.metrics["best_epoch"]
         return float(self.history["seconds"][at][0]) if at.any() else float(self.metrics["seconds"])
 
@@ -95,13 +121,17 @@ def run_trial(trial: Trial, root: Path) -> str:
         return failed.read_text()
     dataset = _dataset(trial.data)
     config = replace(trial.config, output_dir=str(folder), tensorboard=False)
+    memory_before = peak_memory()
     try:
-        dataset = TASKS[trial.task](trial, dataset, config)
+        dataset, model = TASKS[trial.task](trial, dataset, config)
     except FloatingPointError as error:
         failed.write_text(str(error))
         return str(error)
-    factors = load_model(folder, dataset)
-    ranks = {split: evaluate(factors, dataset, split=split).ranks.astype(np.int32) for split in SPLITS}
+    ranks = {split: evaluate(model, dataset, split).ranks.astype(np.int32) for split in SPLITS}
+    if trial.full:
+        ranks |= {_full(split): evaluate(model, dataset, split, "full").ranks.astype(np.int32) for split in SPLITS}
+        measures = _beyond_accuracy(model, dataset) | {"memory": peak_memory(), "memory_before": memory_before}
+        write_text(folder / MEASURES, json.dumps(measures, indent=2) + "\n")
     with whole(folder / "ranks.npz") as unfinished:
         np.savez_compressed(unfinished, **ranks)
     shutil.rmtree(RunFolder(folder).checkpoints, ignore_errors=True)  # large, and done with
@@ -114,8 +144,9 @@ def read_result(trial: Trial, root: Path) -> Result | None:
     if not (folder.path / "ranks.npz").exists():
         return None
     with np.load(folder.path / "ranks.npz") as file:
-        ranks = {split: file[split] for split in SPLITS}
-    return Result(trial, folder.read_metrics(), ranks, read_history(folder.history), folder.path)
+        ranks = dict(file)
+    measures = json.loads((folder.path / MEASURES).read_text()) if trial.full else {}
+    return Result(trial, folder.read_metrics(), ranks, read_history(folder.history), folder.path, measures)
 
 
 @functools.lru_cache(maxsize=2)
@@ -123,36 +154,56 @@ def _dataset(data: DataConfig) -> Split:
     return load_dataset(data)
 
 
-def _train(trial: Trial, split: Split, config: TrainConfig) -> Split:
+def _full(split: str) -> str:
+    """The key of ranks against all items."""
+    return f"full_{split}"
+
+
+def _beyond_accuracy(model: Model, dataset: Split) -> dict[str, float]:
+    """Of the lists that are asked for the test items: what is in training or is the validation item is left out."""
+    train = dataset.train
+    seen = replace(
+        train,
+        offsets=train.offsets + np.arange(train.num_users + 1),
+        items=np.insert(train.items, train.offsets[1:], dataset.valid),
+        timestamps=None,
+    )
+    return beyond_accuracy(top_items(model, seen, np.arange(train.num_users), LIST_LENGTH), train)
+
+
+def _train(trial: Trial, split: Split, config: TrainConfig) -> tuple[Split, Model]:
     train(split, trial.data, config, progress=False)
-    return split
+    return split, load_model(config.output_dir, split)
 
 
-def _train_watched(trial: Trial, split: Split, config: TrainConfig) -> Split:
+def _train_watched(trial: Trial, split: Split, config: TrainConfig) -> tuple[Split, Model]:
     moved = false_negatives.move_positives(split, config.seed)
     watch = false_negatives.Watch(moved, Path(config.output_dir))
     train(moved, trial.data, config, [watch], progress=False)
-    return moved
+    return moved, load_model(config.output_dir, moved)
 
 
-def _baseline(trial: Trial, split: Split, config: TrainConfig) -> Split:
+def _baseline(trial: Trial, split: Split, config: TrainConfig) -> tuple[Split, Model]:
     folder = RunFolder.open(trial.data, config)
     folder.claim(trial.data, config)
+    baseline = BASELINES[trial.task]
+    baseline.load()
     began = time.monotonic()
-    factors = BASELINES[trial.task](split.train, dim=config.dim, seed=config.seed, **dict(trial.options))
+    model = baseline(split.train, dim=config.dim, seed=config.seed, **dict(trial.options))
     seconds = time.monotonic() - began
-    save_factors(folder.weights, factors)
-    means = {held_out: evaluate(factors, split, split=held_out, ks=KS).means() for held_out in SPLITS}
+    if isinstance(model, Factors):  # other weights are as large as the catalogue squared
+        save_factors(folder.weights, model)
+    means = {held_out: evaluate(model, split, split=held_out, ks=KS).means() for held_out in SPLITS}
     folder.write_metrics(
         {"stopped_by": "end", "epochs": 1, "best_epoch": 1, **means, "seconds": seconds, "seconds_per_epoch": seconds}
         | {"data_fingerprint": split.fingerprint}
     )
-    return split
+    return split, model
 
 
-TASKS: dict[str, Callable[[Trial, Split, TrainConfig], Split]] = {
+TASKS: dict[str, Callable[[Trial, Split, TrainConfig], tuple[Split, Model]]] = {
     "train": _train,
     "false_negatives": _train_watched,
     **dict.fromkeys(BASELINES, _baseline),
 }
-"""Each trains in the folder `config.output_dir` and returns the data that its weights are of."""
+"""Each trains in the folder `config.output_dir` and returns the data that its model is of, and the model."""

@@ -39,7 +39,7 @@ def tune(session: Session, names: Sequence[str]) -> tuple[dict[str, Tuned], list
 
     def run_round(title: str, alternatives: Mapping[str, Sequence[Mapping[str, object]]]) -> None:
         trials = {
-            (name, _frozen(option)): [
+            (name, frozen(option)): [
                 as_trial(session, name, option, seed, max_epochs=epochs) for seed in session.config.tuning_seeds
             ]
             for name, options in alternatives.items()
@@ -51,22 +51,29 @@ def tune(session: Session, names: Sequence[str]) -> tuple[dict[str, Tuned], list
             values = [done[trial].metrics["valid"][SELECTION] if trial in done else np.nan for trial in group]
             tried[name][option] = float(np.mean(values))
 
-    def best(name: str) -> Alternative:
-        values = {option: value for option, value in tried[name].items() if not np.isnan(value)}
-        if not values:
-            raise InputError(
-                f"{name} diverged with every alternative", remedy="Lower --learning_rate, or raise --l2 in --tune."
-            )
-        return max(values, key=values.get)
-
     tunable = [name for name in names if any(SYSTEMS[name].own)]
     shared = [{}, *map(overrides_of, session.config.tune)]
     run_round("tuning 1/2", {name: _shared(SYSTEMS[name], shared, session.train.l2) for name in tunable})
     run_round(
         "tuning 2/2",
-        {name: [dict(best(name)) | dict(option) for option in SYSTEMS[name].own] for name in tunable},
+        {name: [dict(best(name, tried[name])) | dict(option) for option in SYSTEMS[name].own] for name in tunable},
     )
-    return {name: Tuned(best(name) if name in tunable else (), tried[name]) for name in names}, results
+    return {name: Tuned(best(name, tried[name]) if name in tunable else (), tried[name]) for name in names}, results
+
+
+def best(name: str, tried: Mapping[Alternative, float]) -> Alternative:
+    """The alternative with the highest value, the first of equals.
+
+    Raises:
+      InputError: the system `name` diverged with all of them.
+    """
+    values = {option: value for option, value in tried.items() if not np.isnan(value)}
+    if not values:
+        raise InputError(
+            f"{name} diverged with every alternative",
+            remedy="Lower `learning_rate`, or regularise more (`user_l2`, or `l2` in `tune`).",
+        )
+    return max(values, key=values.get)
 
 
 def _shared(system: System, shared: Sequence[Mapping[str, object]], l2: float) -> list[Mapping[str, object]]:
@@ -91,5 +98,6 @@ def describe(option: Alternative) -> str:
     return " ".join(f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}" for name, value in option)
 
 
-def _frozen(option: Mapping[str, object]) -> Alternative:
+def frozen(option: Mapping[str, object]) -> Alternative:
+    """An alternative as a key."""
     return tuple(sorted(option.items()))

@@ -19,8 +19,11 @@ from pipelines.load import load_dataset
 def test_it_is_the_metric_of_that_name(name, protocol, metric):
     split = load_dataset(DataConfig(planted_users=60, planted_items=150))
     model = popularity(split.train)
-    expected = evaluate(model, split, "valid", protocol, ks=[3, 20]).means()[metric]
+    report = evaluate(model, split, "valid", protocol, ks=[3, 20])
+    expected = report.means()[metric]
     assert SelectionMetric(name).of(model, split) == pytest.approx(expected)
+    assert SelectionMetric(name).of_ranks(report.ranks) == pytest.approx(expected)
+    assert (SelectionMetric(name).protocol, SelectionMetric(name).bare) == (protocol, metric)
     assert np.isfinite(expected)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gdns_tf.studies.comparison import compare_all, per_user
+from gdns_tf.studies.comparison import compare_all, compare_pairs, per_user
 
 
 def test_compare_all_pairs_users_and_leaves_the_baseline_out():
@@ -16,6 +16,16 @@ def test_compare_all_pairs_users_and_leaves_the_baseline_out():
     assert compared["a"].adjusted == pytest.approx(2 * compared["a"].p_value)
     assert compared["b"].low < 0 < compared["b"].high
     assert compare_all({"base": base}, "base") == {}
+
+
+def test_compare_pairs_compares_each_with_one_of_its_own():
+    rng = np.random.default_rng(3)
+    base, other = rng.random((2, 500)), rng.random((1, 500))
+    pairs = {"a": (base - 0.01, base), "b": (np.broadcast_to(other, (2, 500)), np.broadcast_to(other, (2, 500)))}
+    compared = compare_pairs(pairs)
+    assert compared["a"].high == pytest.approx(-0.01)
+    assert compared["a"].adjusted == pytest.approx(2 * compared["a"].p_value)
+    assert (compared["b"].difference, compared["b"].adjusted) == (0, 1)
 
 
 def test_per_user_by_hand():

@@ -5,7 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gdns_tf.evaluation.baselines import ease
 from gdns_tf.evaluation.ranking import evaluate
+from gdns_tf.evaluation.selection import SelectionMetric
+from gdns_tf.evaluation.top_items import top_items
 from gdns_tf.runs.loading import load_model
 from gdns_tf.samplers.gdns import Gdns
 from gdns_tf.studies.config import StudyConfig
@@ -34,6 +37,7 @@ def test_the_key_changes_with_what_matters_and_with_nothing_else():
     assert len({key, *(other.key for other in others)}) == 1 + len(others)
     assert trial("ials", smoothing=0.3, l2=0.5).key == trial("ials").key  # nothing that it goes by
     assert trial("ials", dim=5).key != trial("ials").key
+    assert replace(trial(), full=True).key != key
 
 
 def test_a_new_revision_of_a_sampler_is_another_trial(monkeypatch):
@@ -59,6 +63,29 @@ def test_a_trial_leaves_ranks_weights_and_history_and_is_not_run_twice(tmp_path)
     written = (result.folder / "ranks.npz").stat().st_mtime_ns
     run_trial(trial(), tmp_path)
     assert (result.folder / "ranks.npz").stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize("task", ["train", "ease"])
+def test_a_full_trial_also_leaves_ranks_against_all_items_and_measures(tmp_path, task):
+    full = replace(trial(task), full=True)
+    assert run_trial(full, tmp_path) == ""
+    result = read_result(full, tmp_path)
+    dataset = load_dataset(DATA)
+    model = load_model(result.folder, dataset) if task == "train" else ease(dataset.train)
+    for split in ("valid", "test"):
+        report = evaluate(model, dataset, split, "full", ks=(10, 20))
+        np.testing.assert_array_equal(result.ranks[f"full_{split}"], report.ranks)
+        assert result.full_means(split) == report.means()
+    for metric in (SelectionMetric("recall@3"), SelectionMetric("full_ndcg@20")):
+        assert result.selected(metric) == metric.of(model, dataset)
+    assert result.measures["memory"] >= result.measures["memory_before"]
+    assert result.seconds_to_best > 0
+    shown = set()
+    for user in range(dataset.train.num_users):
+        seen = {*dataset.train.of(user), dataset.valid[user]}
+        items = top_items(model, dataset.train, [user], 21)[0]
+        shown |= set([item for item in items if item not in seen][:20])
+    assert result.measures["coverage@20"] == pytest.approx(len(shown) / dataset.train.num_items)
 
 
 def test_divergence_is_kept_and_told(tmp_path):
@@ -107,6 +134,11 @@ def test_overrides():
         ({"baseline": "srns", "systems": ("gdns",)}, "`baseline`=srns is not among"),
         ({"study": "grid"}, "`vary` is not set"),
         ({"workers": 0}, "`workers`=0"),
+        ({"tuning_trials": 0}, "`tuning_trials`=0"),
+        ({"dims": (32, 0)}, "`dims`=32,0"),
+        ({"peers": ("knn", "eese")}, "there is no 'eese'; did you mean 'ease'"),
+        ({"peers": ("knn:64",)}, "knn has no size"),
+        ({"peers": ("bpr:x",)}, "'bpr:x' has no size"),
     ],
 )
 def test_flags_that_cannot_work_are_refused_by_name(changes, message):

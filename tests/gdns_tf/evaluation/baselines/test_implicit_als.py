@@ -1,22 +1,15 @@
-"""Popularity by hand, and iALS against the normal equations that it must solve."""
+"""iALS against the normal equations that it must solve."""
 
 import numpy as np
 import pytest
 from toy import toy_interactions
 
-from gdns_tf.evaluation.baselines import implicit_als, popularity
+from gdns_tf.evaluation.baselines import implicit_als
 from gdns_tf.evaluation.ranking import evaluate
 from pipelines.config import DataConfig
 from pipelines.load import load_dataset
 
 TRAIN = toy_interactions(num_users=40, num_items=25)
-
-
-def test_popularity_counts_users():
-    factors = popularity(TRAIN)
-    scores = factors.queries @ factors.items.T
-    counts = [sum(item in TRAIN.of(user) for user in range(40)) for item in range(25)]
-    np.testing.assert_array_equal(scores, np.tile(counts, (40, 1)))
 
 
 def test_als_ends_where_users_solve_their_normal_equations():

@@ -1,21 +1,9 @@
-"""Recommenders that sample no negatives, to compare with: popularity, and implicit ALS (Hu, Koren and Volinsky, 2008).
+"""Implicit ALS (Hu, Koren and Volinsky, ICDM 2008)."""
 
-Both come as factors, so that the same evaluation ranks them.
-"""
-
-from collections.abc import Callable
-
-import numpy as np
-from scipy import sparse
-
+from gdns_tf.evaluation.baselines.matrix import as_matrix
+from gdns_tf.evaluation.baselines.packages import require_package
 from gdns_tf.models.factors import Factors
-from pipelines.errors import InputError
 from pipelines.interactions import Interactions
-
-
-def popularity(train: Interactions) -> Factors:
-    """Scores an item by how many users have it: factors of one dimension."""
-    return Factors(np.ones((train.num_users, 1)), train.item_counts[:, None])
 
 
 def implicit_als(
@@ -43,13 +31,10 @@ def implicit_als(
     Raises:
       InputError: the package is not installed.
     """
-    try:
-        from implicit.cpu.als import AlternatingLeastSquares
-        from threadpoolctl import threadpool_limits
-    except ImportError:
-        raise InputError("iALS needs the package implicit", remedy="pip install -e '.[study]'") from None
-    ones = np.ones(train.num_interactions, np.float32)
-    observed = sparse.csr_matrix((ones, train.items, train.offsets), (train.num_users, train.num_items))
+    require_package("implicit", "iALS")
+    from implicit.cpu.als import AlternatingLeastSquares
+    from threadpoolctl import threadpool_limits
+
     with threadpool_limits(1, "blas"):  # it has threads of its own, which BLAS's would only slow down
         model = AlternatingLeastSquares(
             factors=dim,
@@ -59,12 +44,5 @@ def implicit_als(
             use_cg=False,  # exact sweeps
             random_state=seed,
         )
-        model.fit(observed, show_progress=False)
+        model.fit(as_matrix(train), show_progress=False)
     return Factors(model.user_factors, model.item_factors)
-
-
-BASELINES: dict[str, Callable[..., Factors]] = {
-    "popularity": lambda train, **_: popularity(train),
-    "ials": implicit_als,
-}
-"""Name -> factors of (interactions, dim=, seed=, and its own options)."""
