@@ -1,8 +1,9 @@
 """What the study `peers` compares: our model, tuned and as it comes, and the baselines that users would take instead.
 
 The ranges are those of the papers and of comparisons that tuned the baselines with care (Dacrema et al., RecSys 2019;
-Rendle et al., RecSys 2022), so wide that the best of MovieLens-1M and of sparser sets should lie inside. The defaults of the baselines were set after
-some 40 single runs on validation items of MovieLens-1M, on which our recipe was found too, by several times as many.
+Rendle et al., RecSys 2022), so wide that the best of MovieLens-1M and of sparser sets should lie inside. The defaults
+of the baselines were set after some 40 single runs on validation items of MovieLens-1M, on which our recipe was found
+too, by several times as many.
 """
 
 from collections.abc import Mapping, Sequence
