@@ -46,6 +46,20 @@ class Split:
         seen = np.bincount(self.train.items, minlength=self.train.num_items) > 0
         return int((~seen[self.valid]).sum()), int((~seen[self.test]).sum())
 
+    def known_false_negatives(self) -> tuple[np.ndarray, np.ndarray]:
+        """The pairs that training may draw as negatives and that are known to be liked.
+
+        Where the data set knows them these are its `false_negatives`; elsewhere the held-out items.
+
+        Returns:
+          [n] users and [n] items.
+        """
+        users = np.arange(self.train.num_users)
+        if self.false_negatives is not None:
+            offsets, items = self.false_negatives
+            return np.repeat(users, np.diff(offsets)), items
+        return np.tile(users, 2), np.concatenate([self.valid, self.test])
+
     def all_interactions(self) -> Interactions:
         """Training, validation and test: all that a user is known to have seen; without times."""
         train = self.train

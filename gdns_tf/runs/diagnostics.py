@@ -11,20 +11,11 @@ from pipelines.split import Split
 
 
 class FalseNegatives:
-    """The unobserved items that users are known to like.
-
-    Where the data set knows them (`planted`) these are they; elsewhere the held-out validation and test items, which
-    training may draw as negatives like any unobserved item.
-    """
+    """The unobserved items that users are known to like: see `Split.known_false_negatives`."""
 
     def __init__(self, split: Split) -> None:
         self._num_items = split.train.num_items
-        if split.false_negatives is not None:
-            offsets, items = split.false_negatives
-            users = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-        else:
-            users = np.tile(np.arange(split.train.num_users), 2)
-            items = np.concatenate([split.valid, split.test])
+        users, items = split.known_false_negatives()
         self._keys = np.unique(users.astype(np.int64) * self._num_items + items)
 
     def share(self, users: np.ndarray, items: np.ndarray) -> float:

@@ -1,30 +1,24 @@
-"""Arms: the alternatives of a study without tuning, each trained for the same seeds."""
+"""The arms of a study, each trained for the same seeds."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from gdns_tf.studies.arm import Arm
 from gdns_tf.studies.comparison import per_user
 from gdns_tf.studies.session import Session, result_row
 from gdns_tf.studies.trial import Result
 from pipelines.errors import InputError
 
 
-@dataclass(frozen=True)
-class Arm:
-    """One alternative."""
-
-    title: str
-    label: str
-    """Of its trials; names their folders."""
-    overrides: Mapping[str, object]
-    """What sets it apart from the study's flags."""
-    task: str = "train"
-
-
-def run_arms(session: Session, arms: Sequence[Arm], title: str) -> dict[str, list[Result]]:
+def run_arms(session: Session, arms: Sequence[Arm], title: str, *, full: bool = False) -> dict[str, list[Result]]:
     """Trains all arms for all seeds and writes `results.jsonl`.
+
+    Args:
+      session: the study.
+      arms: the alternatives.
+      title: of the progress bar.
+      full: whether to rank against all items too: see `Trial.full`.
 
     Returns:
       Title -> results, a seed each, in the order of the arms.
@@ -33,7 +27,7 @@ def run_arms(session: Session, arms: Sequence[Arm], title: str) -> dict[str, lis
       InputError: an arm diverged.
     """
     trials = {
-        arm.title: [session.trial(arm.label, arm.overrides, seed, arm.task) for seed in session.config.seeds]
+        arm.title: [session.trial(arm.label, arm.overrides, seed, arm.task, full=full) for seed in session.config.seeds]
         for arm in arms
     }
     done = session.run([trial for group in trials.values() for trial in group], title)

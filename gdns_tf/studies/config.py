@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from gdns_tf.studies.peer_systems import PEERS, contenders
+from gdns_tf.studies.sampler_arms import ARMS
 from gdns_tf.studies.systems import ABLATIONS, SYSTEMS, TABLE3
 from pipelines.checks import Settings
 from pipelines.config import flag
@@ -16,6 +17,7 @@ STUDIES = {
     "smoothing": "gdns_tf.studies.sweeps:smoothing",
     "candidates": "gdns_tf.studies.sweeps:candidates",
     "grid": "gdns_tf.studies.grid:run",
+    "sampler_worth": "gdns_tf.studies.sampler_worth:run",
     "peers": "gdns_tf.studies.peers:run",
 }
 """The studies by name, each the module and the function of a `Session` that runs it; a new one needs its line here."""
@@ -46,6 +48,10 @@ class StudyConfig(Settings):
     tuning_seeds: tuple[int, ...] = flag((100,), "table3, peers: seeds of the tuning trials; none of --seeds.")
     tuning_epochs: int = flag(0, "table3: epochs of a tuning trial, where they shall be fewer; 0: --max_epochs.")
     tuned_by: str = flag("", "Figures: the study_dir of a table3 study, whose choice of hyper-parameters to take.")
+    arms: tuple[str, ...] = flag(
+        tuple(ARMS),
+        f"sampler_worth: what to compare, of {', '.join(ARMS)}; tested against the first two.",
+    )
     vary: tuple[str, ...] = flag(
         (), "grid: flags and their values, as l2=0.01|0.1,sampler=uniform|gdns; all combinations are run."
     )
@@ -74,5 +80,8 @@ class StudyConfig(Settings):
                 raise InputError(f"`systems`: there is no {name!r}", remedy=f"Choose among {', '.join(SYSTEMS)}.")
         if self.study == "table3" and self.baseline not in self.systems:
             raise InputError(f"`baseline`={self.baseline} is not among `systems`={','.join(self.systems)}")
+        for name in self.arms:
+            if name not in ARMS:
+                raise InputError(f"`arms`: there is no {name!r}", remedy=f"Choose among {', '.join(ARMS)}.")
         if self.study == "grid" and not self.vary:
             raise InputError("`vary` is not set", remedy="Name flags and values, such as `vary`='l2=0.01|0.1'.")

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from gdns_tf.studies import plots
-from gdns_tf.studies.arms import Arm, all_of, run_arms
+from gdns_tf.studies.arm import Arm
+from gdns_tf.studies.arms import all_of, run_arms
 from gdns_tf.studies.false_negatives import INDICATORS, read
 from gdns_tf.studies.markdown import mean_sd, provenance, table
 from gdns_tf.studies.session import Session

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from gdns_tf.studies import plots
-from gdns_tf.studies.arms import Arm, all_of, run_arms, users_of
+from gdns_tf.studies.arm import Arm
+from gdns_tf.studies.arms import all_of, run_arms, users_of
 from gdns_tf.studies.comparison import compare_all
 from gdns_tf.studies.markdown import interval, mean_sd, provenance, table, verdicts
 from gdns_tf.studies.session import METRICS, SELECTION, Session, overrides_of

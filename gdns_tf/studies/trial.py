@@ -28,6 +28,7 @@ from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.runs.train import train
 from gdns_tf.studies import false_negatives
 from gdns_tf.studies.memory import peak_memory
+from gdns_tf.studies.oracle import Oracle
 from gdns_tf.training.config import TrainConfig
 from pipelines.atomic import whole, write_text
 from pipelines.config import DataConfig
@@ -183,6 +184,13 @@ def _train_watched(trial: Trial, split: Split, config: TrainConfig) -> tuple[Spl
     return moved, load_model(config.output_dir, moved)
 
 
+def _train_oracle(trial: Trial, split: Split, config: TrainConfig) -> tuple[Split, Model]:
+    """With uniform negatives none of which is known to be false, in place of the sampler's."""
+    config = config.with_settings(sampler=Oracle(split), num_candidates=2 * config.group_size)
+    train(split, trial.data, config, progress=False)
+    return split, load_model(config.output_dir, split)
+
+
 def _baseline(trial: Trial, split: Split, config: TrainConfig) -> tuple[Split, Model]:
     folder = RunFolder.open(trial.data, config)
     folder.claim(trial.data, config)
@@ -204,6 +212,7 @@ def _baseline(trial: Trial, split: Split, config: TrainConfig) -> tuple[Split, M
 TASKS: dict[str, Callable[[Trial, Split, TrainConfig], tuple[Split, Model]]] = {
     "train": _train,
     "false_negatives": _train_watched,
+    "oracle": _train_oracle,
     **dict.fromkeys(BASELINES, _baseline),
 }
 """Each trains in the folder `config.output_dir` and returns the data that its model is of, and the model."""
