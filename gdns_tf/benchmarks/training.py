@@ -1,14 +1,16 @@
 """Speed of training and evaluation, side by side with a reference in one run.
 
-`python -m gdns_tf.benchmarks.training --dataset=srns --data_dir=...` compiles the single-threaded C++ reference trainer
-(`--reference`), trains the same data by the same settings in turn with it, and prints the ratios.
+`python -m gdns_tf.benchmarks.training --dataset=srns --data_dir=...` compiles the single-threaded C++ references
+(`--reference` of pairs, `--encoder_reference` of the softmax over all items), trains the same data by the same settings
+in turn with them, and prints the ratios.
 """
 
+import re
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +36,9 @@ class BenchConfig:
     reference: str = flag(
         "../shared/reference/gdns_reference.cpp", "Source of the C++ reference trainer; none: skipped."
     )
+    encoder_reference: str = flag(
+        "../shared/reference/encoder_reference.cpp", "Source of that of the history encoder; none: skipped."
+    )
     rounds: int = flag(3, "Times that each is measured, in turn.")
     epochs: int = flag(40, "Epochs a measurement.")
 
@@ -42,25 +47,63 @@ def main(read: Read) -> None:
     dataset, config = load_dataset(read(DataConfig)), read(BenchConfig)
     print(format_statistics(dataset), "\n", flush=True)
     bench_training(dataset, config)
+    bench_likelihoods(dataset, config)
     bench_evaluation(dataset)
     bench_table_writes(dataset)
 
 
 def bench_training(dataset: Split, config: BenchConfig) -> None:
     """Prints milliseconds an epoch of ours and of the reference, and their ratio, for both samplers."""
-    print(f"Training, ms an epoch (N = {RECIPE.group_size}, M = {RECIPE.num_candidates}, B = {RECIPE.batch_size})")
-    print(f"{'':10}{'ours':>28}{'C++, one thread':>28}{'ratio of medians':>18}")
+    sizes = f"N = {RECIPE.group_size}, M = {RECIPE.num_candidates}, B = {RECIPE.batch_size}"
+    print(f"Training by pairs, ms an epoch ({sizes})")
+    _print_header()
     with tempfile.TemporaryDirectory() as folder:
+        program = _compiled(config.reference, dataset, Path(folder))
         for sampler in ("gdns", "uniform"):
-            ours_once = _our_epoch(dataset, RECIPE.with_settings(sampler=sampler), config.epochs)
-            reference_once = _reference_epoch(dataset, config, sampler, Path(folder))
-            ours, reference = [], []
-            for _ in range(config.rounds):
-                ours.append(ours_once())
-                if reference_once:
-                    reference.append(reference_once())
-            ratio = f"{np.median(ours) / np.median(reference):.2f}" if reference else "-"
-            print(f"{sampler:10}{_spread(ours):>28}{_spread(reference):>28}{ratio:>18}", flush=True)
+            ours = _our_epoch(dataset, RECIPE.with_settings(sampler=sampler), config.epochs)
+            _print_in_turn(sampler, ours, program and _reference_epoch(program, {"sampler": sampler}, config), config)
+
+
+ENCODER = {"user": "tied", "user_power": 1, "loss": "multi", "batch": 128, "input_power": 0.7, "dropout": 0}
+"""Flags of the encoder's reference that make it the recipe of `objective`=multinomial, but for those below."""
+
+
+def bench_likelihoods(dataset: Split, config: BenchConfig) -> None:
+    """The same of the softmax over all items and over sampled ones, by the recipe at several sizes.
+
+    The reference has no warm-up and averages once an epoch too; its evaluation is not counted.
+    """
+    print("\nTraining by the likelihood, ms an epoch (history encoder, B = 128)")
+    _print_header()
+    with tempfile.TemporaryDirectory() as folder:
+        program = _compiled(config.encoder_reference, dataset, Path(folder))
+        for dim in (32, 64, 128):
+            options = ENCODER | {"sampler": "full", "dim": dim, "lr": 0.02, "l2p": 0.02, "input_dropout": 0.3}
+            recipe = TrainConfig.from_settings(dim=dim, batch_size=128)
+            theirs = program and _reference_epoch(program, options, config)
+            _print_in_turn(f"all, d={dim}", _our_epoch(dataset, recipe, config.epochs), theirs, config)
+        for count in (32, 128):
+            options = ENCODER | {"sampler": "uniform", "negatives": count, "positives": 0, "kappa": -1, "dim": 32}
+            options |= {"lr": 0.02, "l2p": 0.02, "input_dropout": 0.3}
+            recipe = TrainConfig.from_settings(objective="sampled_softmax", group_size=count, batch_size=128)
+            theirs = program and _reference_epoch(program, options, config)
+            _print_in_turn(f"N={count}", _our_epoch(dataset, recipe, config.epochs), theirs, config)
+
+
+def _print_header() -> None:
+    print(f"{'':10}{'ours':>28}{'C++, one thread':>28}{'ratio of medians':>18}")
+
+
+def _print_in_turn(
+    name: str, ours_once: Callable[[], float], theirs_once: Callable[[], float] | None, config: BenchConfig
+) -> None:
+    ours, theirs = [], []
+    for _ in range(config.rounds):
+        ours.append(ours_once())
+        if theirs_once:
+            theirs.append(theirs_once())
+    ratio = f"{np.median(ours) / np.median(theirs):.2f}" if theirs else "-"
+    print(f"{name:10}{_spread(ours):>28}{_spread(theirs):>28}{ratio:>18}", flush=True)
 
 
 def _our_epoch(dataset: Split, config: TrainConfig, epochs: int) -> Callable[[], float]:
@@ -79,19 +122,26 @@ def _our_epoch(dataset: Split, config: TrainConfig, epochs: int) -> Callable[[],
     return measure
 
 
-def _reference_epoch(dataset: Split, config: BenchConfig, sampler: str, folder: Path) -> Callable[[], float] | None:
-    source = Path(config.reference)
-    if not source.is_file() or not shutil.which(COMPILE[0]):
-        print(f"(no reference: {f'{source} is not there' if not source.is_file() else f'no {COMPILE[0]}'})")
+def _compiled(source: str, dataset: Split, folder: Path) -> list[str] | None:
+    """The command of a reference with its data, both in `folder`; None where it cannot be made."""
+    if not Path(source).is_file() or not shutil.which(COMPILE[0]):
+        missing = f"no {COMPILE[0]}" if Path(source).is_file() else f"{source} is not there"
+        print(f"(no reference: {missing})")
         return None
     program, data = folder / "reference", folder / "data.bin"
-    if not program.exists():
-        subprocess.run([*COMPILE, "-o", str(program), str(source)], check=True)
-        _write_for_reference(dataset, data)
-    command = [program, "--data", data, "--sampler", sampler, "--epochs", config.epochs, "--eval_every", config.epochs]
+    subprocess.run([*COMPILE, "-o", str(program), source], check=True)
+    _write_for_reference(dataset, data)
+    return [str(program), "--data", str(data)]
+
+
+def _reference_epoch(program: list[str], options: Mapping[str, object], config: BenchConfig) -> Callable[[], float]:
+    flags = {**options, "epochs": config.epochs, "eval_every": config.epochs}
+    command = [*program, *(str(part) for name, value in flags.items() for part in (f"--{name}", value))]
 
     def measure() -> float:
-        out = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout
+        out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        if total := re.search(r"\(total ([\d.]+)s\)", out):
+            return float(total[1]) / config.epochs * 1e3
         return float(out.split()[-2]) * 1e3  # "... test a b c, 0.0378 s/epoch"
 
     return measure

@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
-from gdns_tf.models.histories import Histories, sum_by_row
-from gdns_tf.models.normaliser import log_normalisers
+from gdns_tf.models.histories import Histories
+from gdns_tf.models.likelihood import negative_log_likelihood
 from gdns_tf.models.scorer import Scorer
 from gdns_tf.training.base import ScorerTrainer
 from gdns_tf.training.penalty import UserPenalty
@@ -52,9 +52,7 @@ class MultinomialTrainer(ScorerTrainer):
         variables = self.scorer.trainable_variables
         with tf.GradientTape() as tape:
             queries = self.scorer.queries(users, self._dropout, self.mask_seed(data["step"]))
-            table = tf.convert_to_tensor(self.scorer.item_factors)
-            of_positives = sum_by_row(table, row_of, items, shares)
-            losses = log_normalisers(queries, table) - tf.reduce_sum(queries * of_positives, axis=1)
+            losses = negative_log_likelihood(queries, self.scorer.item_factors, row_of, items, shares)
             objective = tf.tensordot(weights, losses, 1) + self._penalty(self.scorer, users)
         gradients = tape.gradient(objective, variables)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))

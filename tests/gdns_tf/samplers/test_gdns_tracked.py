@@ -28,8 +28,6 @@ def test_all_candidates_are_kept_up_and_the_best_chosen(another):
         "gdns_tracked",
         gain_weight=0.7,
         gain_of_another=another,
-        optimizer="sgd",
-        learning_rate=0.0,
         smoothing=0.3,
     )
     rng = np.random.default_rng(0)

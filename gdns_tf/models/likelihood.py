@@ -1,0 +1,75 @@
+"""The multinomial likelihood of what users have, over the whole catalogue, by blocks of items."""
+
+import tensorflow as tf
+
+BLOCK = 2**14
+"""Items whose scores are held at a time; a smaller catalogue is one block."""
+
+
+def negative_log_likelihood(
+    queries: tf.Tensor,
+    table: tf.Variable | tf.Tensor,
+    row_of: tf.Tensor,
+    items: tf.Tensor,
+    shares: tf.Tensor,
+    block: int = BLOCK,
+) -> tf.Tensor:
+    """-sum_n shares[n] log softmax(scores of the user)[items[n]] over a user's pairs n; their shares sum to 1.
+
+    The scores of one block of items at a time are held, so that memory is bounded by [batch, block] whatever the size
+    of the catalogue. Of several blocks the gradient scores anew: a third more work for the bound. The gradient of the
+    scores, softmax less shares, is built whole before it goes on to queries and items: the pairs cost next to nothing.
+
+    Args:
+      queries: [batch, d] float32.
+      table: [num_items, d] float32 item factors.
+      row_of: [n] int32 rows of `queries`.
+      items: [n] int32.
+      shares: [n] float32; no gradient flows into them.
+      block: items a block.
+
+    Returns:
+      [batch] float32.
+    """
+    num_items = table.shape[0]
+    starts = range(0, num_items, block)
+
+    def listed(start: int, size: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """The pairs of a block: [m, 2] (row, place in the block); [m] shares."""
+        at = tf.stack([row_of, items - start], axis=1)
+        if len(starts) == 1:
+            return at, shares
+        inside = (items >= start) & (items < start + size)
+        return tf.boolean_mask(at, inside), tf.boolean_mask(shares, inside)
+
+    @tf.custom_gradient
+    def forward(queries: tf.Tensor, values: tf.Tensor) -> tuple:
+        logs, wanted = [], tf.zeros(tf.shape(queries)[:1])
+        for start in starts:
+            part = values[start : start + block]
+            scores = tf.matmul(queries, part, transpose_b=True)
+            most = tf.reduce_max(scores, axis=1)
+            terms = tf.exp(scores - most[:, None])  # kept for the gradient where one block is all
+            logs.append(most + tf.math.log(tf.reduce_sum(terms, axis=1)))
+            at, weights = listed(start, part.shape[0])
+            wanted += tf.math.unsorted_segment_sum(weights * tf.gather_nd(scores, at), at[:, 0], tf.shape(queries)[0])
+        log_sum = logs[0] if len(starts) == 1 else tf.reduce_logsumexp(tf.stack(logs), axis=0)
+
+        def backward(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            of_queries, of_items = tf.zeros_like(queries), []
+            for start in starts:
+                part = values[start : start + block]
+                if len(starts) == 1:
+                    of_scores = terms * (upstream * tf.exp(most - log_sum))[:, None]
+                else:
+                    again = tf.matmul(queries, part, transpose_b=True)
+                    of_scores = tf.exp(again - log_sum[:, None]) * upstream[:, None]
+                at, weights = listed(start, part.shape[0])
+                of_scores = tf.tensor_scatter_nd_sub(of_scores, at, weights * tf.gather(upstream, at[:, 0]))
+                of_queries += tf.matmul(of_scores, part)
+                of_items.append(tf.matmul(of_scores, queries, transpose_a=True))
+            return of_queries, of_items[0] if len(starts) == 1 else tf.concat(of_items, axis=0)
+
+        return log_sum - wanted, backward
+
+    return forward(queries, tf.convert_to_tensor(table))
