@@ -2,15 +2,20 @@
 
     python -m gdns_tf.studies.fold_in --flagfile=configs/ml1m.flags --output_dir=RUNS
 
-trains with all users (in RUNS/all), then without some of them (in RUNS/without_0, ...), and prints NDCG@3 on the test
-items, under the sampled protocol, of users served by `gdns_tf.serving.fold_in` from their training items:
+trains with all users (in RUNS/all), then without some of them (in RUNS/without_0, ...), and prints NDCG@3 (sampled
+protocol) and NDCG@20 (full) on the test items, of users served by `gdns_tf.serving.fold_in` from their training items:
+by the model's own encoder where it has one (`--scorer=history`), else by fold-in.
 
 - a: all users, who took part in training, so that the item factors have seen them;
 - b: only the users that were hidden from training altogether, as new users are.
 
-The strengths of fold-in are chosen on validation items of the model with all users. A run that is there is used again,
-one that was broken off goes on. (The runs without some users evaluate on their own users only; `gdns_tf.evaluate`
-refuses them for the whole data, whose fingerprint is another.)
+What is hidden is missed in training too. So with two groups or more, hidden users are also held against themselves as
+users of another of these runs, trained on as many others: with `--hidden_share=0.5 --hidden_groups=2` everybody is
+trained on once and hidden once.
+
+The strengths of fold-in, if any, are chosen on validation items of the model with all users. A run that is there is
+used again, one that was broken off goes on. (The runs without some users evaluate on their own users only;
+`gdns_tf.evaluate` refuses them for the whole data, whose fingerprint is another.)
 """
 
 import itertools
@@ -21,12 +26,11 @@ from pathlib import Path
 import numpy as np
 
 from gdns_tf.command import Read, run_command
-from gdns_tf.evaluation import metrics
-from gdns_tf.evaluation.ranking import sampled_ranks
+from gdns_tf.evaluation.ranking import evaluate
 from gdns_tf.evaluation.significance import paired_test
-from gdns_tf.models.factors import Factors
+from gdns_tf.models.factors import Factors, HistorySum
 from gdns_tf.runs.train import train
-from gdns_tf.serving.fold_in import FoldIn, fold_in, penalty
+from gdns_tf.serving.fold_in import FoldIn, encode, fold_in, penalty
 from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig, flag
 from pipelines.errors import InputError
@@ -34,9 +38,13 @@ from pipelines.interactions import Interactions
 from pipelines.load import format_statistics, load_dataset
 from pipelines.split import Split
 
+METRICS = {"ndcg@3": "sampled", "ndcg@20": "full"}
+"""Metric -> protocol."""
 METRIC = "ndcg@3"
+"""What the strengths are chosen by."""
 ALPHAS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
 L2S = (3, 10, 30, 100, 300, 1000)
+AS_MANY = "trained, as many others"
 _BATCH_CELLS = 2**16
 """Items of histories, padding counted in, that are folded in at a time."""
 
@@ -93,12 +101,22 @@ def first_items(train: Interactions, length: int) -> Interactions:
 def folded_in(items: np.ndarray, histories: Interactions, strengths: FoldIn) -> np.ndarray:
     """[num_users, d] float32: each user's query, by the function that `retrieve_by_history` serves with."""
     against = penalty(items, strengths)
-    queries = np.empty((histories.num_users, items.shape[1]), np.float32)
+    return _queries(lambda padded: fold_in(items, against, padded), histories, items.shape[1])
+
+
+def encoded(encoder: HistorySum, histories: Interactions) -> np.ndarray:
+    """[num_users, d] float32: each user's query by the model's encoder, as `retrieve_by_history` serves it."""
+    vectors = encoder.vectors
+    return _queries(lambda padded: encode(vectors, encoder.power, padded), histories, vectors.shape[1])
+
+
+def _queries(query: Callable[[np.ndarray], np.ndarray], histories: Interactions, dim: int) -> np.ndarray:
+    queries = np.empty((histories.num_users, dim), np.float32)
     for users in _of_like_length(histories.counts):
         padded = np.full((len(users), max(1, histories.counts[users].max())), -1, np.int32)
         for row, user in enumerate(users):
             padded[row, : histories.counts[user]] = histories.of(user)
-        queries[users] = fold_in(items, against, padded)
+        queries[users] = query(padded)
     return queries
 
 
@@ -119,17 +137,22 @@ def popularity(train: Interactions, num_users: int) -> Factors:
     return Factors(np.ones((num_users, 1)), train.item_counts[:, None])
 
 
-def ndcg(factors: Factors, dataset: Split, split: str) -> np.ndarray:
-    """[num_users] NDCG@3 of each user's held-out item against the fixed negatives."""
-    ranks = sampled_ranks(factors, getattr(dataset, split), getattr(dataset, f"{split}_negatives"))
-    return metrics.per_user(ranks, (3,))[METRIC]
+Serve = Callable[[Interactions], Factors]
+"""From the users' histories to what they are served by."""
 
 
-def ndcg_folded_in(
-    items: np.ndarray, histories: Interactions, strengths: FoldIn, dataset: Split, split: str
-) -> np.ndarray:
-    """[num_users] NDCG@3 of users served by their histories."""
-    return ndcg(Factors(folded_in(items, histories, strengths), items), dataset, split)
+def by_fold_in(items: np.ndarray, strengths: FoldIn) -> Serve:
+    return lambda histories: Factors(folded_in(items, histories, strengths), items)
+
+
+def by_encoder(model: Factors) -> Serve:
+    return lambda histories: Factors(encoded(model.encoder, histories), model.items)
+
+
+def ndcg(factors: Factors, dataset: Split, split: str, metric: str = METRIC) -> np.ndarray:
+    """[num_users] NDCG of each user's held-out item by the metric's protocol."""
+    k = int(metric.partition("@")[2])
+    return evaluate(factors, dataset, split, METRICS[metric], ks=(k,)).per_user()[metric]
 
 
 def choose_strengths(items: np.ndarray, dataset: Split, lengths: Sequence[int]) -> FoldIn:
@@ -144,7 +167,8 @@ def choose_strengths(items: np.ndarray, dataset: Split, lengths: Sequence[int]) 
     best, best_mean = None, -1.0
     for alpha, l2 in itertools.product(ALPHAS, L2S):
         strengths = FoldIn(alpha, l2)
-        values = [ndcg_folded_in(items, history, strengths, dataset, "valid").mean() for history in histories]
+        serve = by_fold_in(items, strengths)
+        values = [ndcg(serve(history), dataset, "valid").mean() for history in histories]
         mean = float(np.mean(values))
         print(f"{alpha:8g}{l2:6g}" + "".join(f"{value:8.4f}" for value in [*values, mean]), flush=True)
         if mean > best_mean:
@@ -158,27 +182,27 @@ def trained(dataset: Split, data: DataConfig, config: TrainConfig) -> Factors:
     return train(dataset, data, config).best
 
 
-def compare(
-    items: np.ndarray, dataset: Split, strengths: FoldIn, lengths: Sequence[int], baselines: dict[str, np.ndarray]
-) -> dict[str, np.ndarray]:
-    """Test NDCG@3 of each user: of the baselines, and of fold-in by whole and by short histories."""
-    found = dict(baselines)
+def compare(serve: Serve, dataset: Split, lengths: Sequence[int], baselines: dict[str, dict]) -> dict[str, dict]:
+    """Test NDCG of each user, by metric: of the baselines, and by whole and by short histories."""
+    found = {metric: dict(values) for metric, values in baselines.items()}
     for name, histories in [
-        ("fold-in, whole history", dataset.train),
-        *((f"fold-in, first {length} items", first_items(dataset.train, length)) for length in lengths),
+        ("whole history", dataset.train),
+        *((f"first {length} items", first_items(dataset.train, length)) for length in lengths),
     ]:
-        found[name] = ndcg_folded_in(items, histories, strengths, dataset, "test")
+        served = serve(histories)
+        for metric, values in found.items():
+            values[name] = ndcg(served, dataset, "test", metric)
     return found
 
 
-def format_comparison(title: str, found: dict[str, np.ndarray], reference: str) -> str:
+def format_comparison(title: str, found: dict[str, np.ndarray], reference: str, metric: str = METRIC) -> str:
     """Means, and the paired difference of each from the reference with its interval and p-value."""
-    lines = [f"\n{title}", f"{'':28}{'NDCG@3':>8}{'- ' + reference:>16}  {'95% interval':>18}{'p':>9}"]
+    lines = [f"\n{title}", f"{'':28}{metric.upper():>8}{'- ' + reference:>26}  {'95% interval':>18}{'p':>9}"]
     for name, values in found.items():
         line = f"{name:28}{values.mean():8.4f}"
         if name != reference:
             test = paired_test(values, found[reference])
-            line += f"{test.difference:+16.4f}  [{test.low:+7.4f}, {test.high:+7.4f}]{test.p_value:9.4f}"
+            line += f"{test.difference:+26.4f}  [{test.low:+7.4f}, {test.high:+7.4f}]{test.p_value:9.4f}"
         lines.append(line)
     return "\n".join(lines)
 
@@ -189,31 +213,52 @@ def bench(data: DataConfig, config: TrainConfig, bench_config: FoldInBenchConfig
     log(format_statistics(dataset))
     lengths, folder = bench_config.history_lengths, Path(config.output_dir)
     everyone = trained(dataset, data, replace(config, output_dir=str(folder / "all")))
-    trained_rows = ndcg(everyone, dataset, "test")
-    strengths = choose_strengths(everyone.items, dataset, lengths)
-    baselines = {
-        "trained row": trained_rows,
-        "popularity": ndcg(popularity(dataset.train, dataset.train.num_users), dataset, "test"),
-    }
-    found = compare(everyone.items, dataset, strengths, lengths, baselines)
+    if everyone.encoder is None:
+        strengths = choose_strengths(everyone.items, dataset, lengths)
+    trained_rows = {metric: ndcg(everyone, dataset, "test", metric) for metric in METRICS}
     users = dataset.train.num_users
-    log(format_comparison(f"a. All {users:,} users, whom the item factors have seen", found, "trained row"))
 
-    parts: list[dict[str, np.ndarray]] = []
-    for number, hidden in enumerate(hidden_groups(users, bench_config)):
-        left = of_users(dataset, np.setdiff1d(np.arange(users), hidden))
-        factors = trained(left, data, replace(config, output_dir=str(folder / f"without_{number}")))
-        new = of_users(dataset, hidden)
-        baselines = {
-            "trained row": trained_rows[hidden],
-            "popularity": ndcg(popularity(left.train, len(hidden)), new, "test"),
+    def served(model: Factors) -> Serve:
+        return by_fold_in(model.items, strengths) if model.encoder is None else by_encoder(model)
+
+    def baselines(part: Split, rows: np.ndarray, train: Interactions) -> dict[str, dict[str, np.ndarray]]:
+        others = popularity(train, len(rows))
+        return {
+            metric: {"trained row": trained_rows[metric][rows], "popularity": ndcg(others, part, "test", metric)}
+            for metric in METRICS
         }
-        parts.append(compare(factors.items, new, strengths, lengths, baselines))
-    found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    count = len(found["popularity"])
-    title = f"b. {count:,} users hidden from training ({len(parts)} runs); their trained rows are those of run `all`"
-    log(format_comparison(title, found, "trained row"))
-    log(format_comparison("   The same beside popularity", found, "popularity"))
+
+    found = compare(served(everyone), dataset, lengths, baselines(dataset, np.arange(users), dataset.train))
+    for metric, values in found.items():
+        title = f"a. All {users:,} users, whom the item factors have seen; {METRICS[metric]} protocol"
+        log(format_comparison(title, values, "trained row", metric))
+
+    groups = hidden_groups(users, bench_config)
+    everybody, parts, runs = np.arange(users), [], []
+    for number, hidden in enumerate(groups):
+        left = of_users(dataset, np.setdiff1d(everybody, hidden))
+        runs.append((left, trained(left, data, replace(config, output_dir=str(folder / f"without_{number}")))))
+    for number, hidden in enumerate(groups):
+        (left, factors), new = runs[number], of_users(dataset, hidden)
+        rows = baselines(new, hidden, left.train)
+        if len(groups) > 1:
+            other = (number + 1) % len(groups)
+            places = np.searchsorted(np.setdiff1d(everybody, groups[other]), hidden)
+            for metric in METRICS:
+                rows[metric][AS_MANY] = ndcg(runs[other][1], runs[other][0], "test", metric)[places]
+        parts.append(compare(served(factors), new, lengths, rows))
+    for metric, protocol in METRICS.items():
+        values = {name: np.concatenate([part[metric][name] for part in parts]) for name in parts[0][metric]}
+        count = len(values["popularity"])
+        title = f"b. {count:,} users hidden from training ({len(parts)} runs), {protocol} protocol; their trained rows"
+        log(format_comparison(f"{title} are those of run `all`", values, "trained row", metric))
+        if AS_MANY in values:
+            log(
+                format_comparison(
+                    "   The same, beside themselves as users of another such run", values, AS_MANY, metric
+                )
+            )
+        log(format_comparison("   The same beside popularity", values, "popularity", metric))
 
 
 def main(read: Read) -> None:

@@ -5,6 +5,7 @@ import pytest
 from toy import toy_interactions
 
 from gdns_tf.command import exit_code
+from gdns_tf.models.factors import HistorySum
 from gdns_tf.serving.fold_in import FoldIn
 from gdns_tf.studies import fold_in
 from gdns_tf.studies.fold_in import FoldInBenchConfig, first_items, folded_in, hidden_groups, of_users, popularity
@@ -81,11 +82,13 @@ def test_strengths_are_those_with_the_best_mean_over_history_lengths(monkeypatch
     monkeypatch.setattr(fold_in, "ALPHAS", (0.1, 0.2))
     monkeypatch.setattr(fold_in, "L2S", (1, 2))
 
-    def of_table(Q, histories, strengths, dataset, split):
+    def of_table(served, dataset, split):
+        (strengths, histories) = served
         assert split == "valid"
         return np.full(3, values[strengths.alpha, strengths.l2][int(histories.counts.max() <= 5)])
 
-    monkeypatch.setattr(fold_in, "ndcg_folded_in", of_table)
+    monkeypatch.setattr(fold_in, "by_fold_in", lambda items, strengths: lambda histories: (strengths, histories))
+    monkeypatch.setattr(fold_in, "ndcg", of_table)
     assert fold_in.choose_strengths(np.ones((19, 2)), _dataset(train), (5,)) == FoldIn(0.1, 2)
 
 
@@ -108,9 +111,26 @@ def test_one_command_from_flags_to_tables(tmp_path, capsys, monkeypatch):
     def command(*flags):
         return exit_code(fold_in.main, fold_in.__doc__, configs, ["fold_in", *data, *train, *flags])
 
-    assert command(f"--output_dir={tmp_path}") == 0
+    assert command(f"--output_dir={tmp_path}/gmf", "--scorer=gmf") == 0
     out = capsys.readouterr().out
     assert "a. All 40 users" in out
     assert "b. 10 users hidden from training (1 runs)" in out
-    assert {path.name for path in tmp_path.iterdir()} == {"all", "without_0"}
+    assert "trained, as many others" not in out
+    assert "Chosen: alpha = 0.01" in out
+    assert {path.name for path in (tmp_path / "gmf").iterdir()} == {"all", "without_0"}
+    assert command(f"--output_dir={tmp_path}/history", "--hidden_groups=2") == 0
+    out = capsys.readouterr().out
+    assert "Chosen" not in out
+    first, last = (out[out.index(part) :] for part in ("a. All 40", "b. 20 users hidden from training (2 runs)"))
+    lines = {line[:28].strip(): line.split() for line in first.splitlines()[1:5]}
+    assert lines["whole history"][2] == lines["trained row"][2]  # the encoder serves them as it trained them
+    assert last.count("trained, as many others") >= 2
     assert command() == 1
+
+
+def test_queries_by_an_encoder_are_its_sums(monkeypatch):
+    monkeypatch.setattr(fold_in, "_BATCH_CELLS", 30)
+    train = toy_interactions()
+    vectors = np.random.default_rng(0).normal(size=(19, 3)).astype(np.float32)
+    sums = [vectors[train.of(user)].sum(axis=0) / len(train.of(user)) ** 0.6 for user in range(13)]
+    np.testing.assert_allclose(fold_in.encoded(HistorySum(vectors, 0.6), train), sums, rtol=1e-4, atol=1e-5)
