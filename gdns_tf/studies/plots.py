@@ -1,5 +1,6 @@
 """The plots of the reports."""
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -143,7 +144,7 @@ def families(
     """
     figure, axes = plt.subplots(figsize=(8.5, 5), layout="constrained")
     axes.set_xscale("log")
-    others = iter(plt.get_cmap("tab10").colors[:3] + plt.get_cmap("tab10").colors[4:])  # without red, which is ours
+    others = itertools.cycle(plt.get_cmap("tab10").colors[:3] + plt.get_cmap("tab10").colors[4:])  # no red: ours
     for title, points in lines.items():
         x, y, sizes = zip(*points, strict=True)
         colour = _OURS if title in ours else next(others)
