@@ -1,5 +1,6 @@
 """The plots of the reports."""
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from pipelines.atomic import whole
 
@@ -143,7 +145,7 @@ def families(
     """
     figure, axes = plt.subplots(figsize=(8.5, 5), layout="constrained")
     axes.set_xscale("log")
-    others = iter(plt.get_cmap("tab10").colors[:3] + plt.get_cmap("tab10").colors[4:])  # without red, which is ours
+    others = itertools.cycle(plt.get_cmap("tab10").colors[:3] + plt.get_cmap("tab10").colors[4:])  # no red: ours
     for title, points in lines.items():
         x, y, sizes = zip(*points, strict=True)
         colour = _OURS if title in ours else next(others)
@@ -151,6 +153,7 @@ def families(
         axes.plot(x, y, "o", linestyle=style, color=colour, label=title, linewidth=1.2)
         for place in zip(x, y, sizes, strict=True):
             axes.annotate(place[2], place[:2], xytext=(4, 4), textcoords="offset points", fontsize=8, color=colour)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter("")
     axes.set_xlabel("seconds of training until the best validation (log scale)")

@@ -18,6 +18,17 @@ def test_a_missing_package_is_told_with_its_remedy(monkeypatch, name):
             use()
 
 
+@pytest.mark.parametrize("name", BASELINES)
+def test_the_interactions_stay_as_they_are(name):
+    if BASELINES[name].package:
+        pytest.importorskip(BASELINES[name].package)
+    train = toy_interactions(num_users=30)
+    items, offsets = train.items.copy(), train.offsets.copy()
+    BASELINES[name](train, dim=2, seed=0)
+    assert (train.items == items).all()  # in their order: packages sort the rows that they are given
+    assert (train.offsets == offsets).all()
+
+
 def test_what_learns_no_factors_takes_no_notice_of_size_and_seed():
     models = [BASELINES["popularity"](toy_interactions(), dim=dim, seed=seed) for dim, seed in ((2, 0), (3, 1))]
     assert (models[0].items == models[1].items).all()
