@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
-BLOCK = 2**14
-"""Items whose scores are held at a time; a smaller catalogue is one block."""
+CELLS = 2**24
+"""Scores to hold at a time: 64 MB, of which a step has a few."""
 
 
 def negative_log_likelihood(
@@ -12,7 +12,7 @@ def negative_log_likelihood(
     row_of: tf.Tensor,
     items: tf.Tensor,
     shares: tf.Tensor,
-    block: int = BLOCK,
+    block: int,
 ) -> tf.Tensor:
     """-sum_n shares[n] log softmax(scores of the user)[items[n]] over a user's pairs n; their shares sum to 1.
 
@@ -26,7 +26,7 @@ def negative_log_likelihood(
       row_of: [n] int32 rows of `queries`.
       items: [n] int32.
       shares: [n] float32; no gradient flows into them.
-      block: items a block.
+      block: items whose scores are held at a time; a smaller catalogue is one block.
 
     Returns:
       [batch] float32.

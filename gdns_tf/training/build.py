@@ -28,7 +28,7 @@ def build_trainer(train: Interactions, config: TrainConfig) -> ScorerTrainer:
     trainer.compile(
         optimizer=make_optimizer(config.optimizer, config.learning_rate, config.jit_compile),
         jit_compile=config.jit_compile,
-        steps_per_execution=steps_per_epoch(train.num_users, config.batch_size),
+        steps_per_execution=steps_per_epoch(train.num_users, setup.batch_size),
     )
     trainer.optimizer.build(scorer.trainable_variables)
     return trainer
@@ -50,7 +50,8 @@ def _pairs(scorer: Scorer, setup: Setup, config: TrainConfig) -> PairsTrainer:
 def _multinomial(scorer: Scorer, setup: Setup, config: TrainConfig) -> MultinomialTrainer:
     require(not config.jit_compile, "jit_compile", True, "does not go with `objective`=multinomial")
     penalty = UserPenalty(setup.train, config.user_l2)
-    return MultinomialTrainer(scorer, setup.histories, penalty, dropout=config.dropout, seed=config.seed)
+    options = {"users_a_step": setup.users_a_step, "dropout": config.dropout, "seed": config.seed}
+    return MultinomialTrainer(scorer, setup.histories, penalty, **options)
 
 
 def _sampled_softmax(scorer: Scorer, setup: Setup, config: TrainConfig) -> ScorerTrainer:
@@ -70,10 +71,11 @@ _TRAINERS = {PAIRS: _pairs, MULTINOMIAL: _multinomial, SAMPLED_SOFTMAX: _sampled
 
 def build_batches(train: Interactions, config: TrainConfig, first_epoch: int = 0) -> tf.data.Dataset:
     """The batches of a run from an epoch on."""
-    common = {"batch_size": config.batch_size, "seed": config.seed, "first_epoch": first_epoch}
+    setup = config.setup(train)
+    common = {"batch_size": setup.batch_size, "seed": config.seed, "first_epoch": first_epoch}
     if config.objective == MULTINOMIAL:
         return visits(train.num_users, **common)
-    sampler, setup = config.sampler_class, config.setup(train)
+    sampler = config.sampler_class
     common["item_weights"] = sampler.item_weights(config.sampler_config, setup)
     if config.objective == SAMPLED_SOFTMAX and config.shared_negatives:
         return shared_batches(train, num_negatives=config.group_size, **common)

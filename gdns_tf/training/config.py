@@ -12,7 +12,16 @@ from gdns_tf.registry import Registry
 from gdns_tf.samplers.base import Sampler, SamplerConfig
 from gdns_tf.samplers.given import PREFIX, Given, GivenSampler
 from gdns_tf.samplers.registry import SAMPLERS
-from gdns_tf.training.recipes import MEANT_FOR, MULTINOMIAL, NEEDS, PAIRS, RECIPES, SAMPLED_SOFTMAX, SAMPLING
+from gdns_tf.training.recipes import (
+    MEANT_FOR,
+    MULTINOMIAL,
+    NEEDS,
+    PAIRS,
+    RECIPES,
+    SAMPLED_SOFTMAX,
+    SAMPLING,
+    users_a_step,
+)
 from pipelines.checks import check_fields
 from pipelines.config import flag
 from pipelines.errors import InputError, require, require_above_0, require_not_negative
@@ -88,7 +97,7 @@ class TrainConfig:
     optimizer: str = flag("adagrad", "Optimiser.", OPTIMIZERS)
     learning_rate: float = flag(0.09, "Learning rate.", main=True)
     schedule: str = flag("constant", "How the rate goes; cosine: down to 0 at max_epochs.", SCHEDULES)
-    batch_size: int = flag(1024, "B: users a step.")
+    batch_size: int = flag(1024, "B: users a step; 0: a fiftieth of the users, from 32 to 16384.")
     jit_compile: bool = flag(False, "Compile the step by XLA: for GPUs; slower on CPUs.")
 
     max_epochs: int = flag(2500, "Stop after this many epochs.", main=True)
@@ -115,7 +124,7 @@ class TrainConfig:
         SelectionMetric(self.select)
         for part in _parts(type(self)):
             self._complete(part.name, part.metadata["chosen_by"], part.metadata["registry"])
-        for name in ("group_size", "num_candidates", "dim", "batch_size", "max_epochs", "eval_every", "patience"):
+        for name in ("group_size", "num_candidates", "dim", "max_epochs", "eval_every", "patience"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "must be at least 1")
         require_above_0(self, "learning_rate", "init_scale")
         require_not_negative(
@@ -125,6 +134,7 @@ class TrainConfig:
             "l2",
             "user_l2",
             "user_weight_power",
+            "batch_size",
             "max_minutes",
             "checkpoint_minutes",
             "show_users",
@@ -279,7 +289,7 @@ class TrainConfig:
             init_scale=self.init_scale,
             group_size=self.group_size,
             num_candidates=self.num_candidates,
-            batch_size=self.batch_size,
+            batch_size=self.batch_size or users_a_step(train.num_users),
             seed=self.seed,
             compiled=self.jit_compile,
         )

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from gdns_tf.models.histories import Histories
-from gdns_tf.models.likelihood import negative_log_likelihood
+from gdns_tf.models.likelihood import CELLS, negative_log_likelihood
 from gdns_tf.models.scorer import Scorer
 from gdns_tf.training.base import ScorerTrainer
 from gdns_tf.training.penalty import UserPenalty
@@ -22,17 +22,26 @@ class MultinomialTrainer(ScorerTrainer):
         self._histories, self._penalty = histories, penalty
 
     def __init__(
-        self, scorer: Scorer, histories: Histories, penalty: UserPenalty, *, dropout: float = 0.0, seed: int = 0
+        self,
+        scorer: Scorer,
+        histories: Histories,
+        penalty: UserPenalty,
+        *,
+        users_a_step: int,
+        dropout: float = 0.0,
+        seed: int = 0,
     ) -> None:
         """Args:
         scorer: with the capabilities ITEM_FACTORS and CATALOGUE.
         histories: what users have.
         penalty: regularises.
+        users_a_step: at most; the larger, the fewer items have their scores held at a time.
         dropout: share of the latent factors hidden in training.
         seed: of what is hidden.
         """
         super().__init__(scorer, dropout=dropout, seed=seed)
         self._attach(histories, penalty)
+        self._block = max(CELLS // users_a_step, 1)
         self.sampler = tf.Module(name="no_sampler")
         """Nothing to checkpoint."""
 
@@ -52,7 +61,7 @@ class MultinomialTrainer(ScorerTrainer):
         variables = self.scorer.trainable_variables
         with tf.GradientTape() as tape:
             queries = self.scorer.queries(users, self._dropout, self.mask_seed(data["step"]))
-            losses = negative_log_likelihood(queries, self.scorer.item_factors, row_of, items, shares)
+            losses = negative_log_likelihood(queries, self.scorer.item_factors, row_of, items, shares, self._block)
             objective = tf.tensordot(weights, losses, 1) + self._penalty(self.scorer, users)
         gradients = tape.gradient(objective, variables)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))

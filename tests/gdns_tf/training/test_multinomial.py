@@ -8,10 +8,13 @@ import tensorflow as tf
 from scipy.special import log_softmax, softmax
 from toy import toy_interactions
 
+from gdns_tf.training import multinomial
 from gdns_tf.training.build import build_batches, build_trainer
 from gdns_tf.training.config import TrainConfig
 from gdns_tf.training.optimizers import Adam, rate_of_epoch
+from gdns_tf.training.recipes import users_a_step
 from pipelines.batches import user_batches
+from pipelines.errors import InputError
 
 TRAIN = toy_interactions()
 MEAN = TRAIN.num_interactions / TRAIN.num_users
@@ -121,3 +124,30 @@ def test_another_length_of_a_cosine_is_another_run():
     cosine = TrainConfig(schedule="cosine", max_epochs=30)
     assert cosine.changes(TrainConfig(schedule="cosine", max_epochs=40)) == ["max_epochs"]
     assert TrainConfig(max_epochs=30).changes(TrainConfig(max_epochs=40)) == []
+
+
+@pytest.mark.parametrize(("users", "expected"), [(1, 32), (1_600, 32), (6_028, 121), (37_501, 750), (10**7, 2**14)])
+def test_an_epoch_has_about_fifty_steps_unless_told(users, expected):
+    assert users_a_step(users) == expected
+
+
+def test_the_rule_is_what_a_run_has():
+    config = TrainConfig.from_settings()
+    assert config.batch_size == 0
+    assert config.setup(TRAIN).batch_size == 32
+    assert [len(batch["users"]) for batch in build_batches(TRAIN, config).take(2)] == [13, 13]
+    with pytest.raises(InputError, match="`batch_size`=-1"):
+        TrainConfig.from_settings(batch_size=-1)
+
+
+def test_a_large_catalogue_by_blocks_trains_the_same(monkeypatch):
+    weights = []
+    for cells in (2**24, 4 * 5):  # 5 items a block
+        monkeypatch.setattr(multinomial, "CELLS", cells)
+        config = TrainConfig.from_settings(**SETTINGS, scorer="history", optimizer="sgd", learning_rate=0.5)
+        trainer = build_trainer(TRAIN, config)
+        for batch in build_batches(TRAIN, config).take(4):
+            trainer.train_step(batch)
+        weights.append([v.numpy() for v in trainer.trainable_variables])
+    for whole, blocks in zip(*weights, strict=True):
+        np.testing.assert_allclose(whole, blocks, rtol=1e-4, atol=1e-5)
