@@ -22,7 +22,7 @@ from pipelines.notices import notices
 
 OPTIMIZERS = ("adagrad", "adam", "sgd")
 SCHEDULES = ("constant", "cosine")
-_HARMLESS = {
+HARMLESS = {
     "output_dir",
     "overwrite",
     "refit",
@@ -240,7 +240,7 @@ class TrainConfig:
     def changes(self, other: "TrainConfig") -> list[str]:
         """Names of the settings that differ and whose difference would make another run of this."""
         mine, others = self.settings(), other.settings()
-        harmless = _HARMLESS - ({"max_epochs"} if self.schedule == "cosine" else set())
+        harmless = HARMLESS - ({"max_epochs"} if self.schedule == "cosine" else set())
         return [n for n in mine if n not in harmless and mine[n] != others.get(n, mine[n])]
 
     @property
