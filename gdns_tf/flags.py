@@ -189,7 +189,7 @@ def parse_setting(config_class: type, name: str, value: str) -> object:
     flag_values = flags.FlagValues()
     define(config_class, flag_values)
     if name not in flag_values:
-        raise InputError(f"there is no setting `{name}`{did_you_mean(name, flag_values)}")
+        raise InputError(f"`{name}`={value}: there is no such setting{did_you_mean(name, flag_values)}")
     try:
         flag_values[name].parse(value)
     except flags.IllegalFlagValueError as error:
