@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from gdns_tf.tuning.space import Between, Space
 from gdns_tf.tuning.table import Row
@@ -36,7 +37,9 @@ def plot(path: Path, rows: Sequence[Row], space: Space, chosen: Row, metric: str
     mine = [row for row in rows if row.model == chosen.model]
     for at, (name, values) in enumerate(ranges.items()):
         axes = figure.add_subplot(grid[1 + at // _COLUMNS, at % _COLUMNS])
-        _slice(axes, mine, name, chosen, log=isinstance(values, Between) and values.log)
+        _slice(axes, mine, name, chosen)
+        if isinstance(values, Between):
+            _span(axes, values)
         axes.set_ylim(*_limits(mine))
         axes.set_ylabel(f"validation {metric}" if at % _COLUMNS == 0 else "")
     with whole(path) as unfinished:
@@ -61,7 +64,7 @@ def _history(axes: Axes, rows: Sequence[Row], space: Space, metric: str) -> None
     _dress(axes)
 
 
-def _slice(axes: Axes, rows: Sequence[Row], name: str, chosen: Row, log: bool) -> None:
+def _slice(axes: Axes, rows: Sequence[Row], name: str, chosen: Row) -> None:
     """Validation by the value of one setting; pruned trials are pale."""
     values = [row.settings[name] for row in rows]
     if not all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
@@ -72,10 +75,18 @@ def _slice(axes: Axes, rows: Sequence[Row], name: str, chosen: Row, log: bool) -
         axes.plot(
             [value], [row.value], "o", color=colour, ms=6 if is_chosen else 4, alpha=1 if row.is_complete else 0.25
         )
-    if log:
-        axes.set_xscale("log")
     axes.set_xlabel(name)
     _dress(axes)
+
+
+def _span(axes: Axes, values: Between) -> None:
+    """Has the x axis show all that was searched, with its ends and its middle as ticks."""
+    middle = (values.low * values.high) ** 0.5 if values.log else (values.low + values.high) / 2
+    if values.log:
+        axes.set_xscale("log")
+        axes.xaxis.set_minor_locator(NullLocator())
+    ticks = [values.low, middle, values.high]
+    axes.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
 
 
 def _limits(rows: Sequence[Row]) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from gdns_tf.runs.run import Run
 from gdns_tf.training.config import HARMLESS, TrainConfig
 from gdns_tf.tuning import plots
 from gdns_tf.tuning.folder import TuningFolder
-from gdns_tf.tuning.space import Between, Space
+from gdns_tf.tuning.space import Between, Choice, Space
 from gdns_tf.tuning.table import FEWEST, Row, best_quarter, importances, rows_of
 from pipelines.atomic import write_text
 
@@ -69,7 +69,11 @@ def _gist(rows: Sequence[Row], chosen: Row, metric: str) -> str:
 
 
 def _metrics(metrics: Mapping, chosen: Row, metric: str) -> str:
-    rows = [[name, f"{value:.4f}", f"{metrics['test'][name]:.4f}"] for name, value in metrics["valid"].items()]
+    rows = [
+        [name, f"{value:.4f}", f"{metrics['test'][name]:.4f}"]
+        for name, value in metrics["valid"].items()
+        if not name.startswith("hr@")
+    ]  # which recall is
     return "\n\n".join(
         [
             table(["chosen trial", "validation", "test"], rows),
@@ -150,7 +154,14 @@ def _models(rows: Sequence[Row], space: Space, metric: str) -> str:
                 f"{median(row.seconds for row in complete):.0f}" if complete else "–",
             ]
         )
-    header = ["model", "trials", "pruned", f"validation {metric} of its defaults", "of its best", "seconds a trial"]
+    header = [
+        "model",
+        "trials",
+        "pruned",
+        f"validation {metric} of its defaults",
+        "of its best",
+        "seconds of training (median)",
+    ]
     return table(header, lines)
 
 
@@ -164,13 +175,14 @@ def _mattered(rows: Sequence[Row], chosen: Row, space: Space, found: Mapping[str
         [
             name,
             f"{found[name]:.0%}" if found else "–",
+            str(ranges[name]),
             _short(defaults[name]),
-            _short(chosen.settings[name]),
+            f"{_short(chosen.settings[name])}{_edge(chosen.settings[name], ranges[name])}",
             _spread([row.settings[name] for row in good], numbers=isinstance(ranges[name], Between)),
         ]
         for name in sorted(ranges, key=lambda name: -found.get(name, 0))
     ]
-    header = ["setting", "importance", "default", "chosen", f"best quarter ({len(good)} trials)"]
+    header = ["setting", "importance", "searched", "default", "chosen", f"best quarter ({len(good)} of its trials)"]
     note = (
         "Importance: how much the setting decides whether a trial is among the best quarter (PED-ANOVA, shares of "
         "100%), by finished trials alone. A hint from few trials, no measurement."
@@ -193,6 +205,11 @@ def _rest(config: TrainConfig, run: Run, rows: Sequence[Row]) -> str:
         f"Data: {', '.join(f'{name} {count:,}' for name, count in run.split.statistics().items())}; fingerprint "
         f"`{run.split.fingerprint}`."
     )
+
+
+def _edge(value: object, values: Between | Choice) -> str:
+    """Says so where a value lies so near an end of what was searched that a better one may lie beyond."""
+    return " (near the end)" if isinstance(values, Between) and not 0.05 < values.place(value) < 0.95 else ""
 
 
 def _short(value: object) -> str:

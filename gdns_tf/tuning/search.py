@@ -34,6 +34,9 @@ from pipelines.split import Split
 SHARE = 0.1
 """Of the time, that a trial may take whose rate is constant, if the defaults took no longer: its best epoch may come at
 any time, so that it loses little by ending early. One whose rate comes down is not cut short."""
+RANDOM = 3
+"""Trials drawn at random after those of the defaults; then Optuna's model of what is good proposes them. Few: the time
+is short as a rule, and the recipes are no bad place to look around."""
 _IDENTITY, _SECONDS, _CHOSEN = "identity", "seconds", "chosen"
 
 
@@ -187,7 +190,9 @@ class Search:
             return optuna.Trial(self._study, under_way[0]._trial_id)
         # Seeded anew for each trial, so that a search that was broken off proposes what one does that was not.
         seed = int(np.random.SeedSequence([self._base.seed, number]).generate_state(1)[0])
-        self._study.sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
+        self._study.sampler = optuna.samplers.TPESampler(
+            n_startup_trials=len(self._space.models) + RANDOM, multivariate=True, group=True, seed=seed
+        )
         return self._study.ask()
 
     def _is_over_for(self, number: int) -> bool:

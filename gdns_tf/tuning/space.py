@@ -3,7 +3,8 @@
 A *model* here is a scorer with an objective, as "history-multinomial"; each has settings of its own to search.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,11 @@ class Between:
         """A value for a trial of Optuna's."""
         value = trial.suggest_float(name, self.low, self.high, log=self.log)
         return value if value == default else float(f"{value:.{_DIGITS}g}")
+
+    def place(self, value: float) -> float:
+        """Where a value lies: 0 at `low`, 1 at `high`."""
+        low, high, at = (math.log(v) if self.log else v for v in (self.low, self.high, value))
+        return (at - low) / (high - low)
 
     def __str__(self) -> str:
         return f"{self.low:.3g} to {self.high:.3g}{' (log)' if self.log else ''}"
@@ -157,15 +163,19 @@ class Space:
             if not all(isinstance(value, (str, int, float)) for value in values):
                 raise InputError(f"`{name}`: what is searched are names and numbers", remedy="Register it by a name.")
         self.models: dict[str, Model] = {}
-        problem = None
+        idle, wrong = [], []
         for objective, scorer in _pairs(settings, choices):
+            if name := _idle(objective, {*settings, *choices}):
+                problem = f"`{name}` has no effect on `objective`={objective}"
+                idle.append(InputError(problem, remedy="Leave one of the two out."))
+                continue
             try:
                 model = _model(objective, scorer, settings, choices)
                 self.models[model.name] = model
-            except InputError as error:  # as it may be for one model, of whose scorer a setting is, and not another
-                problem = problem or error
+            except InputError as error:  # as where a setting is of one scorer, and not of another
+                wrong.append(error)
         if not self.models:
-            raise problem
+            raise (wrong or idle)[0]
         if len(self.models) == 1 and not next(iter(self.models.values())).ranges:
             raise InputError(
                 "nothing is left to search: all that tuning tries is set",
@@ -203,10 +213,9 @@ def _pairs(settings: Mapping[str, object], choices: Mapping[str, Sequence]) -> I
 
 
 def _model(objective: str, scorer: str, settings: Mapping[str, object], choices: Mapping[str, Sequence]) -> Model:
-    """Raises InputError where a setting cannot work with the objective and the scorer, or has no effect."""
+    """Raises InputError where a setting cannot work with the objective and the scorer."""
     named = {"objective": objective, "scorer": scorer}
     chosen = {name: Choice(tuple(values)) for name, values in choices.items() if name not in named}
-    _check_effects(objective, settings.keys() | chosen.keys())
     fixed = {name: value for name, value in settings.items() if name not in named}
     firsts = {name: choice.values[0] for name, choice in chosen.items()}
     usual = dict(OBJECTIVES[objective].settings) if objective in OBJECTIVES else {}
@@ -232,10 +241,9 @@ def _works(settings: Mapping[str, object]) -> bool:
     return True
 
 
-def _check_effects(objective: str, names: Iterable[str]) -> None:
-    """Refuses settings that mean something to other objectives alone."""
+def _idle(objective: str, names: Set[str]) -> str:
+    """The first of some settings that means something to other objectives alone; empty if none does."""
     of_samplers = {field.name for sampler in SAMPLERS.values() for field in fields(sampler.config_class)}
     meant = {each: settings | (of_samplers if "sampler" in settings else set()) for each, settings in OF_ONE.items()}
-    idle = set().union(*meant.values()) - meant.get(objective, set())
-    for name in sorted(idle & set(names)):
-        raise InputError(f"`{name}` has no effect on `objective`={objective}", remedy="Leave one of the two out.")
+    of_others = set().union(*meant.values()) - meant.get(objective, set())
+    return min(of_others & names, default="")

@@ -30,7 +30,7 @@ class Row:
     """Its best validation; where it was pruned, so far."""
     epochs: int
     seconds: float
-    """Wall clock, from its first start to its end."""
+    """Of training; 0 where it did not finish."""
     is_default: bool
     """Whether it is the first trial of its model, which changes nothing."""
 
@@ -61,7 +61,7 @@ def _row(trial: FrozenTrial, space: Space, defaults: Sequence[dict]) -> Row:
         state=trial.state,
         value=trial.value if trial.state == TrialState.COMPLETE else reached,
         epochs=trial.user_attrs.get("epochs", trial.last_step or 0),
-        seconds=trial.duration.total_seconds(),
+        seconds=trial.user_attrs.get("seconds", 0.0),
         is_default=trial.params in defaults,
     )
 

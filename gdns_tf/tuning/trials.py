@@ -37,11 +37,21 @@ class Watch(Callback):
     def on_validation(self, run: RunView, validation: Validation) -> None:
         """Raises optuna.TrialPruned where the trial is not worth finishing."""
         self._trial.report(validation.metrics[run.config.select], validation.epoch)
-        if self._prunable and validation.epoch < run.config.max_epochs and self._trial.should_prune():
+        if self._prunable and _is_telling(validation.epoch, run.config) and self._trial.should_prune():
             raise optuna.TrialPruned(
                 f"pruned after epoch {validation.epoch}: its best validation, {run.config.select} "
                 f"{validation.best:.4f}, is below the median of its peers by then"
             )
+
+
+def _is_telling(epoch: int, config: TrainConfig) -> bool:
+    """Whether a validation tells how the trial will end.
+
+    While a cosine schedule's rate is high the most careful settings look worst: so not in its first quarter. Of the
+    last epoch nothing is to be saved.
+    """
+    first = config.max_epochs / 4 if config.schedule == "cosine" else 3 * config.eval_every
+    return first <= epoch < config.max_epochs
 
 
 class TrialTensorBoard(TensorBoard):
