@@ -19,17 +19,18 @@ FLAGS = [
     "--dataset=planted",
     "--planted_users=150",
     "--planted_items=150",
+    "--objective=multinomial",
     "--scorer=history",
     "--dim=4",
     "--batch_size=32",
-    "--max_epochs=40",
+    "--max_epochs=20",
     "--eval_every=1",
     "--patience=99",
     "--checkpoint_minutes=0",
     "--show_users=1",
     "--notensorboard",
     "--tune_minutes=600",
-    "--tune_trials=4",
+    "--tune_trials=3",
     "--search=dropout=0.0|0.1",
 ]
 RUN = "runpy.run_module('gdns_tf.tune', run_name='__main__')"
@@ -92,7 +93,7 @@ def test_it_says_what_it_found(undisturbed):
     report = (folder / "report.md").read_text()
     for told in (
         "# Tuning on planted",
-        "4 trials, ",
+        "3 trials, ",
         "The validation figures are optimistic",
         "| history-multinomial (defaults) |",
         "| history-multinomial | dropout | 0.0, 0.1 |",

@@ -40,15 +40,15 @@ def trials_of(folder):
 
 @pytest.fixture(scope="module")
 def searched(data, tmp_path_factory):
-    """A search of five trials, its folder and its model."""
+    """A search of four trials, its folder and its model."""
     folder = tmp_path_factory.mktemp("searched") / "run"
-    return folder, tuned(data, folder, 5, tensorboard=True)
+    return folder, tuned(data, folder, 4, tensorboard=True)
 
 
 def test_the_best_validation_is_chosen_and_its_run_is_the_folders(data, searched):
     folder, model = searched
     trials = trials_of(folder)
-    assert len(trials) == 5
+    assert len(trials) == 4
     done = [t for t in trials if t.state == optuna.trial.TrialState.COMPLETE]
     best = max(done, key=lambda t: t.value)
     assert model.metrics["valid"]["ndcg@3"] == best.value
@@ -95,7 +95,7 @@ def test_the_command_in_the_report_makes_the_chosen_model_again(data, searched, 
 
 def test_a_search_that_was_broken_off_proposes_what_one_does_that_was_not(data, searched, tmp_path):
     whole, _ = searched
-    for trials in (2, 4, 5):
+    for trials in (2, 4):
         tuned(data, tmp_path / "run", trials, tensorboard=True)
     assert [t.params for t in trials_of(tmp_path / "run")] == [t.params for t in trials_of(whole)]
     assert [t.value for t in trials_of(tmp_path / "run")] == [t.value for t in trials_of(whole)]
@@ -104,7 +104,7 @@ def test_a_search_that_was_broken_off_proposes_what_one_does_that_was_not(data, 
 def test_a_search_that_is_done_is_read(data, searched, monkeypatch):
     folder, model = searched
     monkeypatch.setattr(TrialRun, "on_epoch", lambda *_: pytest.fail("it trains"))
-    again = tuned(data, folder, 5, tensorboard=True, callbacks=[TrialRun()])
+    again = tuned(data, folder, 4, tensorboard=True, callbacks=[TrialRun()])
     np.testing.assert_array_equal(again.factors.queries, model.factors.queries)
 
 
@@ -192,7 +192,7 @@ def test_a_hopeless_trial_is_pruned_with_a_note(data, tmp_path, monkeypatch):
     from gdns_tf.tuning.pruning import MedianOfPeers
 
     monkeypatch.setattr(search, "MedianOfPeers", lambda: MedianOfPeers(min_peers=1))
-    model = tuned(data, tmp_path / "run", 10)
+    model = tuned(data, tmp_path / "run", 6)
     pruned = [t for t in trials_of(tmp_path / "run") if t.state == optuna.trial.TrialState.PRUNED]
     assert pruned
     assert 0 not in [t.number for t in pruned]
@@ -251,9 +251,9 @@ class Stop(gdns_tf.Callback):
 
 def test_interrupted_in_a_folder_it_goes_on_there(data, searched, tmp_path):
     with pytest.raises(Interrupted, match="in trial 2; the same command goes on"):
-        tuned(data, tmp_path / "run", 5, tensorboard=True, callbacks=[Stop("0002", 2)])
+        tuned(data, tmp_path / "run", 4, tensorboard=True, callbacks=[Stop("0002", 2)])
     assert not (tmp_path / "run/weights.npz").exists()
-    tuned(data, tmp_path / "run", 5, tensorboard=True)
+    tuned(data, tmp_path / "run", 4, tensorboard=True)
     assert [t.value for t in trials_of(tmp_path / "run")] == [t.value for t in trials_of(searched[0])]
 
 
