@@ -51,7 +51,7 @@ def _history(axes: Axes, rows: Sequence[Row], space: Space, metric: str) -> None
     for model, colour in zip(space.models, _COLOURS, strict=False):
         for is_complete, marker in ((True, "o"), (False, "x")):
             there = [row for row in rows if row.model == model and row.is_complete == is_complete]
-            label = model if is_complete else f"{model}, pruned"
+            label = model if is_complete else f"{model}, pruned or failed"
             if there:
                 axes.plot([r.number for r in there], [r.value for r in there], marker, color=colour, label=label, ms=4)
     complete = [row for row in rows if row.is_complete]

@@ -9,6 +9,7 @@ from optuna.trial import TrialState
 
 from gdns_tf.markdown import table
 from gdns_tf.runs.run import Run
+from gdns_tf.samplers.given import PREFIX
 from gdns_tf.training.config import HARMLESS, TrainConfig
 from gdns_tf.tuning import plots
 from gdns_tf.tuning.folder import TuningFolder
@@ -92,7 +93,8 @@ def _commands(config: TrainConfig, folder: TuningFolder) -> str:
         for name, value in config.settings().items()
         if name in ("objective", "scorer") or (name not in left_out and unasked.get(name) != value)
     }
-    keywords = ", ".join(f"{name}={value!r}" for name, value in changed.items())
+    # A sampler that was given as an object is known by its name only.
+    keywords = ", ".join(f"{n}={'...' if str(v).startswith(PREFIX) else repr(v)}" for n, v in changed.items())
     return "\n".join(
         [
             "```python",

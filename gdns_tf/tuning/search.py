@@ -37,6 +37,8 @@ any time, so that it loses little by ending early. One whose rate comes down is 
 RANDOM = 3
 """Trials drawn at random after those of the defaults; then Optuna's model of what is good proposes them. Few: the time
 is short as a rule, and the recipes are no bad place to look around."""
+NOTED_EVERY = 5.0
+"""Seconds between notes of the time spent: so much of it a kill can lose."""
 _IDENTITY, _SECONDS, _CHOSEN = "identity", "seconds", "chosen"
 
 
@@ -112,7 +114,8 @@ class Search:
         self._folder, self._callbacks = folder, callbacks
         self._data, self._keeps_data = data_of_run(data, str(folder.path))
         self._study = self._open()
-        self._budget = Budget(config.tune_minutes, self._study.user_attrs.get(_SECONDS, 0.0))
+        self._noted: float = self._study.user_attrs.get(_SECONDS, 0.0)
+        self._budget = Budget(config.tune_minutes, self._noted)
         if self._keeps_data and not folder.run.data.exists():  # all trials read it from here
             saved.save(split, folder.run.data)
 
@@ -178,13 +181,15 @@ class Search:
                 bar.update()
                 if interrupts.received:
                     raise Interrupted(f"interrupted after trial {trial.number}; the same command goes on from there")
+        if not self._is_enough() and len(self._finished()) < len(self._space.models) + RANDOM:
+            told = "Only %d trial(s) came to an end in `tune_minutes`=%g. Raise it: the same search goes on."
+            notices.warning(told, len(self._finished()), self._config.tune_minutes)
 
     def _next(self) -> optuna.Trial | None:
         """The trial that was under way, or else a new one; None where the search is over."""
         under_way = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         number = under_way[0].number if under_way else len(self._finished())
-        enough = 0 < self._config.tune_trials <= len(self._finished())
-        if enough or self._is_over_for(number):
+        if self._is_enough() or self._is_over_for(number):
             return None
         if under_way:
             return optuna.Trial(self._study, under_way[0]._trial_id)
@@ -195,18 +200,24 @@ class Search:
         )
         return self._study.ask()
 
+    def _is_enough(self) -> bool:
+        return 0 < self._config.tune_trials <= len(self._finished())
+
     def _is_over_for(self, number: int) -> bool:
         """Whether the time is up; for the first trial it never is, so that there is a model in any case."""
+        if self._budget.spent - self._noted > NOTED_EVERY:
+            self._note_time()
         return number > 0 and self._budget.is_over
 
     def _try(self, trial: optuna.Trial, is_to_stop: Callable[[], bool]) -> None:
         """Runs a trial to its end, whichever that is, and tells Optuna."""
         folder, number = self._folder.trial(trial.number), trial.number
         try:
-            config = self._limited(replace(self._space.suggest(trial), output_dir=str(folder.path)), number)
+            config = self._limited(self._space.suggest(trial), number)
         except InputError as error:  # values that do not go together
             self._fail(trial, f"{error}")
             return
+        config = replace(config, output_dir=str(folder.path), overwrite=False, refit=False, export_dir="")
         watch = Watch(trial, is_to_stop, prunable=number > 0)
         try:
             run, stopped_by = run_trial(self._split, self._data, config, [*self._callbacks, watch])
@@ -257,7 +268,8 @@ class Search:
                 shutil.rmtree(checkpoints, ignore_errors=True)
 
     def _note_time(self) -> None:
-        self._study.set_user_attr(_SECONDS, self._budget.spent)
+        self._noted = self._budget.spent
+        self._study.set_user_attr(_SECONDS, self._noted)
 
     def _shown(self, trial: optuna.Trial) -> dict[str, str]:
         """What the progress bar says besides."""
