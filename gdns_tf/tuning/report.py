@@ -7,8 +7,9 @@ from statistics import median
 import optuna
 from optuna.trial import TrialState
 
+from gdns_tf.evaluation.ranking import evaluate
 from gdns_tf.markdown import table
-from gdns_tf.runs.run import Run
+from gdns_tf.runs.run import KS, Run
 from gdns_tf.samplers.given import PREFIX
 from gdns_tf.training.config import HARMLESS, TrainConfig
 from gdns_tf.tuning import plots
@@ -47,6 +48,7 @@ def write_report(
         "## Trials",
         f"{_counts(rows, under_way)} in {seconds / 60:.1f} minutes. The best:",
         _best(rows, chosen, metric),
+        _noise(run, metric),
         f"![validation {metric} by trial, and by each setting of {chosen.model}]({folder.plot.name})",
         "## Models",
         _models(rows, space, metric),
@@ -138,6 +140,15 @@ def _best(rows: Sequence[Row], chosen: Row, metric: str) -> str:
         for row in complete
     ]
     return table(["trial", "model", f"validation {metric}", "epochs", "seconds", *shown], lines)
+
+
+def _noise(run: Run, metric: str) -> str:
+    """How much of a validation is chance."""
+    of_users = evaluate(run.best, run.split, "valid", ks=KS).per_user().get(metric)
+    if of_users is None:
+        return "Small differences are chance: of the users, and of the seed."
+    error = of_users.std(ddof=1) / len(of_users) ** 0.5
+    return f"Over users the standard error of a validation is {error:.4f}: smaller differences are chance, or may be."
 
 
 def _models(rows: Sequence[Row], space: Space, metric: str) -> str:

@@ -11,8 +11,10 @@ import pytest
 import tensorflow as tf
 
 import gdns_tf
+from gdns_tf.evaluation.ranking import evaluate
 from gdns_tf.flags import read_config
 from gdns_tf.runs.interrupts import Interrupted
+from gdns_tf.runs.loading import load_model
 from gdns_tf.runs.run import Run
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.training.config import TrainConfig
@@ -60,6 +62,17 @@ def test_the_best_validation_is_chosen_and_its_run_is_the_folders(data, searched
     loaded = gdns_tf.load(folder)
     assert loaded.metrics == model.metrics
     np.testing.assert_array_equal(loaded.factors.queries, model.factors.queries)
+
+
+def test_the_report_says_how_much_is_chance(data, searched):
+    folder, _ = searched
+    ndcg = evaluate(load_model(folder, data), data, "valid").per_user()["ndcg@3"]
+    error = np.sqrt(np.var(ndcg, ddof=1) / len(ndcg))
+    report = (folder / "report.md").read_text()
+    assert f"the standard error of a validation is {error:.4f}" in report
+    assert "4 trials, 4 finished, in " in report
+    for trial in trials_of(folder):
+        assert f"| {trial.value:.4f} | 4 |" in report
 
 
 def test_the_defaults_are_the_first_trial_and_train_as_they_do_untuned(data, searched, tmp_path):
