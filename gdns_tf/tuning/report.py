@@ -230,6 +230,6 @@ def _short(value: object) -> str:
 
 
 def _spread(values: Sequence[object], numbers: bool) -> str:
-    if numbers:
+    if numbers and len(set(values)) > 1:
         return f"{_short(min(values))} to {_short(max(values))}"
-    return ", ".join(map(str, dict.fromkeys(values)))
+    return ", ".join(map(_short, dict.fromkeys(values)))

@@ -10,6 +10,7 @@ import numpy as np
 import optuna
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
 
 from gdns_tf.progress_bar import progress_bar
 from gdns_tf.runs.callbacks import Callback
@@ -108,7 +109,7 @@ class Search:
           callbacks: look on at every trial.
 
         Raises:
-          InputError: the study is of other data, or of another space.
+          InputError: the study is of other data, or of another space, or cannot be read.
         """
         self._split, self._source, self._space, self._config = split, data, space, config
         self._folder, self._callbacks = folder, callbacks
@@ -136,7 +137,14 @@ class Search:
 
     def _connect(self) -> optuna.Study:
         url = URL.create("sqlite", database=str(self._folder.study)).render_as_string(hide_password=False)
-        self._storage = storage = optuna.storages.RDBStorage(url)
+        try:
+            self._storage = storage = optuna.storages.RDBStorage(url)
+        except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError) as error:
+            raise InputError(
+                f"the database of the search cannot be read: {str(error).splitlines()[0]}",
+                path=self._folder.study,
+                remedy="Start afresh with `overwrite`, or use the version of Optuna that wrote it.",
+            ) from error
         return optuna.create_study(
             storage=storage, study_name="tuning", direction="maximize", pruner=MedianOfPeers(), load_if_exists=True
         )

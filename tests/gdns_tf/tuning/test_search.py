@@ -163,6 +163,14 @@ def test_folders_that_hold_something_else_are_refused(data, tmp_path, store):
     assert tuned(data, tmp_path / "run", 1, overwrite=True).metrics
 
 
+def test_a_damaged_database_is_said(data, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/study.db").write_text("no database " * 100)
+    with pytest.raises(InputError, match=r"study\.db: the database of the search cannot be read"):
+        tuned(data, tmp_path / "run", 1)
+    assert tuned(data, tmp_path / "run", 1, overwrite=True).metrics
+
+
 def test_without_optuna_it_says_what_to_install(data, tmp_path, monkeypatch):
     for name in [name for name in sys.modules if name.startswith("gdns_tf.tuning.")]:
         monkeypatch.delitem(sys.modules, name)
