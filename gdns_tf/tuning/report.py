@@ -198,9 +198,9 @@ def _mattered(rows: Sequence[Row], chosen: Row, space: Space, found: Mapping[str
     header = ["setting", "importance", "searched", "default", "chosen", f"best quarter ({len(good)} of its trials)"]
     note = (
         "Importance: how much the setting decides whether a trial is among the best quarter (PED-ANOVA, shares of "
-        "100%), by finished trials alone. A hint from few trials, no measurement."
+        "100%), pruned trials counted by what they had come to. A hint from few trials, no measurement."
         if found
-        else f"Fewer than {FEWEST} finished trials, or a single setting: too little to say how important each is."
+        else f"Fewer than {FEWEST} trials, or a single setting: too little to say how important each is."
     )
     return f"{table(header, lines)}\n\n{note}"
 

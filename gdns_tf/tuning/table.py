@@ -11,7 +11,7 @@ from gdns_tf.training.config import TrainConfig
 from gdns_tf.tuning.space import MODEL, Space
 
 FEWEST = 10
-"""Finished trials of a model, below which nothing is said of what mattered."""
+"""Trials of a model, finished or pruned, below which nothing is said of what mattered."""
 _TOP = 0.25
 """The share of a model's trials that count as good."""
 
@@ -52,18 +52,22 @@ def _is_told(trial: FrozenTrial) -> bool:
 def _row(trial: FrozenTrial, space: Space, defaults: Sequence[dict]) -> Row:
     config = space.suggest(FixedTrial(trial.params))
     model = trial.params[MODEL]
-    reached = max(trial.intermediate_values.values(), default=float("nan"))
     return Row(
         number=trial.number,
         model=model,
         settings={name: config.settings()[name] for name in space.models[model].ranges},
         config=config,
         state=trial.state,
-        value=trial.value if trial.state == TrialState.COMPLETE else reached,
+        value=_reached(trial),
         epochs=trial.user_attrs.get("epochs", trial.last_step or 0),
         seconds=trial.user_attrs.get("seconds", 0.0),
         is_default=trial.params in defaults,
     )
+
+
+def _reached(trial: FrozenTrial) -> float:
+    """A trial's best validation; NaN where it had none."""
+    return max(trial.intermediate_values.values(), default=float("nan"))
 
 
 def importances(study: optuna.Study, space: Space, model: str) -> dict[str, float]:
@@ -73,7 +77,8 @@ def importances(study: optuna.Study, space: Space, model: str) -> dict[str, floa
     """
     prefix, ranges = f"{model}.", space.models[model].ranges
     of_model = optuna.create_study(direction="maximize")
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+    # Pruned ones count by what they had come to: enough to tell that they are not among the best.
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
         if trial.params[MODEL] == model:
             of_model.add_trial(
                 optuna.create_trial(
@@ -81,7 +86,7 @@ def importances(study: optuna.Study, space: Space, model: str) -> dict[str, floa
                     distributions={
                         name.removeprefix(prefix): d for name, d in trial.distributions.items() if name != MODEL
                     },
-                    value=trial.value,
+                    value=_reached(trial),
                 )
             )
     if len(of_model.trials) < FEWEST or len(ranges) < 2:
@@ -91,6 +96,6 @@ def importances(study: optuna.Study, space: Space, model: str) -> dict[str, floa
 
 
 def best_quarter(rows: Sequence[Row]) -> list[Row]:
-    """The finished trials with the best validations, one in four and one at least, best first."""
-    complete = sorted((row for row in rows if row.is_complete), key=lambda row: -row.value)
-    return complete[: max(1, round(_TOP * len(complete)))]
+    """The trials, finished or pruned, with the best validations: one in four and one at least, best first."""
+    told = sorted((row for row in rows if row.state != TrialState.FAIL), key=lambda row: -row.value)
+    return told[: max(1, round(_TOP * len(told)))]
