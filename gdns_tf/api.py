@@ -1,9 +1,9 @@
-"""The Python API: `fit` a model on data, `load` one, and what a `Model` does."""
+"""The Python API: `fit` a model on data, tuned if asked, `load` one, and what a `Model` does."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ from gdns_tf.runs.history import read_history, write_history
 from gdns_tf.runs.interrupts import Interrupted
 from gdns_tf.runs.loading import Trained, data_of, load_trained
 from gdns_tf.runs.remote import mirrored
+from gdns_tf.runs.run import Run
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.runs.train import train
 from gdns_tf.samplers.base import Sampler
@@ -32,6 +33,7 @@ from gdns_tf.serving.export import check_options, export_model
 from gdns_tf.serving.in_memory import in_memory
 from gdns_tf.training.config import TrainConfig
 from gdns_tf.training.recipes import PAIRS, SAMPLING
+from gdns_tf.tuning.config import TuneConfig
 from pipelines.atomic import write_text
 from pipelines.config import DataConfig
 from pipelines.dataset import Dataset, with_source
@@ -45,6 +47,9 @@ from pipelines.split import Split
 if TYPE_CHECKING:
     import pandas as pd
 
+_AT_ONCE = 1e-9
+"""Minutes, after which a run that is gone on with ends before another epoch."""
+
 
 def fit(
     data: Dataset,
@@ -54,6 +59,7 @@ def fit(
     callbacks: Sequence[Callback] = (),
     output_dir: str | Path | None = None,
     refit: bool = False,
+    tune_minutes: float | None = None,
     progress: bool = True,
     **settings: object,
 ) -> "Model":
@@ -73,9 +79,15 @@ def fit(
         is read. It may be in an object store (gs://, s3://, az://). None: a temporary one that goes.
       refit: whether to train once more, for the epochs that validation chose, with the held-out items included.
         Recommendations and exports are then of that; evaluation stays that of the first training.
+      tune_minutes: minutes to search for settings, by validation; None: none are searched. Those that are set stay as
+        they are, a list is chosen among (`dim=[32, 64]`), and the rest is searched: scorer, objective, sampler and
+        their most sensitive settings. The defaults are the first trial, and it is finished whatever the time. `dim` is
+        searched only where a list is given: more is better and slower, nearly always. The folder then holds a report
+        of all trials. Needs `gdns_tf[tune]`.
       progress: whether to show a progress bar.
       settings: any setting of training, its sampler or its scorer by name, such as `dim=64`, `max_epochs=60` or
-        `smoothing=0.1`; `python -m gdns_tf.train --helpfull` lists them. One that means something to sampled pairs
+        `smoothing=0.1`; `python -m gdns_tf.train --helpfull` lists them. With `tune_minutes` also `tune_trials`, after
+        so many of which the search stops. One that means something to sampled pairs
         alone, such as `group_size`, chooses those.
 
     Interrupted (Ctrl-C, or a notebook's stop button), a fit without a folder returns the best model so far.
@@ -88,6 +100,7 @@ def fit(
     Example:
       data = gdns_tf.Dataset.from_dataframe(df, user="user_id", item="item_id", timestamp="ts")
       model = gdns_tf.fit(data, dim=64, output_dir="runs/first")
+      model = gdns_tf.fit(data, dim=64, output_dir="runs/tuned", tune_minutes=10)
     """
     if not isinstance(data, Dataset):
         raise InputError(
@@ -99,18 +112,37 @@ def fit(
         if is_temporary:
             output_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="gdns_tf-"))
             settings = {"tensorboard": False} | settings
-        chosen = {name: value for name, value in (("sampler", sampler), ("scorer", scorer)) if value is not None}
-        config = TrainConfig.from_settings(**chosen, output_dir=str(output_dir), refit=refit, **settings)
+        named = {name: value for name, value in (("sampler", sampler), ("scorer", scorer)) if value is not None}
+        settings = named | {"output_dir": str(output_dir), "refit": refit} | settings
+        tuning = _tuning(tune_minutes, settings)
+        config = TrainConfig.from_settings(**settings) if tuning is None else None
         try:
-            model = train_model(data, data.source, config, callbacks, progress=progress)
+            if tuning is None:
+                model = train_model(data, data.source, config, callbacks, progress=progress)
+            else:
+                model = tune_model(data, data.source, settings, tuning, callbacks, progress=progress)
         except Interrupted:
             if not is_temporary:
                 raise
             notices.warning("Interrupted: the best model so far is returned.")
-            model = train_model(data, data.source, replace(config, max_minutes=1e-9), progress=False)
-    if config.export_dir:
-        model.export(config.export_dir)
+            if tuning is None:
+                model = train_model(data, data.source, replace(config, max_minutes=_AT_ONCE), progress=False)
+            else:
+                settings, tuning = settings | {"max_minutes": _AT_ONCE}, replace(tuning, tune_minutes=_AT_ONCE)
+                model = tune_model(data, data.source, settings, tuning, progress=False)
+    if model.config.export_dir:
+        model.export(model.config.export_dir)
     return model
+
+
+def _tuning(tune_minutes: float | None, settings: dict[str, object]) -> TuneConfig | None:
+    """How to tune, by settings that are taken out of those of training; None where it was not asked for."""
+    own = {field.name: settings.pop(field.name) for field in fields(TuneConfig) if field.name in settings}
+    if tune_minutes is not None:
+        return TuneConfig(tune_minutes=tune_minutes, **own)
+    for name in own:
+        raise InputError(f"`{name}` is of tuning, which was not asked for", remedy="Set `tune_minutes` too.")
+    return None
 
 
 def train_model(
@@ -119,7 +151,33 @@ def train_model(
     """What `fit` and the command `gdns_tf.train` have in common: trains in `config.output_dir`."""
     if config.export_dir:
         check_options(config.export_dir)  # before the training, not after
-    run = train(split, data, config, callbacks, progress=progress)
+    return _model_of(train(split, data, config, callbacks, progress=progress), split, data)
+
+
+def tune_model(
+    split: Split,
+    data: DataConfig,
+    settings: Mapping[str, object],
+    config: TuneConfig,
+    callbacks: Sequence[Callback] = (),
+    *,
+    progress: bool = True,
+) -> "Model":
+    """What `fit` with `tune_minutes` and the command `gdns_tf.tune` have in common: searches in `output_dir`.
+
+    Raises:
+      InputError: a package for it is missing; or as `gdns_tf.tuning.search.tune`.
+    """
+    if settings.get("export_dir"):
+        check_options(settings["export_dir"])
+    try:
+        from gdns_tf.tuning.search import tune  # Optuna, SQLAlchemy and Matplotlib
+    except ImportError as error:
+        raise InputError(f"tuning needs the package {error.name}", remedy="pip install 'gdns_tf[tune]'") from None
+    return _model_of(tune(split, data, settings, config, callbacks, progress=progress), split, data)
+
+
+def _model_of(run: Run, split: Split, data: DataConfig) -> "Model":
     return Model(split, data, load_trained(run.folder.path, split), read_history(run.folder.history))
 
 

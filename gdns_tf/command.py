@@ -15,7 +15,7 @@ import absl.logging
 from absl import flags
 
 from gdns_tf.clients.errors import ServingError
-from gdns_tf.flags import Group, as_flags, define, from_flags, groups
+from gdns_tf.flags import Group, as_flags, define, from_flags, given_settings, groups
 from gdns_tf.runs.interrupts import Interrupted
 from pipelines.errors import InputError
 from pipelines.notices import notices
@@ -32,6 +32,10 @@ class Read:
     def __call__(self, config_class: type[Config], base: Config | None = None) -> Config:
         """The settings as the flags say; those whose flags were not given are those of `base`, or the defaults."""
         return from_flags(config_class, base, self._flag_values)
+
+    def given(self, config_class: type) -> dict[str, object]:
+        """The settings whose flags were given, and those alone: name -> value."""
+        return given_settings(config_class, self._flag_values)
 
 
 def run_command(

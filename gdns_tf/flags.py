@@ -15,6 +15,7 @@ from typing import TypeVar
 from absl import flags
 
 from pipelines.errors import InputError
+from pipelines.nearest import did_you_mean
 from pipelines.notices import notices
 from pipelines.paths import as_path
 
@@ -145,9 +146,7 @@ def from_flags(
       ValueError: what the dataclass itself raises about its values.
     """
     if base is None and hasattr(config_class, "defaults_for"):
-        names = {field.name for group in groups(config_class) for field in group.settings}
-        given = {name: flag_values[name].value for name in names if flag_values[name].present}
-        base = config_class.defaults_for(given)
+        base = config_class.defaults_for(given_settings(config_class, flag_values))
 
     def value(field: Field, of: object | None) -> object:
         flag = flag_values[field.name]
@@ -173,6 +172,29 @@ def from_flags(
                 effect = f"`{field.name}`={flag_values[field.name].value} has no effect on `{name}`={values[name]}."
                 notices.warning(effect)
     return config
+
+
+def given_settings(config_class: type, flag_values: flags.FlagValues = flags.FLAGS) -> dict[str, object]:
+    """The settings of a dataclass, and of all that can be chosen in it, whose flags were given: name -> value."""
+    names = dict.fromkeys(field.name for group in groups(config_class) for field in group.settings)
+    return {name: flag_values[name].value for name in names if flag_values[name].present}
+
+
+def parse_setting(config_class: type, name: str, value: str) -> object:
+    """The value of a setting that a text says, as its flag reads it.
+
+    Raises:
+      InputError: there is no such setting, or the value is not of its type.
+    """
+    flag_values = flags.FlagValues()
+    define(config_class, flag_values)
+    if name not in flag_values:
+        raise InputError(f"`{name}`={value}: there is no such setting{did_you_mean(name, flag_values)}")
+    try:
+        flag_values[name].parse(value)
+    except flags.IllegalFlagValueError as error:
+        raise InputError(f"`{name}`={value}: {error}") from None
+    return flag_values[name].value
 
 
 def replayable(configs: Sequence[object]) -> str:

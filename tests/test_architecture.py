@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOUNDATION = ("registry", "flags", "keras2", "progress_bar")
+FOUNDATION = ("registry", "flags", "keras2", "markdown", "progress_bar")
 """Modules of the package that any wing may use, and that use none."""
 WINGS = (
     "models",
@@ -17,6 +17,7 @@ WINGS = (
     "evaluation",
     "training",
     "runs",
+    "tuning",
     "serving",
     "clients",
     "command",
@@ -25,7 +26,7 @@ WINGS = (
 )
 """From the lowest up; studies and benchmarks, some of which are commands, do not know each other."""
 APART = {("benchmarks", "studies")}
-ABOVE = ("api", "tfrs", "cli", "train", "evaluate", "export", "recommend", "study", "examples")
+ABOVE = ("api", "tfrs", "cli", "train", "tune", "evaluate", "export", "recommend", "study", "examples")
 """What may use every wing: the API, the commands and the examples."""
 
 
@@ -84,7 +85,7 @@ def test_wings_import_only_from_wings_below():
 
 
 def test_the_command_modules_are_imported_by_nothing_but_each_other():
-    commands = {f"gdns_tf.{name}" for name in ("train", "evaluate", "export", "recommend", "study")}
+    commands = {f"gdns_tf.{name}" for name in ("train", "tune", "evaluate", "export", "recommend", "study")}
     for module, uses in modules().items():
         if module != "gdns_tf.cli":
             assert not uses & commands, module
@@ -92,7 +93,7 @@ def test_the_command_modules_are_imported_by_nothing_but_each_other():
 
 @pytest.mark.parametrize("module", ["gdns_tf", "gdns_tf.clients"])
 def test_nothing_heavy_is_imported_before_it_is_needed(module):
-    heavy = ("tensorflow", "tf_keras", "pandas", "pyarrow", "scipy", "matplotlib", "requests", "fsspec")
+    heavy = ("tensorflow", "tf_keras", "pandas", "pyarrow", "scipy", "matplotlib", "requests", "fsspec", "optuna")
     program = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=60)
     assert done.stdout.strip() == "[]", done.stderr

@@ -30,6 +30,9 @@ class RunView(Protocol):
     def best(self) -> Factors:
         """What the weights with the best validation come to."""
 
+    def interrupt(self) -> None:
+        """Has the run break off, as a signal does: after the epoch under way, and saved."""
+
 
 @dataclass(frozen=True)
 class Validation:
@@ -52,7 +55,7 @@ class Validation:
 
 
 class Callback:
-    """Looks on at a run, and must change nothing in it. Override what is needed.
+    """Looks on at a run, and must change nothing in it, though it may `interrupt` it. Override what is needed.
 
     Example:
       class Print(Callback):

@@ -59,7 +59,7 @@ class Run:
         """
         self.split, self.config, self.folder = split, config, folder
         self._callbacks, self._last_epoch = callbacks, last_epoch
-        self._selection = SelectionMetric(config.select)
+        self._selection, self._interrupts = SelectionMetric(config.select), Interrupts()
         self.metric_names = list(dict.fromkeys([*metrics.names(KS), config.select]))
         """Keys of the metrics of a validation, in the order of its history."""
         self.trainer = trainer or build_trainer(split.train, config)
@@ -111,7 +111,7 @@ class Run:
           Which one: "patience", "max_epochs" or "max_minutes".
 
         Raises:
-          Interrupted: by SIGINT or SIGTERM, after saving.
+          Interrupted: by SIGINT, SIGTERM or `interrupt`, after saving.
           FloatingPointError: the loss is no number any more.
         """
         saved_at = time.monotonic()
@@ -119,7 +119,7 @@ class Run:
             for callback in self._callbacks:
                 stack.callback(callback.close)
                 callback.on_start(self)
-            interrupts = stack.enter_context(Interrupts())
+            stack.enter_context(self._interrupts)
             for epoch, loss in self._epochs():
                 for callback in self._callbacks:
                     callback.on_epoch(self, loss)
@@ -127,7 +127,7 @@ class Run:
                     epoch % self.config.eval_every == 0 or epoch == self.config.max_epochs
                 ):
                     self._validate(loss)
-                if interrupts.received:
+                if self._interrupts.received:
                     self._save()
                     raise Interrupted(f"interrupted after epoch {epoch}; the same command goes on from there")
                 if time.monotonic() - saved_at > 60 * self.config.checkpoint_minutes:
@@ -141,6 +141,10 @@ class Run:
             for callback in self._callbacks:
                 callback.on_end(self)
         return self._stop_reason()
+
+    def interrupt(self) -> None:
+        """Has `fit` break off, as a signal does: after the epoch under way, and saved."""
+        self._interrupts.received = True
 
     def _save(self) -> None:
         self._checkpoints.save()
@@ -205,16 +209,20 @@ class Run:
         """Writes the best weights, `weights.npz`."""
         save_arrays(self.folder.weights, self.trainer.scorer.arrays(self.state.best_weights))
 
-    def finish(self, stopped_by: str) -> dict:
-        """Writes the best weights and the metrics, `metrics.json`, which it returns."""
+    def finish(self, stopped_by: str, held_out: Sequence[str] = ("valid", "test")) -> dict:
+        """Writes the best weights and the metrics, `metrics.json`, which it returns.
+
+        Args:
+          stopped_by: what `fit` returned.
+          held_out: what to evaluate on: not on "test" while runs are still being chosen among.
+        """
         best, split = self.best, self.split
         self.save_weights()
         summary = {
             "stopped_by": stopped_by,
             "epochs": self.epoch,
             "best_epoch": self.best_epoch,
-            "valid": evaluate(best, split, split="valid", ks=KS).means(),
-            "test": evaluate(best, split, split="test", ks=KS).means(),
+            **{name: evaluate(best, split, split=name, ks=KS).means() for name in held_out},
             "seconds": self.seconds,
             "seconds_per_epoch": self.seconds / max(1, self.epoch),
             "data_fingerprint": split.fingerprint,

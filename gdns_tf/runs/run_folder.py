@@ -96,10 +96,10 @@ class RunFolder:
         With `config.overwrite` a former run goes.
         """
         if config.overwrite:
-            self._clear()
+            self.clear()
         write_text(self.flags, replayable([data, replace(config, overwrite=False)]))
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
         """Removes the former run but for `flags.txt`, by which the folder stays that of a run if this is broken off."""
         for part in (self.metrics, self.weights, self.history, self.data):
             part.unlink(missing_ok=True)

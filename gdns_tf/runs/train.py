@@ -45,10 +45,7 @@ def train(
       Interrupted: by SIGINT or SIGTERM, after saving.
       FloatingPointError: the training diverged.
     """
-    own_data = str(RunFolder(config.output_dir).data)
-    keeps_data = data.dataset == IN_MEMORY or (data.dataset == SAVED and str(as_path(data.data_dir)) == own_data)
-    if keeps_data:  # so that whatever reads the run finds it, and a run that starts afresh does not lose it
-        data = DataConfig(dataset=SAVED, data_dir=own_data)
+    data, keeps_data = data_of_run(data, config.output_dir)
     opened = folder = RunFolder.open(data, config)
     trainer = build_trainer(split.train, config)  # which may find that settings do not go with the data: before `claim`
     uploads = []
@@ -75,6 +72,17 @@ def train(
             refit(run, data, uploads, progress=progress)
     run.folder = opened  # which lasts
     return run
+
+
+def data_of_run(data: DataConfig, output_dir: str) -> tuple[DataConfig, bool]:
+    """How a run's flags name its data, and whether its folder keeps the data itself, as `data.npz`.
+
+    It does so where the data was read from no file, so that whatever reads the run finds it; and where it was read from
+    that very file, so that a run that starts afresh does not lose it.
+    """
+    own = str(RunFolder(output_dir).data)
+    keeps = data.dataset == IN_MEMORY or (data.dataset == SAVED and str(as_path(data.data_dir)) == own)
+    return (DataConfig(dataset=SAVED, data_dir=own), True) if keeps else (data, False)
 
 
 def refit(run: Run, data: DataConfig, callbacks: Sequence[Callback] = (), *, progress: bool = True) -> Run:

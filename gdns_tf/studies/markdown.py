@@ -10,15 +10,10 @@ import gdns_tf
 from gdns_tf.evaluation.selection import SelectionMetric
 from gdns_tf.evaluation.significance import PairedTest
 from gdns_tf.flags import replayable
+from gdns_tf.markdown import table as table
 from gdns_tf.studies.session import Session
 from gdns_tf.studies.trial import Result
 from gdns_tf.training.config import TrainConfig
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
 def mean_sd(values: Sequence[float]) -> str:

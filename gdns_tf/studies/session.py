@@ -7,9 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from absl import flags as absl_flags
-
-from gdns_tf.flags import define
+from gdns_tf.flags import parse_setting
 from gdns_tf.studies.config import StudyConfig
 from gdns_tf.studies.pool import run_trials
 from gdns_tf.studies.trial import Result, Trial
@@ -17,7 +15,6 @@ from gdns_tf.training.config import TrainConfig
 from pipelines.atomic import write_text
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
-from pipelines.nearest import did_you_mean
 
 METRICS = {"ndcg@1": "NDCG@1", "ndcg@3": "NDCG@3", "recall@3": "Recall@3"}
 """What the paper reports, and its names in tables."""
@@ -100,19 +97,12 @@ def overrides_of(text: str, separator: str = ";") -> dict[str, object]:
     Raises:
       InputError: there is no such training setting, or the value is not of its type.
     """
-    flag_values = absl_flags.FlagValues()
-    define(TrainConfig, flag_values)
     overrides = {}
     for part in filter(None, (part.strip() for part in text.split(separator))):
         name, equals, value = part.partition("=")
-        if not equals or name not in flag_values:
+        if not equals:
             raise InputError(
-                f"{part!r} is no training setting with a value{did_you_mean(name, flag_values)}",
-                remedy="Write name=value, such as l2=0.01.",
+                f"{part!r} is no training setting with a value", remedy="Write name=value, such as l2=0.01."
             )
-        try:
-            flag_values[name].parse(value)
-        except absl_flags.IllegalFlagValueError as error:
-            raise InputError(f"{part!r}: {error}") from None
-        overrides[name] = flag_values[name].value
+        overrides[name] = parse_setting(TrainConfig, name, value)
     return overrides

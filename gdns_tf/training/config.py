@@ -1,6 +1,6 @@
 """What to train and how; each field is a setting of `gdns_tf.fit` and a flag of the same name."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 
 from gdns_tf.evaluation.selection import SelectionMetric
@@ -31,7 +31,7 @@ from pipelines.notices import notices
 
 OPTIMIZERS = ("adagrad", "adam", "sgd")
 SCHEDULES = ("constant", "cosine")
-_HARMLESS = {
+HARMLESS = {
     "output_dir",
     "overwrite",
     "refit",
@@ -197,9 +197,7 @@ class TrainConfig:
     @classmethod
     def defaults_for(cls, settings: Mapping[str, object]) -> "TrainConfig":
         """The recipe of the objective that some settings mean; says which of them have no effect on it."""
-        of_samplers = {f.name for sampler in SAMPLERS.values() for f in fields(sampler.config_class)}
-        meant_for = dict.fromkeys(of_samplers, SAMPLING) | MEANT_FOR
-        limits = {name: meant_for[name] for name in settings if name in meant_for}
+        limits = objectives_of(settings)
         not_multinomial = [name for name, objectives in limits.items() if MULTINOMIAL not in objectives]
         scorer = settings.get("scorer")
         if "objective" in settings:
@@ -264,7 +262,7 @@ class TrainConfig:
     def changes(self, other: "TrainConfig") -> list[str]:
         """Names of the settings that differ and whose difference would make another run of this."""
         mine, others = self.settings(), other.settings()
-        harmless = _HARMLESS - ({"max_epochs"} if self.schedule == "cosine" else set())
+        harmless = HARMLESS - ({"max_epochs"} if self.schedule == "cosine" else set())
         return [n for n in mine if n not in harmless and mine[n] != others.get(n, mine[n])]
 
     @property
@@ -293,6 +291,13 @@ class TrainConfig:
             seed=self.seed,
             compiled=self.jit_compile,
         )
+
+
+def objectives_of(settings: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Those of some settings that do not mean something to every objective -> to which they do."""
+    of_samplers = {f.name for sampler in SAMPLERS.values() for f in fields(sampler.config_class)}
+    meant_for = dict.fromkeys(of_samplers, SAMPLING) | MEANT_FOR
+    return {name: meant_for[name] for name in settings if name in meant_for}
 
 
 def _parts(config_class: type) -> list:

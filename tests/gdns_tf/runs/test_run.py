@@ -183,6 +183,26 @@ def test_an_interrupted_run_tells_of_the_checkpoint_that_it_leaves(config):
     assert watch.told[-2:] == [("save", 2), ("close", None)]
 
 
+def test_a_callback_may_break_a_run_off_and_its_validation_is_not_lost(config):
+    class Stop(Callback):
+        def on_epoch(self, run, loss):
+            if run.epoch == 10:
+                run.interrupt()
+
+    with pytest.raises(Interrupted, match="after epoch 10"):
+        run_of(config, callbacks=[Stop()]).fit()
+    run = run_of(config)
+    assert run.epoch == 10
+    run.fit()
+    assert [int(row["epoch"]) for row in history(run.folder)] == [5, 10, 15, 20]
+
+
+def test_while_runs_are_chosen_among_test_is_not_evaluated(config):
+    run = run_of(config)
+    assert "test" not in run.finish(run.fit(), held_out=("valid",))
+    assert run.finish("max_epochs")["test"].keys() == run.folder.read_metrics()["valid"].keys()
+
+
 def test_callbacks_are_closed_when_training_fails(config):
     watch = Watch()
     config = replace(config, optimizer="sgd", learning_rate=1e6, tensorboard=False)

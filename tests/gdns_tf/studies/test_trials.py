@@ -115,7 +115,7 @@ def test_overrides():
         "smoothing": 1.0,
     }
     for text, message in (
-        ("l3=1", "l3=1"),
+        ("l3=1", "`l3`=1: there is no such setting"),
         ("l2", "l2"),
         ("dim=x", "dim=x: invalid literal"),
         ("dm=3", "did you mean 'dim'"),

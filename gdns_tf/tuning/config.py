@@ -1,0 +1,59 @@
+"""How to tune; each field is a setting of `gdns_tf.fit` and a flag of the same name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gdns_tf.flags import parse_setting
+from gdns_tf.training.config import TrainConfig
+from pipelines.checks import Settings
+from pipelines.config import flag
+from pipelines.errors import InputError, require, require_not_negative
+
+
+@dataclass(frozen=True)
+class TuneConfig(Settings):
+    """A search for settings. Those of training that are set stay as they are; the rest is searched.
+
+    Raises:
+      InputError: a value cannot work; names the field.
+    """
+
+    tune_minutes: float = flag(10.0, "Minutes to search for, resumed calls counted in.", main=True)
+    tune_trials: int = flag(0, "Stop after so many trials, where that comes first; 0: no limit.", main=True)
+    search: tuple[str, ...] = flag(
+        (), "More to search, or other values to choose among, as dim=32|64,sampler=uniform|dns.", main=True
+    )
+
+    def check(self) -> None:
+        require(self.tune_minutes > 0, "tune_minutes", self.tune_minutes, "must be above 0")
+        require_not_negative(self, "tune_trials")
+        _ = self.choices
+
+    @property
+    def choices(self) -> dict[str, tuple]:
+        """What `search` says: setting -> its values.
+
+        Raises:
+          InputError: it cannot be read, or names something that is no setting or value of training.
+        """
+        choices = {}
+        for part in self.search:
+            name, equals, values = part.partition("=")
+            if not equals or not values:
+                raise InputError(
+                    f"`search`: {part!r} is no setting with values", remedy="Write name=value|value, as dim=32|64."
+                )
+            choices[name] = tuple(parse_setting(TrainConfig, name, value) for value in values.split("|"))
+        return choices
+
+
+def split_choices(settings: Mapping[str, object]) -> tuple[dict[str, object], dict[str, tuple]]:
+    """Settings that are set, and those that are given as lists of values to choose among, as `dim=[32, 64]`.
+
+    Raises:
+      InputError: a list is empty.
+    """
+    choices = {name: tuple(value) for name, value in settings.items() if isinstance(value, (list, tuple))}
+    for name, values in choices.items():
+        require(len(values) > 0, name, "[]", "names no value to choose")
+    return {name: value for name, value in settings.items() if name not in choices}, choices

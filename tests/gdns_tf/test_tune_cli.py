@@ -1,0 +1,162 @@
+"""Tuning from the command line: real processes, killed, interrupted and gone on with."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import gdns_tf
+from gdns_tf import cli
+from gdns_tf.tuning.folder import TuningFolder
+
+ROOT = Path(__file__).parents[2]
+FLAGS = [
+    "--dataset=planted",
+    "--planted_users=150",
+    "--planted_items=150",
+    "--objective=multinomial",
+    "--scorer=history",
+    "--dim=4",
+    "--batch_size=32",
+    "--max_epochs=20",
+    "--eval_every=1",
+    "--patience=99",
+    "--checkpoint_minutes=0",
+    "--show_users=1",
+    "--notensorboard",
+    "--tune_minutes=600",
+    "--tune_trials=3",
+    "--search=dropout=0.0|0.1",
+]
+
+
+def start(folder, *flags):
+    """A search in a process of its own."""
+    command = [sys.executable, "-m", "gdns_tf.tune", *FLAGS, f"--output_dir={folder}", *flags]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process, code=0):
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == code, err
+    assert "Traceback" not in err
+    return out, err
+
+
+def wait_for(process, folder, trial, epoch):
+    """Until a trial has had a validation after an epoch."""
+    history = folder / f"trials/{trial:04d}/history.csv"
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()
+        if history.exists() and history.read_text().count("\n") > epoch:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"epoch {epoch} of trial {trial} did not come")
+
+
+def outcome(folder):
+    """All that a search came to, but for times and places."""
+    study = [
+        (p.name, (p / "history.csv").read_text().count("\n"), (p / "pruned.txt").exists(), metrics_of(p))
+        for p in sorted((folder / "trials").iterdir())
+    ]
+    return study, metrics_of(folder)
+
+
+def metrics_of(folder):
+    path = folder / "metrics.json"
+    metrics = json.loads(path.read_text()) if path.exists() else {}
+    return {name: value for name, value in metrics.items() if not name.startswith("seconds")}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    out, err = finish(start(folder))
+    return folder, out, err
+
+
+def test_it_says_what_it_found(undisturbed):
+    folder, out, err = undisturbed
+    assert "Best epoch" in out
+    assert "may like:" in out
+    assert f"the report {folder}/report.md" in out
+    assert "Trial 0: ndcg@3 0." in err
+    report = (folder / "report.md").read_text()
+    for told in (
+        "# Tuning on planted",
+        "3 trials, ",
+        "The validation figures are optimistic",
+        "| history-multinomial (defaults) |",
+        "| history-multinomial | dropout | 0.0, 0.1 |",
+        "## What mattered to history-multinomial",
+        "gdns_tf.fit(data, ",
+        f"--flagfile={folder}/flags.txt",
+        "`dim` 4, `seed` 0",
+    ):
+        assert told in report, told
+    assert (folder / "tuning.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_folder_is_a_run_to_the_other_commands(undisturbed, tmp_path):
+    folder, *_ = undisturbed
+    command = [sys.executable, "-m", "gdns_tf.evaluate", f"--run_dir={folder}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert f"{metrics_of(folder)['test']['ndcg@3']:.4f}" in done.stdout
+    assert gdns_tf.load(folder).export(tmp_path / "shop").exists()
+
+
+def test_killed_twice_it_ends_as_one_that_was_not(undisturbed, tmp_path):
+    folder = tmp_path / "run"
+    for trial, epoch in ((0, 5), (2, 3)):
+        process = start(folder)
+        wait_for(process, folder, trial, epoch)
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        assert not (folder / "metrics.json").exists()
+    finish(start(folder))
+    assert outcome(folder) == outcome(undisturbed[0])
+
+
+def test_stopped_by_sigterm_it_saves_and_goes_on(undisturbed, tmp_path):
+    folder = tmp_path / "run"
+    process = start(folder)
+    wait_for(process, folder, 1, 3)
+    process.send_signal(signal.SIGTERM)
+    _, err = finish(process, code=130)
+    assert "the same command goes on from there" in err
+    finish(start(folder))
+    assert outcome(folder) == outcome(undisturbed[0])
+
+
+def test_other_flags_and_a_second_process_are_refused(undisturbed, tmp_path):
+    folder, *_ = undisturbed
+    _, err = finish(start(folder, "--dim=8"), code=1)
+    assert "a search with --dim 4, not 8" in err
+    with TuningFolder(str(folder)).claimed():
+        _, err = finish(start(folder), code=1)
+    assert "another process is tuning in this folder" in err
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--tune_minutes=0"], "error: --tune_minutes=0.0 must be above 0"),
+        (["--search=dim"], "error: --search: 'dim' is no setting with values"),
+        (["--dim=4"], "error: --output_dir is not set"),
+        (["--output_dir=gs://bucket/x"], "error: gs://bucket/x: tuning needs a folder of this machine"),
+    ],
+)
+def test_what_cannot_work_is_said(flags, message, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["gdns"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["tune", "--dataset=planted", "--planted_users=120", "--planted_items=150", *flags])
+    assert stop.value.code == 1
+    assert message in capsys.readouterr().err
