@@ -47,7 +47,7 @@ PEERS: dict[str, Peer] = {
         "bpr",
         {
             "learning_rate": Range(0.01, 0.2),
-            "regularization": Range(0.001, 0.1),
+            "regularization": Range(0.0005, 0.05),
             "iterations": Range(30, 300, whole=True),
         },
     ),
