@@ -10,7 +10,8 @@ from scipy import sparse
 class ItemWeights:
     """Scores of all users and items as `histories @ weights`, which no factors of low rank come to.
 
-    Scores are made for the users that are asked for, never for all at once. Each is summed in the order of its user's
+    Scores are made for the users that are asked for, never for all at once: with dense weights that reads num_items
+    floats for each interaction. Each is summed in the order of its user's
     items, so that two items with the same weights get the same score to the last bit, and no noise breaks their tie.
 
     Raises:

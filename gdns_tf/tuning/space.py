@@ -92,15 +92,6 @@ OBJECTIVES: dict[str, Objective] = {
         scorers=("history", "gmf"),
         settings={"user_l2": Around(4), "learning_rate": Around(3), "dropout": Between(0, 0.4)},
     ),
-    SAMPLED_SOFTMAX: Objective(
-        scorers=("history",),
-        settings={
-            "sampler": Choice(("uniform", "gdns_tracked")),
-            "user_l2": Around(4),
-            "learning_rate": Around(3),
-            "dropout": Between(0, 0.4),
-        },
-    ),
     PAIRS: Objective(
         scorers=("gmf",),
         settings={
@@ -108,6 +99,15 @@ OBJECTIVES: dict[str, Objective] = {
             "l2": Around(4),
             "learning_rate": Around(3),
             "dropout": Between(0, 0.5),
+        },
+    ),
+    SAMPLED_SOFTMAX: Objective(
+        scorers=("history",),
+        settings={
+            "sampler": Choice(("uniform", "gdns_tracked")),
+            "user_l2": Around(4),
+            "learning_rate": Around(3),
+            "dropout": Between(0, 0.4),
         },
     ),
 }
@@ -227,12 +227,12 @@ def _model(objective: str, scorer: str, settings: Mapping[str, object], choices:
     fixed = {name: value for name, value in settings.items() if name not in named}
     firsts = {name: choice.values[0] for name, choice in chosen.items()}
     usual = dict(OBJECTIVES[objective].settings) if objective in OBJECTIVES else {}
-    if "sampler" in usual:  # without those that lack a setting that is set
-        usual["sampler"] = Choice(
-            tuple(name for name in usual["sampler"].values if _works(named | {"sampler": name} | fixed | firsts))
-        )
-        if len(usual["sampler"].values) < 2:
+    if "sampler" in usual and "sampler" not in fixed:  # without those that lack a setting that is set
+        able = [name for name in usual["sampler"].values if _works(named | {"sampler": name} | fixed | firsts)]
+        usual["sampler"] = Choice(tuple(able))
+        if len(able) < 2:
             del usual["sampler"]
+            fixed |= {"sampler": name for name in able if "sampler" not in firsts}
     usual = {name: each for name, each in (usual | SCORERS.get(scorer, {})).items() if name not in fixed}
     defaults = TrainConfig.from_settings(**named, **fixed).settings()
     changed = {name: first for name, first in firsts.items() if defaults.get(name) not in chosen[name].values}

@@ -54,6 +54,6 @@ BASELINES: dict[str, Baseline] = {
     "ease": Baseline(ease, learns_factors=False, package="irspack"),
     "ials": Baseline(implicit_als, package="implicit"),
     "ials_scaled": Baseline(scaled_als, package="irspack"),
-    "bpr": Baseline(bpr, package="implicit"),
+    "bpr": Baseline(bpr, package="cornac"),
     "warp": Baseline(warp, package="lightfm"),
 }

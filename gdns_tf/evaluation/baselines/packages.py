@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from pipelines.errors import InputError
 
 REMEDIES = {
+    "cornac": "pip install 'gdns_tf[peers]'",
     "implicit": "pip install 'gdns_tf[peers]'",
     "irspack": "pip install 'gdns_tf[peers]'",
     "lightfm": "pip install 'gdns_tf[warp]', which needs a C compiler; or leave WARP out",

@@ -20,15 +20,16 @@ def searched(settings, choices=None):
 @pytest.mark.parametrize(
     ("settings", "models"),
     [
-        ({}, ["history-multinomial", "gmf-multinomial", "gmf-pairs"]),
+        ({}, ["history-multinomial", "gmf-multinomial", "gmf-pairs", "history-sampled_softmax"]),
         ({"dim": 64, "objective": "multinomial"}, ["history-multinomial", "gmf-multinomial"]),
-        ({"scorer": "gmf"}, ["gmf-multinomial", "gmf-pairs"]),
-        ({"user_l2": 1.0}, ["history-multinomial", "gmf-multinomial"]),
-        ({"sampler": "srns"}, ["gmf-pairs"]),
-        ({"smoothing": 0.1}, ["gmf-pairs"]),
-        ({"history_dropout": 0.1, "sampler": "uniform"}, None),
-        ({"history_dropout": 0.1}, ["history-multinomial"]),
-        ({"scorer": "history", "sampler": "uniform"}, ["history-pairs"]),
+        ({"scorer": "gmf"}, ["gmf-multinomial", "gmf-pairs", "gmf-sampled_softmax"]),
+        ({"user_l2": 1.0}, ["history-multinomial", "gmf-multinomial", "history-sampled_softmax"]),
+        ({"sampler": "srns", "memory_size": 128}, ["gmf-pairs", "history-sampled_softmax"]),
+        ({"smoothing": 0.1}, ["gmf-pairs", "history-sampled_softmax"]),
+        ({"history_dropout": 0.1, "l2": 0.1}, None),
+        ({"history_dropout": 0.1}, ["history-multinomial", "history-sampled_softmax"]),
+        ({"scorer": "history", "sampler": "uniform"}, ["history-pairs", "history-sampled_softmax"]),
+        ({"shared_negatives": True}, ["history-sampled_softmax"]),
     ],
 )
 def test_models_on_which_a_setting_has_no_effect_are_left_out(settings, models):
@@ -92,18 +93,19 @@ def test_choices_come_beside_or_in_place_of_the_usual():
     assert model.base.dim == 64  # the default is not among them
     assert model.base.learning_rate == 0.02  # which is
     assert model.ranges["learning_rate"] == Choice((0.01, 0.02))
-    (pairs,) = Space({}, {"sampler": ("dns", "nncf")}).models.values()
+    pairs, _ = Space({}, {"sampler": ("dns", "nncf")}).models.values()
     assert (pairs.base.sampler, pairs.ranges["sampler"]) == ("dns", Choice(("dns", "nncf")))
 
 
 def test_samplers_without_a_setting_that_is_set_are_not_chosen():
-    (model,) = Space({"smoothing": 0.1}, {}).models.values()
-    assert model.base.sampler == "gdns"
-    assert "sampler" not in model.ranges
+    models = Space({"smoothing": 0.1}, {}).models
+    samplers = {name: model.base.sampler for name, model in models.items()}
+    assert samplers == {"gmf-pairs": "gdns", "history-sampled_softmax": "gdns_tracked"}
+    assert all("sampler" not in model.ranges for model in models.values())
 
 
 def test_a_sampler_of_ones_own_is_tuned_around():
-    (model,) = Space({"sampler": Nncf()}, {}).models.values()
+    model, _ = Space({"sampler": Nncf()}, {}).models.values()
     assert model.base.sampler == "given:Nncf"
     assert set(model.ranges) == {"l2", "learning_rate", "dropout"}
 

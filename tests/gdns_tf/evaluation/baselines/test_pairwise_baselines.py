@@ -15,7 +15,7 @@ def ndcg(model):
     return evaluate(model, DATASET, "test").means()["ndcg@10"]
 
 
-@pytest.mark.parametrize(("name", "package"), [("bpr", "implicit"), ("warp", "lightfm")])
+@pytest.mark.parametrize(("name", "package"), [("bpr", "cornac"), ("warp", "lightfm")])
 def test_ranks_far_above_popularity_and_the_seed_decides(name, package):
     pytest.importorskip(package)
     first, again, other = (BASELINES[name](DATASET.train, dim=16, seed=seed) for seed in (1, 1, 2))
