@@ -232,7 +232,8 @@ def _model(objective: str, scorer: str, settings: Mapping[str, object], choices:
         usual["sampler"] = Choice(tuple(able))
         if len(able) < 2:
             del usual["sampler"]
-            fixed |= {"sampler": name for name in able if "sampler" not in firsts}
+            if able and "sampler" not in firsts:
+                fixed["sampler"] = able[0]
     usual = {name: each for name, each in (usual | SCORERS.get(scorer, {})).items() if name not in fixed}
     defaults = TrainConfig.from_settings(**named, **fixed).settings()
     changed = {name: first for name, first in firsts.items() if defaults.get(name) not in chosen[name].values}
