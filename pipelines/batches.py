@@ -38,9 +38,12 @@ def visits(num_users: int, *, batch_size: int, seed: int, first_epoch: int = 0) 
         order = tf.random.experimental.stateless_shuffle(
             tf.range(num_users, dtype=tf.int32), seed=tf.random.experimental.stateless_fold_in(root_seed, epoch)
         )
-        users = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
-        numbers = tf.data.Dataset.range(epoch * steps, (epoch + 1) * steps)
-        return tf.data.Dataset.zip({"step": numbers, "users": users})
+
+        def visit(number: tf.Tensor) -> dict[str, tf.Tensor]:
+            first = number * batch_size
+            return {"step": epoch * steps + number, "users": order[first : first + batch_size]}
+
+        return tf.data.Dataset.range(steps).map(visit)
 
     return tf.data.Dataset.counter(first_epoch).flat_map(batches_of)
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from gdns_tf.models.factors import Factors
 from gdns_tf.models.inner_products import inner_products, sum_by_item
+from gdns_tf.models.l2 import weighted_squares
 from gdns_tf.models.scorer import CATALOGUE, ITEM_FACTORS, LINEAR, Scorer, ScorerConfig
 from gdns_tf.models.setup import Setup
 from pipelines.interactions import Interactions
@@ -80,7 +81,7 @@ class GMF(Scorer):
     def l2_of_catalogue(self, users: tf.Tensor, user_weights: tf.Tensor, item_weights: tf.Tensor) -> tf.Tensor:
         """Of p_u of the listed users and q_i of all items."""
         of_users = tf.tensordot(user_weights, tf.reduce_sum(tf.square(tf.gather(self.P, users)), axis=1), 1)
-        return 0.5 * (of_users + tf.tensordot(item_weights, tf.reduce_sum(tf.square(self.Q), axis=1), 1))
+        return 0.5 * of_users + weighted_squares(self.Q, item_weights)
 
     @property
     def item_factors(self) -> tf.Variable:

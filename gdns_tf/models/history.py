@@ -11,6 +11,7 @@ from scipy import sparse
 from gdns_tf.models.factors import Factors, HistorySum
 from gdns_tf.models.histories import Histories, sum_by_row
 from gdns_tf.models.inner_products import inner_products
+from gdns_tf.models.l2 import weighted_squares
 from gdns_tf.models.scorer import CATALOGUE, ITEM_FACTORS, LINEAR, Scorer, ScorerConfig
 from gdns_tf.models.setup import Setup
 from pipelines.config import flag
@@ -23,7 +24,7 @@ class HistoryConfig(ScorerConfig):
     """Settings of `History`."""
 
     history_power: float = flag(0.7, "A user is the sum of their items' vectors by (number of items)^-this.")
-    history_dropout: float = flag(0.3, "Share of a user's items that are hidden from their sum in a training step.")
+    history_dropout: float = flag(0.4, "Share of a user's items that are hidden from their sum in a training step.")
     history_tied: bool = flag(False, "One vector an item, A = Q, in place of two.")
 
     def check(self) -> None:
@@ -48,7 +49,7 @@ class History(Scorer):
         dim: int = 32,
         *,
         power: float = 0.7,
-        history_dropout: float = 0.3,
+        history_dropout: float = 0.4,
         tied: bool = False,
         init_scale: float = 0.05,
         seed: int = 0,
@@ -110,7 +111,8 @@ class History(Scorer):
     def l2_of_catalogue(self, users: tf.Tensor, user_weights: tf.Tensor, item_weights: tf.Tensor) -> tf.Tensor:
         """Of Q_i and A_i of all items."""
         del users, user_weights
-        return 0.5 * tf.tensordot(item_weights, self._squares(), 1)
+        of_items = weighted_squares(self.Q, item_weights)
+        return of_items if self._tied else of_items + weighted_squares(self.A, item_weights)
 
     def _squares(self) -> tf.Tensor:
         """[num_items] float32: |Q_i|^2 + |A_i|^2; if they are one, once."""

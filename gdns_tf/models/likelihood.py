@@ -1,7 +1,9 @@
 """The multinomial likelihood of what users have, over the whole catalogue, by blocks of items."""
 
+import numpy as np
 import tensorflow as tf
 
+_SMALLEST = float(np.finfo(np.float32).tiny)
 CELLS = 2**24
 """Scores to hold at a time: 64 MB, of which a step has a few."""
 
@@ -31,15 +33,41 @@ def negative_log_likelihood(
     Returns:
       [batch] float32.
     """
+    if table.shape[0] <= block:
+        return _at_once(queries, table, tf.stack([row_of, items], axis=1), shares)
+    return _by_blocks(queries, table, row_of, items, shares, block)
+
+
+def _at_once(queries: tf.Tensor, table: tf.Tensor, pairs: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:
+    """Of one block, in few passes over the scores: a softmax, in whose place its gradient is made."""
+
+    @tf.custom_gradient
+    def forward(queries: tf.Tensor, values: tf.Tensor) -> tuple:
+        probabilities = tf.nn.softmax(tf.matmul(queries, values, transpose_b=True))
+        # What underflows counts as the smallest number: a loss of 87 at most, of no effect on the gradient.
+        logs = tf.math.log(tf.maximum(tf.gather_nd(probabilities, pairs), _SMALLEST))
+        losses = tf.math.unsorted_segment_sum(-shares * logs, pairs[:, 0], tf.shape(queries)[0])
+
+        def backward(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            of_scores = tf.tensor_scatter_nd_sub(probabilities, pairs, shares)
+            of_queries = upstream[:, None] * tf.matmul(of_scores, values)
+            return of_queries, tf.matmul(of_scores, upstream[:, None] * queries, transpose_a=True)
+
+        return losses, backward
+
+    return forward(queries, tf.convert_to_tensor(table))
+
+
+def _by_blocks(
+    queries: tf.Tensor, table: tf.Tensor, row_of: tf.Tensor, items: tf.Tensor, shares: tf.Tensor, block: int
+) -> tf.Tensor:
     num_items = table.shape[0]
     starts = range(0, num_items, block)
 
     def listed(start: int, size: int) -> tuple[tf.Tensor, tf.Tensor]:
         """The pairs of a block: [m, 2] (row, place in the block); [m] shares."""
-        at = tf.stack([row_of, items - start], axis=1)
-        if len(starts) == 1:
-            return at, shares
         inside = (items >= start) & (items < start + size)
+        at = tf.stack([row_of, items - start], axis=1)
         return tf.boolean_mask(at, inside), tf.boolean_mask(shares, inside)
 
     @tf.custom_gradient
@@ -48,27 +76,20 @@ def negative_log_likelihood(
         for start in starts:
             part = values[start : start + block]
             scores = tf.matmul(queries, part, transpose_b=True)
-            most = tf.reduce_max(scores, axis=1)
-            terms = tf.exp(scores - most[:, None])  # kept for the gradient where one block is all
-            logs.append(most + tf.math.log(tf.reduce_sum(terms, axis=1)))
+            logs.append(tf.reduce_logsumexp(scores, axis=1))
             at, weights = listed(start, part.shape[0])
             wanted += tf.math.unsorted_segment_sum(weights * tf.gather_nd(scores, at), at[:, 0], tf.shape(queries)[0])
-        log_sum = logs[0] if len(starts) == 1 else tf.reduce_logsumexp(tf.stack(logs), axis=0)
+        log_sum = tf.reduce_logsumexp(tf.stack(logs), axis=0)
 
         def backward(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             of_queries, of_items = tf.zeros_like(queries), []
             for start in starts:
                 part = values[start : start + block]
-                if len(starts) == 1:
-                    of_scores = terms * (upstream * tf.exp(most - log_sum))[:, None]
-                else:
-                    again = tf.matmul(queries, part, transpose_b=True)
-                    of_scores = tf.exp(again - log_sum[:, None]) * upstream[:, None]
-                at, weights = listed(start, part.shape[0])
-                of_scores = tf.tensor_scatter_nd_sub(of_scores, at, weights * tf.gather(upstream, at[:, 0]))
-                of_queries += tf.matmul(of_scores, part)
-                of_items.append(tf.matmul(of_scores, queries, transpose_a=True))
-            return of_queries, of_items[0] if len(starts) == 1 else tf.concat(of_items, axis=0)
+                of_scores = tf.exp(tf.matmul(queries, part, transpose_b=True) - log_sum[:, None])
+                of_scores = tf.tensor_scatter_nd_sub(of_scores, *listed(start, part.shape[0]))
+                of_queries += upstream[:, None] * tf.matmul(of_scores, part)
+                of_items.append(tf.matmul(of_scores, upstream[:, None] * queries, transpose_a=True))
+            return of_queries, tf.concat(of_items, axis=0)
 
         return log_sum - wanted, backward
 

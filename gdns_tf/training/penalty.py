@@ -15,8 +15,8 @@ class UserPenalty:
 
       user_l2 / (mean number of items of a user) * sum_j share_j (|factors of item j|^2),
 
-    where share_j, which sums to 1, is in proportion to the item's count plus the mean count: items that few have are
-    held back a little more than their data would. A user's own factors, if the scorer has any, get as much.
+    where share_j, which sums to 1, is in proportion to the item's count plus half the mean count: items that few have
+    are held back a little more than their data would. A user's own factors, if the scorer has any, get as much.
     """
 
     def __init__(self, train: Interactions, strength: float) -> None:
@@ -26,7 +26,7 @@ class UserPenalty:
         """
         counts, mean = train.counts.astype(np.float64), train.num_interactions / train.num_users
         self._weights = tf.constant(counts / mean, tf.float32)
-        shares = train.item_counts + train.num_interactions / train.num_items
+        shares = train.item_counts + 0.5 * train.num_interactions / train.num_items
         self._shares = tf.constant(shares / shares.sum(), tf.float32)
         self._strength = 2 * strength / mean
 

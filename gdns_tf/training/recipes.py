@@ -14,6 +14,7 @@ PAIRS = "pairs"
 
 _LIKELIHOOD = {
     "scorer": "history",
+    "dim": 64,
     "dropout": 0.0,
     "average_decay": 0.9,
     "init_scale": 0.05,

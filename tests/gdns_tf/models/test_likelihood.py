@@ -37,10 +37,21 @@ def test_values_and_gradients(block):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("block", [2, 3])
-def test_large_scores_do_not_overflow(block):
+@pytest.mark.parametrize(("block", "losses"), [(2, [100.0, 500.0]), (3, [87.3365, 87.3365])])
+def test_large_scores_do_not_overflow(block, losses):
+    """At once a loss is 87 at most, as its docstring says; the gradient is the same."""
     table, queries = tf.Variable([[200.0], [100.0], [-300.0]]), tf.constant([[1.0], [-1.0]])
     with tf.GradientTape() as tape:
-        losses = negative_log_likelihood(queries, table, tf.constant([0, 1]), tf.constant([1, 0]), tf.ones(2), block)
-    np.testing.assert_allclose(losses, [100.0, 500.0])
-    np.testing.assert_allclose(tape.gradient(losses, table), [[2.0], [-1.0], [-1.0]], atol=1e-6)
+        found = negative_log_likelihood(queries, table, tf.constant([0, 1]), tf.constant([1, 0]), tf.ones(2), block)
+    np.testing.assert_allclose(found, losses, rtol=1e-5)
+    np.testing.assert_allclose(tape.gradient(found, table), [[2.0], [-1.0], [-1.0]], atol=1e-6)
+
+
+@pytest.mark.parametrize("block", [2, 3])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_an_item_that_is_no_number_is_not_hidden(block, value):
+    """The loss may miss it, but the queries' gradient does not, so that the next step's loss is no number."""
+    table, queries = tf.constant([[value], [1.0], [2.0]]), tf.Variable([[1.0]])
+    with tf.GradientTape() as tape:
+        losses = negative_log_likelihood(queries, table, tf.constant([0]), tf.constant([1]), tf.ones(1), block)
+    assert not np.isfinite(tape.gradient(losses, queries)).any()

@@ -23,7 +23,7 @@ SETTINGS = {"objective": "multinomial", "dim": 5, "batch_size": 4, "init_scale":
 
 def regularisation(user_l2, num_users):
     """The factors of |item|^2 / 2 of each item, and of |user|^2 / 2, in a step of so many users."""
-    shares = TRAIN.item_counts + TRAIN.num_interactions / TRAIN.num_items
+    shares = TRAIN.item_counts + TRAIN.num_interactions / TRAIN.num_items / 2
     return 2 * user_l2 / MEAN * num_users * shares / shares.sum(), user_l2 / MEAN * TRAIN.counts / MEAN
 
 
