@@ -87,8 +87,8 @@ def fit(
       progress: whether to show a progress bar.
       settings: any setting of training, its sampler or its scorer by name, such as `dim=64`, `max_epochs=60` or
         `smoothing=0.1`; `python -m gdns_tf.train --helpfull` lists them. With `tune_minutes` also `tune_trials`, after
-        so many of which the search stops. One that means something to sampled pairs
-        alone, such as `group_size`, chooses those.
+        so many of which the search stops. One that means nothing to the recipe's objective, such as `group_size`,
+        chooses sampled pairs, unless `objective` is set.
 
     Interrupted (Ctrl-C, or a notebook's stop button), a fit without a folder returns the best model so far.
 
@@ -237,7 +237,11 @@ class Model(RecommendMethods):
 
     @property
     def factors(self) -> Factors:
-        """What recommends: that of the second training, where there was one."""
+        """What recommends: that of the second training, where there was one.
+
+        Not for evaluation: a user's query is made of all that they have, the held-out items too, where the model makes
+        queries of histories. `evaluate` and `metrics` go by what was trained on.
+        """
         return self._trained.served
 
     @cached_property

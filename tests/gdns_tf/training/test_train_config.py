@@ -80,6 +80,11 @@ def test_the_papers_settings_are_in_its_flagfile():
     assert paper.l2 == paper.dropout == paper.user_weight_power == paper.average_decay == 0
 
 
+def test_the_best_flagfile_spells_out_the_defaults():
+    best = read_config("configs/ml1m_best.flags", TrainConfig)
+    assert best.changes(TrainConfig.from_settings(dim=128)) == []
+
+
 @dataclass(frozen=True)
 class NeedyConfig(SamplerConfig):
     appetite: float = flag(1.0, "How much it wants.")
