@@ -77,15 +77,16 @@ def bench_likelihoods(dataset: Split, config: BenchConfig) -> None:
     _print_header()
     with tempfile.TemporaryDirectory() as folder:
         program = _compiled(config.encoder_reference, dataset, Path(folder))
+        shared = {"batch_size": 128, "history_dropout": 0.3}
         for dim in (32, 64, 128):
             options = ENCODER | {"sampler": "full", "dim": dim, "lr": 0.02, "l2p": 0.02, "input_dropout": 0.3}
-            recipe = TrainConfig.from_settings(dim=dim, batch_size=128)
+            recipe = TrainConfig.from_settings(dim=dim, **shared)
             theirs = program and _reference_epoch(program, options, config)
             _print_in_turn(f"all, d={dim}", _our_epoch(dataset, recipe, config.epochs), theirs, config)
         for count in (32, 128):
             options = ENCODER | {"sampler": "uniform", "negatives": count, "positives": 0, "kappa": -1, "dim": 32}
             options |= {"lr": 0.02, "l2p": 0.02, "input_dropout": 0.3}
-            recipe = TrainConfig.from_settings(objective="sampled_softmax", group_size=count, batch_size=128)
+            recipe = TrainConfig.from_settings(objective="sampled_softmax", group_size=count, dim=32, **shared)
             theirs = program and _reference_epoch(program, options, config)
             _print_in_turn(f"N={count}", _our_epoch(dataset, recipe, config.epochs), theirs, config)
 

@@ -77,7 +77,7 @@ class History(Scorer):
     @classmethod
     def create(cls, config: HistoryConfig, setup: Setup) -> Self:
         """Raises InputError for a step compiled by XLA, which has no sums over lists of varying length."""
-        require(not setup.compiled, "jit_compile", setup.compiled, "does not go with `scorer`=history")
+        require(not setup.compiled, "jit_compile", setup.compiled, f"does not go with `scorer`={cls.__name__.lower()}")
         return cls(
             setup.histories,
             setup.dim,

@@ -31,7 +31,7 @@ def negative_log_likelihood(
       block: items whose scores are held at a time; a smaller catalogue is one block.
 
     Returns:
-      [batch] float32.
+      [batch] float32; of a catalogue of one block an item's term is 87 at most, which the gradient does not know.
     """
     if table.shape[0] <= block:
         return _at_once(queries, table, tf.stack([row_of, items], axis=1), shares)

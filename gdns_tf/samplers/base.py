@@ -84,9 +84,15 @@ class Sampler(tf.Module, ABC):
     requires: ClassVar[frozenset[str]] = frozenset()
     """Capabilities that it needs of the scorer: see `gdns_tf.models.scorer`."""
     takes_candidates: ClassVar[bool] = False
-    """Whether the negatives are the candidates as they come, so that all users of a step could share them."""
+    """Whether the negatives are the first candidates as they come, so that all users of a step could share them. A
+    subclass with a `select` or `losses` of its own has to say so anew."""
     revision: ClassVar[int] = 1
     """To be raised when the same flags come to train differently, so that studies take no former run for a new one."""
+
+    def __init_subclass__(cls, **options: object) -> None:
+        super().__init_subclass__(**options)
+        if "takes_candidates" not in vars(cls) and vars(cls).keys() & {"select", "losses"}:
+            cls.takes_candidates = False
 
     @classmethod
     def build(cls, config: SamplerConfig, setup: Setup) -> Self:

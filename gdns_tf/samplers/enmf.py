@@ -37,7 +37,6 @@ class Enmf(Uniform):
     """
 
     config_class = EnmfConfig
-    takes_candidates = False  # its loss is its own
     requires = frozenset({ITEM_FACTORS})
 
     def __init__(self, histories: Histories, negative_weight: float = 0.3) -> None:

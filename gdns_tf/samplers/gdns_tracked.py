@@ -10,7 +10,7 @@ from gdns_tf.samplers.base import Batch, Scored, Selection
 from gdns_tf.samplers.gain_table import GainTable, gain
 from gdns_tf.samplers.gdns import Gdns, GdnsConfig
 from pipelines.config import flag
-from pipelines.errors import require_not_negative
+from pipelines.errors import require, require_not_negative
 
 _H, _G = 0, 1
 
@@ -62,6 +62,8 @@ class GdnsTracked(Gdns):
 
     @classmethod
     def build(cls, config: GdnsTrackedConfig, setup: Setup) -> "GdnsTracked":
+        """Raises InputError for a bounded table, in which the candidates of one step would drive each other out."""
+        require(config.gain_slots == 0, "gain_slots", config.gain_slots, "does not go with `sampler`=gdns_tracked")
         return cls(
             GainTable.build(config.gain_slots, setup),
             smoothing=config.smoothing,

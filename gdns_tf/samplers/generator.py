@@ -99,7 +99,7 @@ class Generator(tf.Module):
         return Selection(
             tf.gather(batch.candidates, places, batch_dims=1),
             (places, probabilities, rows),
-            tf.math.log(chosen * batch.group_size),
+            tf.math.log(tf.maximum(chosen * batch.group_size, 1e-30)),  # 0 where a point was rounded up to the last
         )
 
     def learn(self, batch: Batch, selection: Selection, advantages: tf.Tensor) -> None:

@@ -30,6 +30,7 @@ class GivenSampler(Sampler):
     """Makes a copy for every run, so that what one run taught a sampler does not reach the next."""
 
     config_class = Given
+    takes_candidates = True  # of a run that is read from its folder it is not known, and was checked before
 
     @classmethod
     def build(cls, config: Given, setup: Setup) -> Sampler:

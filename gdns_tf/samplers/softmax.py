@@ -31,7 +31,6 @@ class Softmax(Uniform):
     """
 
     config_class = SoftmaxConfig
-    takes_candidates = False  # its loss is its own
 
     def __init__(self, radius: float = 0.5) -> None:
         """Args:

@@ -24,6 +24,9 @@ class Oracle(Sampler):
         self._num_items = split.train.num_items
         users, items = split.known_false_negatives()
         self._keys = np.unique(users.astype(np.int64) * self._num_items + items)
+        false = np.bincount(self._keys // self._num_items, minlength=split.train.num_users)
+        unobserved = split.train.num_items - split.train.counts
+        self._log_clean = np.log(np.maximum(unobserved - false, 1) / unobserved).astype(np.float32)
 
     def select(self, batch: Batch, scorer: Scorer) -> Selection:
         pairs = tf.cast(batch.users, tf.int64)[:, None] * self._num_items + tf.cast(batch.candidates, tf.int64)
@@ -32,5 +35,7 @@ class Oracle(Sampler):
         false = tf.reshape(tf.gather(keys, places), tf.shape(pairs)) == pairs
         chosen = tf.argsort(tf.cast(false, tf.int32), axis=1, stable=True)[:, : batch.group_size]
         negatives = tf.gather(batch.candidates, chosen, batch_dims=1)
+        # Each negative stands for as many of the clean items as there are to each: what is liked counts as nothing.
         log_share = math.log(batch.group_size / batch.candidates.shape[1])
-        return Selection(negatives, log_chosen=tf.fill(tf.shape(negatives), log_share))
+        log_chosen = log_share - tf.gather(tf.constant(self._log_clean), batch.users)[:, None]
+        return Selection(negatives, log_chosen=tf.broadcast_to(log_chosen, tf.shape(negatives)))

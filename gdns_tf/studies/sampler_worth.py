@@ -83,5 +83,5 @@ def _tests(session: Session, results: Mapping[str, Sequence[Result]]) -> list[st
     asked = [(f"{q} {a} less {b}", a, b) for q, a, b in asked if a in results and b in results]
     if asked:
         parts += ["## Questions", "", table(["question", *TESTED], compared(asked)), ""]
-    note = "Differences, 95% intervals; p: paired bootstrap over users and seeds, corrected within each table (Holm)."
+    note = "Differences, 95% intervals; p: paired bootstrap over users and seeds, corrected within each column (Holm)."
     return [*parts, note, ""] if parts else []

@@ -30,6 +30,8 @@ from gdns_tf.studies import false_negatives
 from gdns_tf.studies.memory import peak_memory
 from gdns_tf.studies.oracle import Oracle
 from gdns_tf.training.config import TrainConfig
+from gdns_tf.training.penalty import UserPenalty
+from gdns_tf.training.recipes import PAIRS
 from pipelines.atomic import whole, write_text
 from pipelines.config import DataConfig
 from pipelines.load import load_dataset
@@ -63,9 +65,11 @@ class Trial:
         told = [replayable([replace(self.data, data_dir="")]), self.task, str(self.options)]
         if self.task in BASELINES:
             told.append(f"dim={self.config.dim} seed={self.config.seed}")
+            told += [f"revision {r}"] if (r := BASELINES[self.task].revision) > 1 else []
         else:
             config = replace(self.config, output_dir="", overwrite=False, tensorboard=False)
             told += [replayable([config]), f"revision {config.sampler_class.revision}"]
+            told += [f"penalty {UserPenalty.revision}"] if self.config.objective != PAIRS else []
         text = "\n".join([*told, "full"] if self.full else told)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -197,7 +197,7 @@ class TrainConfig:
     @classmethod
     def defaults_for(cls, settings: Mapping[str, object]) -> "TrainConfig":
         """The recipe of the objective that some settings mean; says which of them have no effect on it."""
-        limits = objectives_of(settings)
+        limits = {n: meant for n, meant in objectives_of(settings).items() if settings[n] is not False}  # asks nothing
         not_multinomial = [name for name, objectives in limits.items() if MULTINOMIAL not in objectives]
         scorer = settings.get("scorer")
         if "objective" in settings:
@@ -219,7 +219,8 @@ class TrainConfig:
     def with_settings(self, **settings: object) -> "TrainConfig":
         """This run with some settings changed.
 
-        Where another sampler or scorer is chosen, those of the former's settings that the new one has too stay.
+        Where another sampler or scorer is chosen, those of the former's settings that the new one has too stay. Another
+        objective brings no recipe of its own: `from_settings` does.
 
         Args:
           settings: by name, of the run, its sampler and its scorer. `sampler` may be a `Sampler` in place of a name.

@@ -25,7 +25,8 @@ class SampledSoftmaxTrainer(Trainer):
     negatives are the candidates, which come by known chances, and where the sampler draws from them by known ones. Of a
     sampler that takes what is hardest, most volatile or the like there is no such chance: there q_uj is that of a
     candidate but for one factor a user, which makes the sum what all candidates say it is. The choice then moves the
-    gradient to what was chosen, and not the weight of the unobserved against the observed.
+    gradient to what was chosen, and not the weight of the unobserved against the observed. (What `mixgcf` mixes in
+    after the choice comes on top.) A sampler whose loss is its own, `enmf`, keeps it.
     """
 
     # Keras would track the constants as if they were layers.
@@ -77,9 +78,9 @@ class SampledSoftmaxTrainer(Trainer):
     def _log_q(self, scored: Scored) -> tf.Tensor:
         """[batch, group_size]: log q_uj of the negatives."""
         (users, _, candidates, *_), selection = scored.batch, scored.selection
-        log_q = self._masses.log_expected(users, selection.negatives, candidates.shape[1])
         if self.sampler.takes_candidates:
-            return log_q
+            return self._masses.log_expected(users, selection.negatives, selection.negatives.shape[1])
+        log_q = self._masses.log_expected(users, selection.negatives, candidates.shape[1])
         if selection.log_chosen is not None:
             return log_q + selection.log_chosen
         of_candidates = self.scorer.scores(scored.queries, candidates)

@@ -36,7 +36,7 @@ class MedianOfPeers(BasePruner):
 
 def _kind(trial: FrozenTrial) -> tuple:
     model = trial.params.get(MODEL)
-    return model, trial.params.get(f"{model}.max_epochs")
+    return model, *(trial.params.get(f"{model}.{name}") for name in ("max_epochs", "schedule", "eval_every"))
 
 
 def _came_to(trial: FrozenTrial, epoch: int) -> bool:

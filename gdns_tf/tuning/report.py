@@ -62,7 +62,7 @@ def write_report(
 
 
 def _gist(rows: Sequence[Row], chosen: Row, metric: str) -> str:
-    default = rows[0]
+    default = next((row for row in rows if row.is_default), rows[0])
     found = f"**Trial {chosen.number}, {chosen.model}: validation {metric} {chosen.value:.4f}**"
     if chosen.number == default.number:
         return f"{found}. These are the defaults: no other trial did better."

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import optuna
+import tensorflow as tf
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
@@ -199,13 +200,13 @@ class Search:
         number = under_way[0].number if under_way else len(self._finished())
         if self._is_enough() or self._is_over_for(number):
             return None
-        if under_way:
-            return optuna.Trial(self._study, under_way[0]._trial_id)
         # Seeded anew for each trial, so that a search that was broken off proposes what one does that was not.
         seed = int(np.random.SeedSequence([self._base.seed, number]).generate_state(1)[0])
         self._study.sampler = optuna.samplers.TPESampler(
             n_startup_trials=len(self._space.models) + RANDOM, multivariate=True, group=True, seed=seed
         )
+        if under_way:
+            return optuna.Trial(self._study, under_way[0]._trial_id)
         return self._study.ask()
 
     def _is_enough(self) -> bool:
@@ -234,6 +235,10 @@ class Search:
             self._study.tell(trial, state=TrialState.PRUNED)
         except FloatingPointError as error:
             self._fail(trial, str(error))
+        except (InputError, MemoryError, tf.errors.ResourceExhaustedError) as error:
+            if number == 0:  # what all trials share, then
+                raise
+            self._fail(trial, str(error))  # as where the tables of one sampler are too large for the data
         else:
             told = {"stopped_by": stopped_by, "epochs": run.epoch, "best_epoch": run.best_epoch, "seconds": run.seconds}
             for name, value in told.items():

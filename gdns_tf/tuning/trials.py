@@ -11,7 +11,6 @@ from gdns_tf.runs.run import Run
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.runs.tensorboard import TensorBoard
 from gdns_tf.training.config import TrainConfig
-from gdns_tf.training.recipes import PAIRS
 from pipelines.config import DataConfig
 from pipelines.split import Split
 
@@ -75,7 +74,7 @@ def run_trial(split: Split, data: DataConfig, config: TrainConfig, callbacks: Se
     """
     folder = RunFolder.open(data, config)
     folder.claim(data, config)
-    looks = [Diagnostics()] if config.objective == PAIRS else []
+    looks = [Diagnostics()] if config.has_sampler else []
     own = [History(), *([*looks, TrialTensorBoard()] if config.tensorboard else [])]
     run = Run(split, config, folder, [*own, *callbacks])
     stopped_by = run.fit()

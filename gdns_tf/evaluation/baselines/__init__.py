@@ -29,6 +29,8 @@ class Baseline:
     """The model of (interactions, its own options, and `dim=` and `seed=` where it learns factors)."""
     learns_factors: bool = True
     """Whether it learns factors from a random start; without, neither a size nor a seed means anything to it."""
+    revision: int = 1
+    """To be raised when the same options come to fit differently, so that studies take no former run for a new one."""
     package: str = ""
     """What must be installed for it; see `packages`."""
 
@@ -54,6 +56,6 @@ BASELINES: dict[str, Baseline] = {
     "ease": Baseline(ease, learns_factors=False, package="irspack"),
     "ials": Baseline(implicit_als, package="implicit"),
     "ials_scaled": Baseline(scaled_als, package="irspack"),
-    "bpr": Baseline(bpr, package="cornac"),
+    "bpr": Baseline(bpr, package="cornac", revision=2),
     "warp": Baseline(warp, package="lightfm"),
 }

@@ -17,6 +17,7 @@ from gdns_tf.runs.interrupts import Interrupted
 from gdns_tf.runs.loading import load_model
 from gdns_tf.runs.run import Run
 from gdns_tf.runs.run_folder import RunFolder
+from gdns_tf.samplers import gain_table
 from gdns_tf.training.config import TrainConfig
 from pipelines.errors import InputError
 
@@ -320,3 +321,13 @@ def test_data_of_a_dataframe_stays_with_the_folder(tmp_path):
     again = tuned(gdns_tf.load(tmp_path / "run").data, tmp_path / "run", 2)
     np.testing.assert_array_equal(again.factors.queries, model.factors.queries)
     assert gdns_tf.load(tmp_path / "run/trials/0000").data.fingerprint == clicks.fingerprint
+
+
+def test_a_model_whose_tables_are_too_large_fails_alone(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(gain_table, "MAX_DENSE_BYTES", 1)
+    settings = {"dim": 4, "max_epochs": 2, "eval_every": 1, "progress": False, "tensorboard": False, **HOURS}
+    model = gdns_tf.fit(data, output_dir=tmp_path / "run", tune_trials=3, scorer="gmf", **settings)
+    states = [trial.state for trial in trials_of(tmp_path / "run")]
+    assert states == [optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.FAIL, optuna.trial.TrialState.COMPLETE]
+    assert "gain table" in (tmp_path / "run/trials/0001/failed.txt").read_text()
+    assert model.config.sampler != "gdns" or model.config.objective == "multinomial"
