@@ -59,7 +59,7 @@ def test_the_scorers_kin_are_exported_and_serve_new_users(settings, dataset, tmp
         dataset, max_epochs=3, refit=True, output_dir=tmp_path / "run", progress=False, **SMALL, **settings
     )
     model.export(tmp_path / "export")
-    served = gdns_tf.Recommender.in_process(tmp_path / "export")
+    served = gdns_tf.Recommender.from_saved_model(tmp_path / "export")
     users = dataset.train.user_ids[:5].tolist()
     theirs = [dataset.train.item_ids[dataset.all_interactions().of(user)].tolist() for user in range(5)]
     by_history, known = served.recommend_by_history(theirs, k=5), served.recommend(users, k=5)
