@@ -113,3 +113,9 @@ def test_editors_see_what_is_public():
         assert getattr(gdns_tf, name).__name__ if hasattr(getattr(gdns_tf, name), "__name__") else True
     with pytest.raises(AttributeError, match="no attribute 'fitt'"):
         gdns_tf.fitt  # noqa: B018
+
+
+def test_no_two_tests_files_have_one_name():
+    """Without packages pytest takes a file of the same name for the one that it knows, and leaves out its tests."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))

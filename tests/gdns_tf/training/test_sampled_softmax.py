@@ -146,7 +146,7 @@ def test_the_estimate_of_the_sum_is_unbiased(sampler, shared):
     scores = (P * w) @ Q.T
     expected = [np.exp(scores[user][unobserved(user)]).sum() for user in range(13)]
     sums = []
-    for batch in build_batches(TRAIN, config).take(3000):
+    for batch in build_batches(TRAIN, config).take(1500):
         users = batch["users"]
         if shared:
             drawn = batch["negatives"].numpy()
