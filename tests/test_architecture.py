@@ -115,7 +115,7 @@ def test_editors_see_what_is_public():
         gdns_tf.fitt  # noqa: B018
 
 
-def test_no_two_tests_files_have_one_name():
+def test_no_two_test_files_have_one_name():
     """Without packages pytest takes a file of the same name for the one that it knows, and leaves out its tests."""
     names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
     assert sorted(names) == sorted(set(names))
