@@ -60,7 +60,7 @@ def _sampled_softmax(scorer: Scorer, setup: Setup, config: TrainConfig) -> Score
     masses = Masses(setup.train, sampler.item_weights(config.sampler_config, setup))
     options = {"dropout": config.dropout, "seed": config.seed}
     if config.shared_negatives:
-        return SharedNegativesTrainer(scorer, setup.histories, masses, penalty, **options)
+        return SharedNegativesTrainer(scorer, setup.histories, penalty, masses=masses, **options)
     built = sampler.build(config.sampler_config, setup)
     return SampledSoftmaxTrainer(scorer, built, setup.histories, masses, penalty, **options)
 

@@ -2,77 +2,44 @@
 
 import tensorflow as tf
 
-from gdns_tf.models.histories import Histories, pair_scores
+from gdns_tf.models.histories import pair_scores
 from gdns_tf.models.sampled_likelihood import negative_log_likelihood
-from gdns_tf.models.scorer import Scorer
-from gdns_tf.training.base import ScorerTrainer
-from gdns_tf.training.penalty import UserPenalty
+from gdns_tf.training.likelihood import LikelihoodTrainer
 from pipelines.draws import Masses
 
 
-class SharedNegativesTrainer(ScorerTrainer):
+class SharedNegativesTrainer(LikelihoodTrainer):
     """As `SampledSoftmaxTrainer`, but all users of a step have the same negatives, but for what they have themselves.
 
     One matrix product scores them, so that many more negatives take the same time. They are drawn with repeats from the
-    whole catalogue; one that was drawn c times counts c times.
+    whole catalogue, "negatives" [n] of a batch; one that was drawn c times counts c times.
     """
 
     # Keras would track the constants as if they were layers.
     @tf.__internal__.tracking.no_automatic_dependency_tracking
-    def _attach(self, histories: Histories, masses: Masses, penalty: UserPenalty) -> None:
-        self._histories, self._masses, self._penalty = histories, masses, penalty
+    def _attach_masses(self, masses: Masses) -> None:
+        self._masses = masses
 
-    def __init__(
-        self,
-        scorer: Scorer,
-        histories: Histories,
-        masses: Masses,
-        penalty: UserPenalty,
-        *,
-        dropout: float = 0.0,
-        seed: int = 0,
-    ) -> None:
+    def __init__(self, *args: object, masses: Masses, **options: object) -> None:
         """Args:
-        scorer: with the capabilities ITEM_FACTORS and CATALOGUE.
-        histories: what users have.
+        *args: of `LikelihoodTrainer`.
         masses: what the negatives are drawn by.
-        penalty: regularises.
-        dropout: share of the latent factors hidden in training.
-        seed: of what is hidden.
+        **options: of `LikelihoodTrainer`.
         """
-        super().__init__(scorer, dropout=dropout, seed=seed)
-        self._attach(histories, masses, penalty)
-        self.sampler = tf.Module(name="no_sampler")
-        """Nothing to checkpoint."""
+        super().__init__(*args, **options)
+        self._attach_masses(masses)
 
-    def train_step(self, data: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """One step on one batch of users.
-
-        Args:
-          data: "users" [batch], "negatives" [n], "step" [].
-
-        Returns:
-          {"loss"}: mean over users of their mean loss of an item, without regularisation, since the last reset.
-        """
-        users = data["users"]
+    def losses(self, data: dict[str, tf.Tensor], queries: tf.Tensor) -> tf.Tensor:
+        users, table = data["users"], tf.convert_to_tensor(self.scorer.item_factors)
         row_of, items = self._histories.of(users)
-        counts, weights = self._histories.counts(users), self._penalty.user_weights(users)
         negatives, _, times = tf.unique_with_counts(data["negatives"])
         log_q = self._masses.log_expected_of_all(negatives, data["negatives"].shape[0])
         log_q -= tf.math.log(tf.cast(times, tf.float32))
+        logits = tf.matmul(queries, gather_rows(table, negatives), transpose_b=True) - log_q
         own = self._own(row_of, items, negatives)
-        variables = self.scorer.trainable_variables
-        with tf.GradientTape() as tape:
-            queries = self.scorer.queries(users, self._dropout, self.mask_seed(data["step"]))
-            table = tf.convert_to_tensor(self.scorer.item_factors)
-            logits = tf.matmul(queries, gather_rows(table, negatives), transpose_b=True) - log_q
-            logits = tf.tensor_scatter_nd_update(logits, own, tf.fill(tf.shape(own)[:1], -float("inf")))
-            losses = negative_log_likelihood(pair_scores(queries, table, row_of, items), row_of, counts, logits)
-            objective = tf.tensordot(weights, losses, 1) + self._penalty(self.scorer, users)
-        gradients = tape.gradient(objective, variables)
-        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        self._mean_loss.update_state(losses)
-        return {"loss": self._mean_loss.result()}
+        logits = tf.tensor_scatter_nd_update(logits, own, tf.fill(tf.shape(own)[:1], -float("inf")))
+        scores = pair_scores(queries, table, row_of, items)
+        return negative_log_likelihood(scores, row_of, self._histories.counts(users), logits)
 
     def _own(self, row_of: tf.Tensor, items: tf.Tensor, negatives: tf.Tensor) -> tf.Tensor:
         """[m, 2] int32: (row, place) of negatives that the user of the row has."""
