@@ -37,7 +37,7 @@ def study(session: Session) -> None:
 def main(read: Read) -> None:
     session = Session(read(DataConfig), read(TrainConfig), read(StudyConfig))
     study(session)
-    print(f"The report is {session.folder / 'report.md'}")
+    print(f"The report is {session.folder / 'report.md'}, and as one page {session.folder / 'report.html'}")
 
 
 def run() -> None:

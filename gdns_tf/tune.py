@@ -42,7 +42,7 @@ def tune(data: DataConfig, settings: Mapping[str, object], config: TuneConfig) -
     if model.config.show_users:
         print(format_recommendations(split, model.factors, model.config.show_users))
     folder = RunFolder(model.config.output_dir).path
-    print(f"The chosen model's run is {folder}, the report {folder / 'report.md'}: tensorboard --logdir {folder}")
+    print(f"The chosen model's run is {folder}, the report {folder / 'report.html'}: tensorboard --logdir {folder}")
     if model.config.export_dir:
         model.export(model.config.export_dir)
     return model.metrics

@@ -9,6 +9,7 @@ from optuna.trial import TrialState
 
 from gdns_tf.evaluation.ranking import evaluate
 from gdns_tf.markdown import table
+from gdns_tf.report_page import save_report
 from gdns_tf.runs.run import KS, Run
 from gdns_tf.samplers.given import PREFIX
 from gdns_tf.training.config import HARMLESS, TrainConfig
@@ -16,7 +17,6 @@ from gdns_tf.tuning import plots
 from gdns_tf.tuning.folder import TuningFolder
 from gdns_tf.tuning.space import Between, Choice, Space
 from gdns_tf.tuning.table import FEWEST, Row, best_quarter, importances, rows_of
-from pipelines.atomic import write_text
 
 _BEST = 10
 """Trials in the table."""
@@ -58,7 +58,7 @@ def write_report(
         _space(space),
         _rest(config, run, rows),
     ]
-    write_text(folder.report, "\n\n".join(parts) + "\n")
+    save_report(folder.report, "\n\n".join(parts) + "\n")
 
 
 def _gist(rows: Sequence[Row], chosen: Row, metric: str) -> str:

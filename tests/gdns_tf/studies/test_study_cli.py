@@ -89,6 +89,8 @@ def test_table3(undisturbed):
     assert f"{sum(means) / 2:.4f} ±" in line
     for plot in re.findall(r"\((\w+\.png)\)", report):
         assert (undisturbed / plot).read_bytes().startswith(b"\x89PNG")
+    page = (undisturbed / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == len(re.findall(r"\((\w+\.png)\)", report))
     tuned = json.loads((undisturbed / "tuned.json").read_text())
     best = max((row for row in by["tuning"] if row["label"] == "gdns"), key=lambda row: row["valid"]["ndcg@3"])
     flags = (undisturbed.parent / "trials" / best["folder"] / "flags.txt").read_text()
