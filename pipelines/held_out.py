@@ -9,7 +9,7 @@ import numpy as np
 class HeldOut:
     """The held-out items of some users, one or several each, as compressed sparse rows over these users.
 
-        part.items[part.offsets[row] : part.offsets[row + 1]]    # those of the user part.users[row]
+    part.items[part.offsets[row] : part.offsets[row + 1]]    # those of the user part.users[row]
     """
 
     users: np.ndarray

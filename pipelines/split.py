@@ -128,7 +128,9 @@ def by_ratio(name: str, interactions: Interactions, valid_share: float, test_sha
       InputError: as `leave_one_out`.
     """
     counts = interactions.counts
-    valid, test = (np.maximum(np.floor(share * counts + 1e-9).astype(np.int64), 1) for share in (valid_share, test_share))
+    valid, test = (
+        np.maximum(np.floor(share * counts + 1e-9).astype(np.int64), 1) for share in (valid_share, test_share)
+    )
     test = np.minimum(test, counts - 2)
     return _latest_held_out(name, interactions, np.minimum(valid, counts - test - 1), test, seed)
 
@@ -156,9 +158,7 @@ def _latest_held_out(
     return divide(name, interactions, (place < (num_test + num_valid)[users]) & ~in_test, in_test, seed)
 
 
-def divide(
-    name: str, interactions: Interactions, in_valid: np.ndarray, in_test: np.ndarray, seed: int
-) -> Split:
+def divide(name: str, interactions: Interactions, in_valid: np.ndarray, in_test: np.ndarray, seed: int) -> Split:
     """The split whose parts are told by masks [num_interactions], with evaluation negatives from `seed`.
 
     Raises:
@@ -187,9 +187,7 @@ def with_drawn_negatives(split: Split, interactions: Interactions, seed: int) ->
     return replace(split, valid=of(split.valid), test=of(split.test))
 
 
-def draw_negatives(
-    interactions: Interactions, count: int, seed: int, users: np.ndarray | None = None
-) -> np.ndarray:
+def draw_negatives(interactions: Interactions, count: int, seed: int, users: np.ndarray | None = None) -> np.ndarray:
     """Draws for each user `count` different items that the user has not, uniformly.
 
     Args:

@@ -111,6 +111,4 @@ def _without_unused_items(interactions: Interactions) -> Interactions:
     used = interactions.item_counts > 0
     numbers = (np.cumsum(used) - 1).astype(np.int32)
     titles = None if interactions.titles is None else interactions.titles[used]
-    return replace(
-        interactions, items=numbers[interactions.items], item_ids=interactions.item_ids[used], titles=titles
-    )
+    return replace(interactions, items=numbers[interactions.items], item_ids=interactions.item_ids[used], titles=titles)
