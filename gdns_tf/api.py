@@ -15,7 +15,9 @@ from gdns_tf.clients.methods import RecommendMethods
 from gdns_tf.clients.signatures import Signatures
 from gdns_tf.clients.titles import titles_of
 from gdns_tf.evaluation.baselines import popularity
+from gdns_tf.evaluation.ranking import evaluate
 from gdns_tf.evaluation.report import evaluate_with_tests
+from gdns_tf.evaluation.user_groups import by_activity
 from gdns_tf.flags import replayable
 from gdns_tf.models.factors import Factors
 from gdns_tf.models.weights_file import save_arrays
@@ -258,17 +260,19 @@ class Model(RecommendMethods):
         ks: Sequence[int] = (1, 3, 10),
         ties: str = "pessimistic",
     ) -> "pd.DataFrame":
-        """Ranks each user's held-out item, beside popularity.
+        """Ranks each user's held-out items, and tells what the model shows, beside popularity.
 
         Args:
           held_out: "test" or "valid".
           protocol: "sampled" ranks against 100 fixed items that the user has not, "full" against all of them.
-          ks: lengths of the list.
+          ks: lengths of the list; what is shown is judged by the longest.
           ties: "pessimistic" puts equal scores above the held-out item, "optimistic" below it.
 
         Returns:
-          A row for each metric: "model", "popularity" (means over users), "difference" and its "p_value" by a paired
-          test over users.
+          A row for each metric (see `gdns_tf.evaluation.metrics`): "model", "popularity" (means over users),
+          "difference" and its "p_value" by a paired test over users. Then, of the lists that users would be shown,
+          coverage, concentration, novelty, popularity and likeness (see `gdns_tf.evaluation.beyond_accuracy`), for
+          which there is no test: NaN.
         """
         import pandas as pd
 
@@ -285,12 +289,45 @@ class Model(RecommendMethods):
         tests = comparison.tests
         return pd.DataFrame(
             {
-                "model": comparison.means,
-                "popularity": comparison.other,
-                "difference": {name: test.difference for name, test in tests.items()},
+                "model": comparison.means | comparison.shown,
+                "popularity": comparison.other | comparison.other_shown,
+                "difference": {name: test.difference for name, test in tests.items()}
+                | {name: value - comparison.other_shown[name] for name, value in comparison.shown.items()},
                 "p_value": {name: test.p_value for name, test in tests.items()},
             }
         ).rename_axis(f"{held_out}, {protocol}")
+
+    def evaluate_by_activity(
+        self,
+        held_out: str = "test",
+        *,
+        protocol: str = "sampled",
+        ks: Sequence[int] = (1, 3, 10),
+        ties: str = "pessimistic",
+    ) -> "pd.DataFrame":
+        """Tells how well users are served who have few training interactions, a middling number, and many.
+
+        Args:
+          held_out, protocol, ks, ties: as for `evaluate`.
+
+        Returns:
+          A row for each "group" and "metric": how many "users" it has, the "fewest" and the "most" interactions one of
+          them has, the "model"'s mean, the ends "low" and "high" of its 95% confidence interval, and "popularity"'s
+          mean. See `gdns_tf.evaluation.user_groups.by_activity`.
+        """
+        import pandas as pd
+
+        models = self._trained.first, popularity(self.data.train)
+        reports = [evaluate(model, self.data, held_out, protocol, ties, ks) for model in models]
+        counts = self.data.train.counts[reports[0].users]
+        rows = [
+            {"group": group.name, "metric": name, "users": group.users, "fewest": group.fewest, "most": group.most}
+            | {"model": mean, "low": group.intervals[name][0], "high": group.intervals[name][1]}
+            | {"popularity": group.other[name]}
+            for group in by_activity(counts, *(report.per_user() for report in reports))
+            for name, mean in group.means.items()
+        ]
+        return pd.DataFrame(rows).set_index(["group", "metric"])
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Writes the model, with its data, to a folder that `load` reads; it appears whole or not at all.

@@ -42,7 +42,7 @@ class EvaluateConfig(Settings):
         "pessimistic: equal scores stand above the held-out item; optimistic: below it, as in SRNS.",
         TIES,
     )
-    k: tuple[int, ...] = flag((1, 3, 10), "Lengths of the list for NDCG@K, Recall@K and HR@K.", main=True)
+    k: tuple[int, ...] = flag((1, 3, 10), "Lengths of the list; what is shown is judged by the longest.", main=True)
     bootstrap: int = flag(1000, "Resamples of the users for the confidence intervals; 0: no intervals.")
 
     def check(self) -> None:

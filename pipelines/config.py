@@ -3,9 +3,13 @@
 from dataclasses import dataclass, field, fields
 
 from pipelines.checks import check_fields
-from pipelines.errors import require
+from pipelines.errors import InputError, require
 
-FILTERS = ("min_rating", "min_user_items", "min_item_users", "duplicates", "split_seed")
+LEAVE_ONE_OUT, RATIO, TIME = SPLITS = ("leave_one_out", "ratio", "time")
+"""The ways to split."""
+SHARES = ("test_share", "valid_share")
+"""The fields that say how much the ways other than `leave_one_out` hold out."""
+FILTERS = ("min_rating", "min_user_items", "min_item_users", "duplicates", "split_by", *SHARES, "split_seed")
 """The fields that say how ratings become a split: looked at wherever a source has no split of its own."""
 COLUMNS = ("user_column", "item_column", "rating_column", "timestamp_column", "title_column")
 """The fields that name columns."""
@@ -54,7 +58,22 @@ class DataConfig:
     min_rating: float = flag(4.0, "Lowest rating that counts as a positive; sources without ratings keep all rows.")
     min_user_items: int = flag(6, "Fewest items a user may have (two are held out); others are dropped.", main=True)
     min_item_users: int = flag(1, "Fewest users an item may have; others are dropped.")
-    duplicates: str = flag("last", "Which row of a repeated (user, item) pair counts.", ("last", "first", "error"))
+    duplicates: str = flag(
+        "last",
+        "Which row of a repeated (user, item) pair counts; if split_by=time it is never the last, which could lie "
+        "after the cut and take the pair out of training.",
+        ("last", "first", "error"),
+    )
+    split_by: str = flag(
+        LEAVE_ONE_OUT,
+        "What is held out. leave_one_out: each user's latest item for test, the one before for validation; ratio: "
+        "each user's latest test_share of items for test, valid_share before them for validation; time: all that "
+        "comes after a moment, the same for all users, so that training knows nothing of what comes later.",
+        SPLITS,
+        main=True,
+    )
+    test_share: float = flag(0.1, "Share of the interactions (of each user, or of all) for test; ratio and time.")
+    valid_share: float = flag(0.1, "Likewise for validation, just before them.")
     split_seed: int = flag(0, "Seed of the evaluation negatives, and of the split where there are no timestamps.")
     user_column: str = flag("user_id", "Column of user ids (table).", main=True)
     item_column: str = flag("item_id", "Column of item ids (table).", main=True)
@@ -69,6 +88,13 @@ class DataConfig:
         check_fields(self)
         for name, lowest in _AT_LEAST.items():
             require(getattr(self, name) >= lowest, name, getattr(self, name), f"must be at least {lowest}")
+        for name in SHARES:
+            require(0 < getattr(self, name) < 1, name, getattr(self, name), "must lie between 0 and 1")
+        if self.test_share + self.valid_share >= 1:
+            raise InputError(
+                f"`test_share`={self.test_share} and `valid_share`={self.valid_share} leave nothing for training",
+                remedy="Choose shares whose sum is below 1, such as 0.1 each.",
+            )
 
     def changes(self, other: "DataConfig") -> list[str]:
         """Names of the fields that differ, but for where the files lie."""

@@ -51,8 +51,9 @@ class Dataset(Split):
           timestamp: column of times, numbers of seconds or datetimes (without a zone they count as UTC), by which each
             user's last two items are held out; empty: two at random, from `split_seed`.
           title: column of item titles; empty: items are shown by id.
-          **settings: `min_rating` (4), `min_user_items` (6), `min_item_users` (1), `duplicates` ("last") and
-            `split_seed` (0), as in `DataConfig`.
+          **settings: `min_rating` (4), `min_user_items` (6), `min_item_users` (1), `duplicates` ("last"), `split_by`
+            ("leave_one_out"; "ratio" or "time" for several held-out items a user) with `test_share` and `valid_share`
+            (0.1), and `split_seed` (0), as in `DataConfig`.
 
         Raises:
           InputError: a column or value cannot be used (the message names column and row), no user has enough items,
@@ -105,13 +106,16 @@ class Dataset(Split):
         timestamp: str = "",
         split_seed: int = 0,
     ) -> "Dataset":
-        """A data set with a split of your own: no row is filtered, and none is moved.
+        """A data set with a split of your own: none of its rows is moved.
 
             data = Dataset.from_split(train, valid, test, user="user", item="song")
 
+        Users may have several rows in `valid` and `test`, or none: those are not evaluated there. Users without a row
+        in `train` cannot be learnt about, and are left out. Notices say how many.
+
         Args:
-          train: a pandas or polars DataFrame or an Arrow table, with one or more rows for each user.
-          valid: likewise, with exactly one row for each user.
+          train: a pandas or polars DataFrame or an Arrow table.
+          valid: likewise.
           test: likewise; no item of a user stands in two of the three.
           user: column of user ids, in all three.
           item: column of item ids, in all three.
@@ -139,7 +143,7 @@ class Dataset(Split):
         saved.save(self, path)
 
     def __repr__(self) -> str:
-        interactions = self.train.num_interactions + len(self.valid) + len(self.test)
+        interactions = self.train.num_interactions + len(self.valid.items) + len(self.test.items)
         counts = f"{self.train.num_users:,} users, {self.train.num_items:,} items, {interactions:,} interactions"
         return f"<Dataset {self.name}: {counts}>"
 

@@ -82,6 +82,13 @@ class Interactions:
         times = None if self.timestamps is None else self.timestamps[mask]
         return replace(self, offsets=kept, items=self.items[mask], timestamps=times)
 
+    def select(self, users: np.ndarray) -> "Interactions":
+        """The rows of some users, in the given order; the catalogue stays whole."""
+        offsets = np.concatenate([[0], np.cumsum(self.counts[users])])
+        places = np.repeat(self.offsets[users] - offsets[:-1], self.counts[users]) + np.arange(offsets[-1])
+        times = None if self.timestamps is None else self.timestamps[places]
+        return replace(self, offsets=offsets, items=self.items[places], user_ids=self.user_ids[users], timestamps=times)
+
 
 def from_ratings(
     ratings: Ratings,

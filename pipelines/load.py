@@ -3,13 +3,14 @@
 from dataclasses import fields
 from types import ModuleType
 
-from pipelines.config import DataConfig
+from pipelines.config import LEAVE_ONE_OUT, RATIO, SHARES, TIME, DataConfig
 from pipelines.errors import InputError
 from pipelines.interactions import Ratings, from_ratings
 from pipelines.notices import notices
 from pipelines.paths import as_path
 from pipelines.readers import reader
-from pipelines.split import Split, leave_one_out
+from pipelines.split import Split, by_ratio, leave_one_out
+from pipelines.time_cut import by_time, no_timestamps
 
 IN_MEMORY = "dataframe"
 """The `dataset` of what was made of DataFrames and can be loaded from nowhere."""
@@ -46,18 +47,24 @@ def load_dataset(config: DataConfig) -> Split:
 
 
 def split_ratings(ratings: Ratings, config: DataConfig) -> Split:
-    """Filters and splits ratings as `config` says; see `from_ratings` and `leave_one_out`.
+    """Filters and splits ratings as `config` says; see `from_ratings`, `leave_one_out`, `by_ratio` and `by_time`.
+
+    Filters count all that a user or an item has, after a cut in time too.
 
     Raises:
       InputError: nothing is left, or what is left cannot be split.
     """
     check_splittable(config)
+    by_moment = config.split_by == TIME
+    if by_moment and ratings.timestamps is None:
+        raise no_timestamps()
     interactions = from_ratings(
         ratings,
         min_rating=config.min_rating,
         min_user_items=config.min_user_items,
         min_item_users=config.min_item_users,
-        duplicates=config.duplicates,
+        # What a user has had before the cut must not leave training for being had again after it.
+        duplicates="first" if by_moment and config.duplicates == "last" else config.duplicates,
     )
     notices.info(
         f"{ratings.source}: {interactions.num_interactions:,} of {len(ratings.users):,} rows count as positives, "
@@ -67,12 +74,18 @@ def split_ratings(ratings: Ratings, config: DataConfig) -> Split:
         notices.warning(f"`min_rating`={config.min_rating:g} has no effect: there are no ratings.")
     if ratings.timestamps is None:
         notices.warning(f"There are no timestamps: the split is random, from `split_seed`={config.split_seed}.")
-    return leave_one_out(config.dataset, interactions, config.split_seed)
+    if config.split_by == LEAVE_ONE_OUT:
+        for name in SHARES:
+            if (value := getattr(config, name)) != getattr(DataConfig, name):
+                notices.warning(f"`{name}`={value:g} has no effect on `split_by`={LEAVE_ONE_OUT}.")
+        return leave_one_out(config.dataset, interactions, config.split_seed)
+    split = by_ratio if config.split_by == RATIO else by_time
+    return split(config.dataset, interactions, config.valid_share, config.test_share, config.split_seed)
 
 
 def check_splittable(config: DataConfig) -> None:
     """Raises InputError where `min_user_items` admits users of whom nothing is left to learn from."""
-    if config.min_user_items < 3:
+    if config.split_by != TIME and config.min_user_items < 3:
         raise InputError(
             f"`min_user_items`={config.min_user_items} is too few: validation, test and training need an item each",
             remedy="Set `min_user_items` to 3 or more.",
@@ -86,6 +99,8 @@ def format_statistics(dataset: Split) -> str:
     density = (statistics["#Train"] + held_out) / (statistics["#User"] * statistics["#Item"])
     cold_valid, cold_test = dataset.cold_held_out
     rows = {"Dataset": dataset.name} | {name: f"{count:,}" for name, count in statistics.items()}
+    if not dataset.leaves_one_out:
+        rows |= {"#User with valid": f"{len(dataset.valid.users):,}", "#User with test": f"{len(dataset.test.users):,}"}
     rows |= {
         "Density": f"{density:.2%}",
         "#Valid not in training": f"{cold_valid:,}",

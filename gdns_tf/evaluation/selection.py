@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from gdns_tf.evaluation import metrics
+from gdns_tf.evaluation.metrics import Ranks
 from gdns_tf.evaluation.model import Model
 from gdns_tf.evaluation.ranking import evaluate
 from pipelines.errors import InputError
@@ -39,11 +38,11 @@ class SelectionMetric:
 
     def of(self, model: Model, split: Split) -> float:
         """Its value on the validation items."""
-        return evaluate(model, split, "valid", self.protocol, ks=[self._k]).means()[self.bare]
+        return self.of_ranks(evaluate(model, split, "valid", self.protocol).ranks)
 
-    def of_ranks(self, ranks: np.ndarray) -> float:
-        """Its value where the ranks [num_users] of the validation items by its protocol are known."""
-        return metrics.means(ranks, [self._k])[self.bare]
+    def of_ranks(self, ranks: Ranks) -> float:
+        """Its value where the ranks of the validation items by its protocol are known."""
+        return float(metrics.of_users(self.bare, ranks).mean())
 
     @property
     def protocol(self) -> str:
@@ -54,7 +53,3 @@ class SelectionMetric:
     def bare(self) -> str:
         """Its name within the protocol."""
         return self.name.removeprefix(_FULL)
-
-    @property
-    def _k(self) -> int:
-        return int(self.bare.partition("@")[2] or 1)

@@ -60,7 +60,7 @@ class Run:
         self.split, self.config, self.folder = split, config, folder
         self._callbacks, self._last_epoch = callbacks, last_epoch
         self._selection, self._interrupts = SelectionMetric(config.select), Interrupts()
-        self.metric_names = list(dict.fromkeys([*metrics.names(KS), config.select]))
+        self.metric_names = list(dict.fromkeys([*metrics.names(KS, split.several), config.select]))
         """Keys of the metrics of a validation, in the order of its history."""
         self.trainer = trainer or build_trainer(split.train, config)
         weights = self.trainer.scorer.trainable_variables

@@ -14,6 +14,7 @@ import numpy as np
 from gdns_tf.evaluation import metrics
 from gdns_tf.evaluation.baselines import BASELINES
 from gdns_tf.evaluation.beyond_accuracy import beyond_accuracy
+from gdns_tf.evaluation.metrics import Ranks
 from gdns_tf.evaluation.model import Model
 from gdns_tf.evaluation.ranking import evaluate
 from gdns_tf.evaluation.selection import SelectionMetric
@@ -41,6 +42,7 @@ SPLITS = ("valid", "test")
 LIST_LENGTH = 20
 """Of the lists whose coverage, novelty and popularity are measured."""
 MEASURES = "measures.json"
+_OFFSETS = "_offsets"
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,8 @@ class Result:
     trial: Trial
     metrics: dict
     """Of `metrics.json`."""
-    ranks: dict[str, np.ndarray]
-    """Split -> [num_users] ranks of the held-out items; also full_valid and full_test of trials that are `full`."""
+    ranks: dict[str, Ranks]
+    """Split -> ranks of the held-out items; also full_valid and full_test of trials that are `full`."""
     history: dict[str, np.ndarray]
     """Column -> a value for each validation; empty for baselines."""
     folder: Path
@@ -132,13 +134,13 @@ def run_trial(trial: Trial, root: Path) -> str:
     except FloatingPointError as error:
         failed.write_text(str(error))
         return str(error)
-    ranks = {split: evaluate(model, dataset, split).ranks.astype(np.int32) for split in SPLITS}
+    ranks = {split: evaluate(model, dataset, split).ranks for split in SPLITS}
     if trial.full:
-        ranks |= {_full(split): evaluate(model, dataset, split, "full").ranks.astype(np.int32) for split in SPLITS}
+        ranks |= {_full(split): evaluate(model, dataset, split, "full").ranks for split in SPLITS}
         measures = _beyond_accuracy(model, dataset) | {"memory": peak_memory(), "memory_before": memory_before}
         write_text(folder / MEASURES, json.dumps(measures, indent=2) + "\n")
     with whole(folder / "ranks.npz") as unfinished:
-        np.savez_compressed(unfinished, **ranks)
+        np.savez_compressed(unfinished, **_as_arrays(ranks))
     shutil.rmtree(RunFolder(folder).checkpoints, ignore_errors=True)  # large, and done with
     return ""
 
@@ -149,7 +151,7 @@ def read_result(trial: Trial, root: Path) -> Result | None:
     if not (folder.path / "ranks.npz").exists():
         return None
     with np.load(folder.path / "ranks.npz") as file:
-        ranks = dict(file)
+        ranks = _of_arrays(dict(file))
     measures = json.loads((folder.path / MEASURES).read_text()) if trial.full else {}
     return Result(trial, folder.read_metrics(), ranks, read_history(folder.history), folder.path, measures)
 
@@ -164,16 +166,27 @@ def _full(split: str) -> str:
     return f"full_{split}"
 
 
+def _as_arrays(ranks: Mapping[str, Ranks]) -> dict[str, np.ndarray]:
+    """By name the places and, where users have several, the offsets of their rows."""
+    arrays = {name: of_part.places.astype(np.int32) for name, of_part in ranks.items()}
+    return arrays | {f"{name}{_OFFSETS}": of_part.offsets for name, of_part in ranks.items() if of_part.several}
+
+
+def _of_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, Ranks]:
+    """The inverse of `_as_arrays`."""
+    offsets = {name.removesuffix(_OFFSETS): value for name, value in arrays.items() if name.endswith(_OFFSETS)}
+    return {
+        name: Ranks(places, offsets[name]) if name in offsets else Ranks.one_each(places)
+        for name, places in arrays.items()
+        if not name.endswith(_OFFSETS)
+    }
+
+
 def _beyond_accuracy(model: Model, dataset: Split) -> dict[str, float]:
-    """Of the lists that are asked for the test items: what is in training or is the validation item is left out."""
+    """Of the lists that are asked for the test items: what is in training or validation is left out."""
     train = dataset.train
-    seen = replace(
-        train,
-        offsets=train.offsets + np.arange(train.num_users + 1),
-        items=np.insert(train.items, train.offsets[1:], dataset.valid),
-        timestamps=None,
-    )
-    return beyond_accuracy(top_items(model, seen, np.arange(train.num_users), LIST_LENGTH), train)
+    lists = top_items(model, dataset.seen_before("test"), np.arange(train.num_users), LIST_LENGTH)
+    return beyond_accuracy(lists, train)
 
 
 def _train(trial: Trial, split: Split, config: TrainConfig) -> tuple[Split, Model]:

@@ -72,11 +72,7 @@ def _gist(rows: Sequence[Row], chosen: Row, metric: str) -> str:
 
 
 def _metrics(metrics: Mapping, chosen: Row, metric: str) -> str:
-    rows = [
-        [name, f"{value:.4f}", f"{metrics['test'][name]:.4f}"]
-        for name, value in metrics["valid"].items()
-        if not name.startswith("hr@")
-    ]  # which recall is
+    rows = [[name, f"{value:.4f}", f"{metrics['test'][name]:.4f}"] for name, value in metrics["valid"].items()]
     return "\n\n".join(
         [
             table(["chosen trial", "validation", "test"], rows),

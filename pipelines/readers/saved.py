@@ -11,13 +11,15 @@ import numpy as np
 from pipelines.atomic import whole
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
+from pipelines.held_out import HeldOut
 from pipelines.interactions import Interactions
 from pipelines.paths import AnyPath
 from pipelines.readers.files import Source, require_given
 from pipelines.split import Split
 
 SETTINGS = ("data_dir",)
-_FORMAT = 1
+_LEAVES_ONE_OUT, _SEVERAL = _FORMATS = (1, 2)
+"""Of a split with one validation and one test item of each user, as former versions read and wrote it; of others."""
 
 
 def save(split: Split, path: str | os.PathLike) -> None:
@@ -31,10 +33,14 @@ def save(split: Split, path: str | os.PathLike) -> None:
       InputError: the file cannot be written.
     """
     train = split.train
-    arrays = {"format": np.array(_FORMAT), "offsets": train.offsets, "items": train.items}
-    arrays |= {name: getattr(split, name) for name in ("valid", "test", "test_negatives")}
-    if not np.array_equal(split.valid_negatives, split.test_negatives):
-        arrays["valid_negatives"] = split.valid_negatives
+    form = _LEAVES_ONE_OUT if split.leaves_one_out else _SEVERAL
+    arrays = {"format": np.array(form), "offsets": train.offsets, "items": train.items}
+    for name, part in (("valid", split.valid), ("test", split.test)):
+        arrays |= {name: part.items, f"{name}_negatives": part.negatives}
+        if form == _SEVERAL:
+            arrays |= {f"{name}_users": part.users, f"{name}_offsets": part.offsets}
+    if np.array_equal(split.valid.negatives, split.test.negatives):
+        del arrays["valid_negatives"]
     if train.timestamps is not None:
         arrays["timestamps"] = train.timestamps
     if split.false_negatives is not None:
@@ -65,15 +71,15 @@ def read(path: AnyPath | None, _config: DataConfig | None = None) -> Split:
         except (ValueError, TypeError, AttributeError, EOFError, MemoryError) as error:
             raise _foreign(path, str(error)) from None
     try:
-        if arrays.pop("format").tolist() != _FORMAT:
+        if (form := arrays.pop("format").tolist()) not in _FORMATS:
             raise _foreign(path, "another format")
-        split = _split(arrays)
+        split = _split(arrays, form)
     except (KeyError, ValueError, IndexError, TypeError) as error:
         raise _foreign(path, f"{type(error).__name__}: {error}") from None
     return split
 
 
-def _split(arrays: dict[str, np.ndarray]) -> Split:
+def _split(arrays: dict[str, np.ndarray], form: int) -> Split:
     """The data set that the arrays describe, raising KeyError or ValueError where they do not describe one."""
     train = Interactions(
         offsets=arrays["offsets"],
@@ -83,7 +89,6 @@ def _split(arrays: dict[str, np.ndarray]) -> Split:
         timestamps=arrays.get("timestamps"),
         titles=_unpacked("titles", arrays) if "titles_bytes" in arrays else None,
     )
-    negatives = arrays["test_negatives"]
     liked = (arrays["liked_offsets"], arrays["liked_items"]) if "liked_items" in arrays else None
     for offsets, items in ((train.offsets, train.items), *([liked] if liked else [])):
         _check_rows(offsets, items, train.num_users, train.num_items)
@@ -91,23 +96,34 @@ def _split(arrays: dict[str, np.ndarray]) -> Split:
         values = getattr(train, name)
         if values is not None and values.shape != per_item.shape:
             raise ValueError(f"{len(values)} {name} of {len(per_item)}")
-    split = Split(
+    return Split(
         name=str(_unpacked("name", arrays)[0]),
         train=train,
-        valid=arrays["valid"],
-        test=arrays["test"],
-        valid_negatives=arrays.get("valid_negatives", negatives),
-        test_negatives=negatives,
+        valid=_held_out("valid", arrays, form, train),
+        test=_held_out("test", arrays, form, train),
         false_negatives=liked,
     )
-    held_out = (split.valid, 1), (split.test, 1), (split.valid_negatives, 2), (split.test_negatives, 2)
-    for items, dimensions in held_out:
-        if items.ndim != dimensions:
-            raise ValueError(f"an array of {items.ndim} dimensions")
+
+
+def _held_out(name: str, arrays: dict[str, np.ndarray], form: int, train: Interactions) -> HeldOut:
+    items, negatives = arrays[name], arrays.get(f"{name}_negatives", arrays["test_negatives"])
+    for held, dimensions in ((items, 1), (negatives, 2)):
+        if held.ndim != dimensions:
+            raise ValueError(f"an array of {held.ndim} dimensions")
+        _check_items(held, train.num_items)
+    if form == _LEAVES_ONE_OUT:
+        part = HeldOut.one_each(items, negatives)
         if len(items) != train.num_users:
             raise ValueError(f"{len(items)} rows of {train.num_users} users")
-        _check_items(items, train.num_items)
-    return split
+    else:
+        part = HeldOut(arrays[f"{name}_users"], arrays[f"{name}_offsets"], items, negatives)
+        _check_rows(part.offsets, items, len(part.users), train.num_items)
+        ascend = part.users.dtype == np.int32 and (np.diff(part.users, prepend=-1) > 0).all()
+        if not ascend or part.users.max(initial=-1) >= train.num_users or (part.counts < 1).any():
+            raise ValueError(f"users of {name} that there are not")
+    if len(negatives) != len(part.users):
+        raise ValueError(f"{len(negatives)} rows of {len(part.users)} users")
+    return part
 
 
 def _check_rows(offsets: np.ndarray, items: np.ndarray, num_users: int, num_items: int) -> None:
