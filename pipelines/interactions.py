@@ -172,11 +172,17 @@ def from_ratings(
     kept = _rows(ratings, rows[core], users[core], numbers, timed=True, item_ids=item_ids, titles=titles)
     dropped, filters = _of_dropped_users(ratings, rows, users, items, core, kept), told.filters
     if filters:
-        values = {"min_rating": f"{min_rating:g}", "duplicates": duplicates}
-        values |= {"min_user_items": min_user_items, "min_item_users": min_item_users}
-        reasons = [f"{_format(each)} for `{each.setting}`={values[each.setting]}" for each in filters]
-        served = f" {dropped.num_users:,} of these users are served by what they have left." if dropped else ""
-        notices.warning(f"{ratings.source or 'The data'}: dropped {'; '.join(reasons)}.{served}")
+        reasons = {
+            "min_rating": f"ratings below `min_rating`={min_rating:g}",
+            "duplicates": f"repeats of a user and item (`duplicates`={duplicates})",
+            "min_user_items": f"users with fewer than `min_user_items`={min_user_items} items",
+            "min_item_users": f"items with fewer than `min_item_users`={min_item_users} users",
+        }
+        told_of = "; ".join(f"{_format(each)} for {reasons[each.setting]}" for each in filters)
+        served = (
+            f" {dropped.num_users:,} dropped user(s) are served by the items that they have left." if dropped else ""
+        )
+        notices.warning(f"{ratings.source or 'The data'}: dropped {told_of}.{served}")
     return replace(kept, filters=filters, dropped=dropped)
 
 

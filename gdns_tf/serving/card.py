@@ -79,8 +79,8 @@ def _format_made_by(flags: dict) -> str:
 def _format_by_history(about: dict) -> str:
     scores = "" if about["fold_in"] is None else ", so that their scores do not compare with those of others"
     return (
-        f"{about['num_users_by_history']:,} more users have too few items to be trained on. They are served by those, as "
-        f"by `retrieve_by_history`{scores}."
+        f"{about['num_users_by_history']:,} more users have too few items to be trained on. They are served by those, "
+        f"as by `retrieve_by_history`{scores}."
     )
 
 

@@ -49,7 +49,7 @@ def recognised(config: DataConfig, names: Sequence[object], source: object, reme
       recognised(DataConfig(dataset="table"), ["userId", "movieId", "rating"], "ratings.csv")
       # user_column="userId", item_column="movieId", rating_column="rating"
     """
-    names, found = [name for name in names if isinstance(name, str)], {}
+    found = {}
     for setting in COLUMNS:
         if getattr(config, setting):
             continue
@@ -67,21 +67,21 @@ def recognised(config: DataConfig, names: Sequence[object], source: object, reme
 
 def overlooked(config: DataConfig, names: Sequence[object]) -> dict[str, str]:
     """Column settings that are empty, and for each the one column that would be recognised."""
-    names = [name for name in names if isinstance(name, str)]
     found = {setting: _candidates(setting, names) for setting in COLUMNS if not getattr(config, setting)}
     return {setting: candidates[0] for setting, candidates in found.items() if len(candidates) == 1}
 
 
-def _candidates(setting: str, names: Sequence[str]) -> list[str]:
+def _candidates(setting: str, names: Sequence[object]) -> list[str]:
     """The columns whose names are usual for the setting; `product` is none beside `product_id`: it may be a name."""
-    plain = {name: "".join(letter for letter in name.lower() if letter.isalnum()) for name in names}
-    usual = {name: word for name, word in plain.items() if word in _USUAL[setting] and name == name.strip()}
+    texts = [name for name in names if isinstance(name, str) and name == name.strip()]
+    plain = {name: "".join(letter for letter in name.lower() if letter.isalnum()) for name in texts}
+    usual = {name: word for name, word in plain.items() if word in _USUAL[setting]}
     words = set(usual.values())
     if not words <= set(_SESSIONS):
         words -= set(_SESSIONS)
     return [name for name, word in usual.items() if word in words and f"{word}id" not in words]
 
 
-def _listed(names: Sequence[str]) -> str:
+def _listed(names: Sequence[object]) -> str:
     """The names as a list, of which the first fifty are enough, and of each the first characters."""
-    return str([name if len(name) <= 40 else f"{name[:37]}..." for name in names[:50]])
+    return str([f"{name[:37]}..." if isinstance(name, str) and len(name) > 40 else name for name in names[:50]])

@@ -133,7 +133,7 @@ def test_what_each_filter_drops_is_told(caplog):
         "x.csv: dropped 3 row(s), among them all those of 1 user(s) and 2 item(s), for ratings below `min_rating`=4; "
         "1 row(s), among them all those of 0 user(s) and 0 item(s), "
         "for repeats of a user and item (`duplicates`=last); "
-        "1 row(s), among them all those of 1 user(s) and 1 item(s), for `min_user_items`=2 and `min_item_users`=1."
+        "1 row(s), among them all those of 1 user(s) and 1 item(s), for users with fewer than `min_user_items`=2 items."
     )
 
 

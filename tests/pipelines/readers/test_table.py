@@ -143,7 +143,7 @@ def test_bad_parquet_values(tmp_path, change, says):
 def test_bad_parquet_files(tmp_path):
     path = write(tmp_path, ".parquet")
     with pytest.raises(InputError, match=r"no column named 'user_id'; there are \['who'"):
-        read(path, DataConfig(dataset="table"))
+        read(path, DataConfig(dataset="table", user_column="user_id", item_column="what"))
     content = path.read_bytes()
     for damaged in (b"", b"user,item\n1,2\n", content[: len(content) // 2]):
         path.write_bytes(damaged)
