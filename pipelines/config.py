@@ -54,7 +54,11 @@ class DataConfig:
         main=True,
     )
     min_rating: float = flag(4.0, "Lowest rating that counts as a positive; sources without ratings keep all rows.")
-    min_user_items: int = flag(6, "Fewest items a user may have (two are held out); others are dropped.", main=True)
+    min_user_items: int = flag(
+        6,
+        "Fewest items a user may have (two are held out); others are served by what they have, not trained on.",
+        main=True,
+    )
     min_item_users: int = flag(1, "Fewest users an item may have; others are dropped.")
     duplicates: str = flag("last", "Which row of a repeated (user, item) pair counts.", ("last", "first", "error"))
     split_seed: int = flag(0, "Seed of the evaluation negatives, and of the split where there are no timestamps.")

@@ -19,6 +19,8 @@ from pipelines.readers.usual_columns import overlooked, recognised
 _RECOGNISERS = ("saved", "srns", "movielens", "inter", "table", "adjacency")
 """Readers that know their own files: modules with `recognise(path)`, which returns a `dataset`, or "". The first that
 does counts: a folder of MovieLens holds tables, too."""
+PLANTED = "planted"
+"""The data set where nothing is said."""
 _SHOWN = 60
 """Characters of a first line that an error shows."""
 
@@ -43,7 +45,7 @@ def infer(config: DataConfig) -> DataConfig:
     if config.dataset:
         return _with_columns_of_a_table(config) if config.dataset == "table" else replace(config, **_default(config))
     if not config.data_dir:
-        config = replace(config, dataset="planted")
+        config = replace(config, dataset=PLANTED)
         return replace(config, **_default(config))
     path = as_path(config.data_dir)
     require_given(path, "the file or folder of the data")
@@ -51,11 +53,12 @@ def infer(config: DataConfig) -> DataConfig:
         if dataset := import_module(f"pipelines.readers.{module}").recognise(path):
             break
     else:
-        known = ", ".join(f"{name}NAME" if name.endswith(":") else name for name in READERS)
+        known = ", ".join(name for name in READERS if name != PLANTED and not name.endswith(":"))
         raise InputError(
             f"it is not plain how to read this: {_seen(path)}",
             path=path,
-            remedy=f"Set `dataset` to what it is: {known}.",
+            remedy=f"Set `dataset` to what it is ({known}); a table must end in .csv, .tsv or .parquet, and of text "
+            "the first line must name the columns.",
         )
     found = replace(config, dataset=dataset)
     found = _recognised(found, path) if dataset == "table" else replace(found, **_default(found))
@@ -85,12 +88,12 @@ def _recognised(config: DataConfig, path: AnyPath) -> DataConfig:
 
 
 def _remedy(names: list[str]) -> str:
-    """What may be wrong with a first line that names no column of users or items."""
+    """What is wrong with a first line in which no user or item is found, where that is likely; else ""."""
     if len(names) == 1:
         return "Check that the columns are separated by ',' (.csv) or tabs (.tsv)."
     if any(_is_number(name) for name in names):
         return "The first line looks like data: put one before it that names the columns, such as user_id,item_id."
-    return "The first line must name the columns."
+    return ""
 
 
 def _is_number(text: str) -> bool:
@@ -112,8 +115,8 @@ def _tell(before: DataConfig, after: DataConfig) -> None:
     settings += [setting for setting in COLUMNS if after.dataset == "table" and not getattr(before, setting)]
     told = [f"`{setting}`={getattr(after, setting) or '(none)'}" for setting in settings]
     graded = after.rating_column and not before.rating_column
-    drops = f" Rows rated below `min_rating`={after.min_rating:g} do not count." if graded else ""
-    notices.info(f"{after.data_dir}: read with {', '.join(told)}, told by the data; set what is otherwise.{drops}")
+    drops = f" Ratings below `min_rating`={after.min_rating:g} do not count." if graded else ""
+    notices.info(f"{after.data_dir}: read with {', '.join(told)}, as it looks; set what is otherwise.{drops}")
 
 
 def _seen(path: AnyPath) -> str:

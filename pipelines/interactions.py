@@ -241,7 +241,7 @@ class _Told:
 
 def _counts(users: np.ndarray, items: np.ndarray) -> tuple[int, int, int]:
     """How many rows, users and items there are."""
-    return len(users), np.count_nonzero(np.bincount(users)), np.count_nonzero(np.bincount(items))
+    return len(users), *(int(np.count_nonzero(np.bincount(ids))) for ids in (users, items))
 
 
 def _format(dropped: Filter) -> str:

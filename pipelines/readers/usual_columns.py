@@ -39,7 +39,7 @@ def recognised(config: DataConfig, names: Sequence[object], source: object, reme
       config: the settings; those that name a column stay.
       names: the columns of the table.
       source: the table, for error messages.
-      remedy: what else may be wrong where users or items are not found.
+      remedy: what to do where users or items are not found, if more is known of why.
 
     Raises:
       InputError: no column, or more than one, could be that of the users or the items; or more than one that of the
@@ -59,9 +59,16 @@ def recognised(config: DataConfig, names: Sequence[object], source: object, reme
         elif candidates and setting == "title_column":
             notices.info(f"{source}: {_listed(candidates)} may hold titles, and none is read: set `{setting}` to one.")
         elif candidates or setting in DEFAULT_COLUMNS:
-            what = f"{_listed(candidates)} may each be" if candidates else f"no column of {_listed(names)} is plainly"
-            remedies = [f"Set `{setting}` to the one that is meant.", *([remedy] if remedy and not candidates else [])]
-            raise InputError(f"{what} the `{setting}`", path=str(source), remedy=" ".join(remedies))
+            problem = (
+                f"{_listed(candidates)} may each be" if candidates else f"no column of {_listed(names)} is plainly"
+            )
+            meant = f"Set `{setting}` to the one that is meant."
+            names_wanted = " If these are values and no names, put a line of names before them."
+            raise InputError(
+                f"{problem} the `{setting}`",
+                path=str(source),
+                remedy=meant if candidates else remedy or meant + names_wanted,
+            )
     return replace(config, **found)
 
 

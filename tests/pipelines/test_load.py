@@ -54,6 +54,9 @@ def test_filters_split_and_seed_reach_the_data(adjacency, said):
     text = f"{adjacency}: 381 of 385 rows count as positives, of 11 users and 300 items."
     assert kept == ("INFO", text)
     assert random == ("WARNING", "There are no timestamps: the split is random, from `split_seed`=0.")
+    lines = format_statistics(data).splitlines()
+    assert "Dropped: min_user_items  4 rows, 1 users, 0 items" in lines
+    assert ("#User served by history", "1") in [tuple(part.strip() for part in line.rsplit(None, 1)) for line in lines]
     assert (load_with(split_seed=1).test != data.test).any()
 
 
