@@ -14,6 +14,7 @@ from gdns_tf.studies.session import Session
 from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
+from pipelines.infer import infer
 
 
 def study(session: Session) -> None:
@@ -35,7 +36,7 @@ def study(session: Session) -> None:
 
 
 def main(read: Read) -> None:
-    session = Session(read(DataConfig), read(TrainConfig), read(StudyConfig))
+    session = Session(infer(read(DataConfig)), read(TrainConfig), read(StudyConfig))
     study(session)
     print(f"The report is {session.folder / 'report.md'}, and as one page {session.folder / 'report.html'}")
 

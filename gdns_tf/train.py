@@ -11,6 +11,7 @@ from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.runs.summary import format_metrics, format_recommendations
 from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
+from pipelines.infer import infer
 from pipelines.load import format_statistics, load_dataset
 
 
@@ -24,6 +25,7 @@ def train(data: DataConfig, config: TrainConfig) -> dict:
       InputError: the data, the folder or that of the export cannot be used.
       gdns_tf.runs.interrupts.Interrupted: by SIGINT or SIGTERM, after saving.
     """
+    data = infer(data)  # which the run's flags then name
     folder = RunFolder.open(data, config)  # before the data is read, which may take a while
     split = load_dataset(data)
     print(format_statistics(split), flush=True)

@@ -16,6 +16,7 @@ from gdns_tf.runs.summary import format_metrics, format_recommendations
 from gdns_tf.training.config import TrainConfig
 from gdns_tf.tuning.config import TuneConfig
 from pipelines.config import DataConfig
+from pipelines.infer import infer
 from pipelines.load import format_statistics, load_dataset
 
 
@@ -35,6 +36,7 @@ def tune(data: DataConfig, settings: Mapping[str, object], config: TuneConfig) -
       gdns_tf.runs.interrupts.Interrupted: by SIGINT or SIGTERM, after saving.
       FloatingPointError: every trial diverged.
     """
+    data = infer(data)  # which the run's flags then name
     split = load_dataset(data)
     print(format_statistics(split), flush=True)
     model = tune_model(split, data, settings, config)

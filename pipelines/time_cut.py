@@ -5,8 +5,6 @@ does, and rates models too high (Ji et al., "A Critical Study on Data Leakage in
 ACM TOIS 2023).
 """
 
-from dataclasses import replace
-
 import numpy as np
 
 from pipelines.errors import InputError
@@ -22,7 +20,7 @@ def by_time(name: str, interactions: Interactions, valid_share: float, test_shar
 
     The stretches begin at the times from which on there are about `test_share`, and `valid_share` before that, of all
     interactions; what happens at the very time of a cut lies after it. Users without training items cannot be learnt
-    about and are left out, with the items that nobody else has; a trained model serves such users by their history.
+    about: they are dropped, with the items that nobody else has, and served by their history.
     Users with nothing in a stretch are not evaluated there. Items that are new after the cut stay in the catalogue,
     unknown to training. Notices say how many there are of each.
 
@@ -33,7 +31,8 @@ def by_time(name: str, interactions: Interactions, valid_share: float, test_shar
         raise no_timestamps()
     valid_from, test_from = _cuts(interactions.timestamps, valid_share, test_share)
     known = np.unique(interactions.users[interactions.timestamps < valid_from])
-    kept = _without_unused_items(interactions.select(known)) if len(known) < interactions.num_users else interactions
+    new = np.setdiff1d(np.arange(interactions.num_users), known)
+    kept = interactions.drop(new) if len(new) else interactions
     times = kept.timestamps
     in_test = times >= test_from
     split = divide(name, kept, (times >= valid_from) & ~in_test, in_test, seed)
@@ -41,9 +40,9 @@ def by_time(name: str, interactions: Interactions, valid_share: float, test_shar
         f"Split by time: validation from {_moment(valid_from)} on, test from {_moment(test_from)} on; "
         f"{split.train.num_interactions:,}, {len(split.valid.items):,} and {len(split.test.items):,} interactions."
     )
-    if left_out := interactions.num_users - kept.num_users:
+    if len(new):
         notices.warning(
-            f"{left_out:,} user(s) have nothing before validation begins, so that nothing can be learnt about them: "
+            f"{len(new):,} user(s) have nothing before validation begins, so that nothing can be learnt about them: "
             f"left out of all parts, with {interactions.num_interactions - kept.num_interactions:,} interaction(s) and "
             f"{interactions.num_items - kept.num_items:,} item(s) that nobody else has. No figure speaks of such new "
             "users; a model serves them by their history."
@@ -104,11 +103,3 @@ def _moment(seconds: float) -> str:
     """A time as it stands in the data and, where seconds since 1970 make it a date of these decades, as that."""
     number = f"{seconds:.3f}".rstrip("0").rstrip(".")
     return f"{number} ({np.datetime64(int(seconds), 's')})" if 10**8 < seconds < 10**10 else number
-
-
-def _without_unused_items(interactions: Interactions) -> Interactions:
-    """The same with a catalogue of the items that somebody has."""
-    used = interactions.item_counts > 0
-    numbers = (np.cumsum(used) - 1).astype(np.int32)
-    titles = None if interactions.titles is None else interactions.titles[used]
-    return replace(interactions, items=numbers[interactions.items], item_ids=interactions.item_ids[used], titles=titles)

@@ -26,6 +26,7 @@ from gdns_tf.training.config import TrainConfig
 from gdns_tf.training.optimizers import rate_of_epoch
 from gdns_tf.training.recipes import PAIRS
 from pipelines.errors import InputError
+from pipelines.interactions import Filter
 from pipelines.split import Split
 
 KS = (1, 3, 10)
@@ -227,6 +228,8 @@ class Run:
             "seconds_per_epoch": self.seconds / max(1, self.epoch),
             "data_fingerprint": split.fingerprint,
             "dataset": split.statistics(),
+            "dropped": {each.setting: _counts(each) for each in split.train.filters},
+            "users_by_history": split.train.num_dropped_users,
             "versions": {
                 "gdns_tf": gdns_tf.__version__,
                 "python": platform.python_version(),
@@ -236,6 +239,10 @@ class Run:
         }
         self.folder.write_metrics(summary)
         return summary
+
+
+def _counts(dropped: Filter) -> dict[str, int]:
+    return {"rows": dropped.rows, "users": dropped.users, "items": dropped.items}
 
 
 def _data_fingerprint(checkpoint: str) -> str:

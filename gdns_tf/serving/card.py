@@ -26,6 +26,7 @@ def format_card(description: dict, examples: Mapping[str, Mapping[str, np.ndarra
         f"{about['versions']['tensorflow']} or TensorFlow Serving of that version or later, and nothing else.",
         "## Data",
         _table(("", ""), about["data"].items()),
+        *([_format_by_history(about)] if about["num_users_by_history"] else []),
         f"Fingerprint {about['data_fingerprint']}. User ids are of type {about['user_id_type']}, item ids "
         f"{about['item_id_type']}.",
         "## Metrics",
@@ -73,6 +74,14 @@ def _format_made_by(flags: dict) -> str:
     sampled = flags.get("objective", PAIRS) in SAMPLING
     how = f"the sampler `{flags['sampler']}`" if sampled else "a softmax over the whole catalogue"
     return f" by the scorer `{flags['scorer']}`, trained with {how}"
+
+
+def _format_by_history(about: dict) -> str:
+    scores = "" if about["fold_in"] is None else ", so that their scores do not compare with those of others"
+    return (
+        f"{about['num_users_by_history']:,} more users have too few items to be trained on. They are served by those, "
+        f"as by `retrieve_by_history`{scores}."
+    )
 
 
 def _format_flags(flags: dict) -> str:

@@ -62,6 +62,7 @@ def describe(
         "item_id_type": id_type(item_ids),
         "item_dtype": item_dtype,
         "num_users": factors.num_users,
+        "num_users_by_history": split.train.num_dropped_users,
         "num_items": factors.num_items,
         "dim": factors.dim,
         "padding": {"item_id": PADDING_IDS[id_type(item_ids)], "score": PADDING_SCORE},

@@ -35,6 +35,7 @@ from gdns_tf.serving.fold_in import FoldIn, encode, fold_in, penalty
 from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig, flag
 from pipelines.errors import InputError
+from pipelines.infer import infer
 from pipelines.interactions import Interactions
 from pipelines.load import format_statistics, load_dataset
 from pipelines.split import Split
@@ -262,7 +263,7 @@ def main(read: Read) -> None:
     config = read(TrainConfig)
     if not config.output_dir:
         raise InputError("`output_dir` is not set", remedy="Name a folder for the runs.")
-    bench(read(DataConfig), config, read(FoldInBenchConfig))
+    bench(infer(read(DataConfig)), config, read(FoldInBenchConfig))
 
 
 def run() -> None:

@@ -5,6 +5,7 @@ with the offsets at which each ends: one long title does not make every title as
 """
 
 import os
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from pipelines.atomic import whole
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
 from pipelines.held_out import HeldOut
-from pipelines.interactions import Interactions
+from pipelines.interactions import Filter, Interactions
 from pipelines.paths import AnyPath
 from pipelines.readers.files import Source, require_given
 from pipelines.split import Split
@@ -46,6 +47,12 @@ def save(split: Split, path: str | os.PathLike) -> None:
     if split.false_negatives is not None:
         arrays["liked_offsets"], arrays["liked_items"] = split.false_negatives
     texts = {"name": np.array([split.name]), "user_ids": train.user_ids, "item_ids": train.item_ids}
+    if train.filters:
+        texts["filters"] = np.array([each.setting for each in train.filters])
+        arrays["filter_counts"] = np.array([(each.rows, each.users, each.items) for each in train.filters])
+    if train.dropped is not None:
+        arrays |= {"dropped_offsets": train.dropped.offsets, "dropped_items": train.dropped.items}
+        texts["dropped_user_ids"] = train.dropped.user_ids
     for name, values in (texts | {"titles": train.titles}).items():
         if values is not None:
             arrays |= _packed(name, values)
@@ -55,6 +62,11 @@ def save(split: Split, path: str | os.PathLike) -> None:
     except OSError as error:
         remedy = "Check that the folder exists, and its permissions."
         raise InputError(f"cannot be written ({error.strerror or error})", path=str(path), remedy=remedy) from error
+
+
+def recognise(path: AnyPath) -> str:
+    """The data set's name if this is a file of the kind; "" if not."""
+    return "saved" if path.suffix == ".npz" and path.is_file() else ""
 
 
 def read(path: AnyPath | None, _config: DataConfig | None = None) -> Split:
@@ -89,6 +101,7 @@ def _split(arrays: dict[str, np.ndarray], form: int) -> Split:
         timestamps=arrays.get("timestamps"),
         titles=_unpacked("titles", arrays) if "titles_bytes" in arrays else None,
     )
+    train = replace(train, filters=_filters(arrays), dropped=_dropped(arrays, train))
     liked = (arrays["liked_offsets"], arrays["liked_items"]) if "liked_items" in arrays else None
     for offsets, items in ((train.offsets, train.items), *([liked] if liked else [])):
         _check_rows(offsets, items, train.num_users, train.num_items)
@@ -124,6 +137,30 @@ def _held_out(name: str, arrays: dict[str, np.ndarray], form: int, train: Intera
     if len(negatives) != len(part.users):
         raise ValueError(f"{len(negatives)} rows of {len(part.users)} users")
     return part
+
+
+def _filters(arrays: dict[str, np.ndarray]) -> tuple[Filter, ...]:
+    """What was dropped; nothing in files of former versions."""
+    if "filter_counts" not in arrays:
+        return ()
+    return tuple(
+        Filter(setting, *counts)
+        for setting, counts in zip(_unpacked("filters", arrays).tolist(), arrays["filter_counts"].tolist(), strict=True)
+    )
+
+
+def _dropped(arrays: dict[str, np.ndarray], train: Interactions) -> Interactions | None:
+    """The dropped users, where there are any."""
+    if "dropped_offsets" not in arrays:
+        return None
+    dropped = Interactions(
+        offsets=arrays["dropped_offsets"],
+        items=arrays["dropped_items"],
+        user_ids=_unpacked("dropped_user_ids", arrays),
+        item_ids=train.item_ids,
+    )
+    _check_rows(dropped.offsets, dropped.items, dropped.num_users, dropped.num_items)
+    return dropped
 
 
 def _check_rows(offsets: np.ndarray, items: np.ndarray, num_users: int, num_items: int) -> None:

@@ -23,6 +23,11 @@ FILES = ("train.pkl", "val.pkl", "test.pkl", "test_neg.pkl")
 _ITEMS_HEADER = ["item", "movie_id", "title", "genres"]
 
 
+def recognise(path: AnyPath) -> str:
+    """The data set's name if this is a folder of the kind; "" if not."""
+    return "srns" if path.is_dir() and any((path / name).is_file() for name in FILES) else ""
+
+
 def read(path: AnyPath | None, _config: DataConfig | None = None) -> Split:
     """Reads a folder of SRNS's files.
 
