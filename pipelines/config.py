@@ -25,7 +25,7 @@ _AT_LEAST = {
 }
 
 
-def flag(default: object, help: str, choices: tuple = (), *, main: bool = False) -> object:
+def flag(default: object, help: str, choices: tuple = (), *, main: bool = False, repeated: bool = False) -> object:
     """A dataclass field that `gdns_tf.flags` turns into a command-line flag.
 
     Args:
@@ -33,8 +33,9 @@ def flag(default: object, help: str, choices: tuple = (), *, main: bool = False)
       help: what it is, for `--help`.
       choices: the values that it takes; empty: any of its type.
       main: whether it is one of the few that `--help` shows; `--helpfull` shows all.
+      repeated: of a tuple: a flag that is given again adds to it. Unasked, the last one counts.
     """
-    return field(default=default, metadata={"help": help, "choices": choices, "main": main})
+    return field(default=default, metadata={"help": help, "choices": choices, "main": main, "repeated": repeated})
 
 
 @dataclass(frozen=True)
