@@ -1,5 +1,6 @@
 """The metric that a run's weights are chosen by, on validation."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,9 +38,14 @@ class SelectionMetric:
                 remedy=f"Choose among {', '.join(known)}, and any number in place of 3.",
             )
 
-    def of(self, model: Model, split: Split) -> float:
-        """Its value on the validation items."""
-        return evaluate(model, split, "valid", self.protocol, ks=[self._k]).means()[self.bare]
+    def of(self, model: Model, split: Split, held_out: str = "valid") -> float:
+        """Its value on the validation items, or on those of test."""
+        return evaluate(model, split, held_out, self.protocol, ks=[self._k]).means()[self.bare]
+
+    def with_others(self, model: Model, split: Split, held_out: str, ks: Sequence[int]) -> dict[str, float]:
+        """The metrics of the sampled protocol for lists of lengths `ks`, and this one: name -> mean over users."""
+        found = evaluate(model, split, held_out, ks=ks).means()
+        return found if self.name in found else found | {self.name: self.of(model, split, held_out)}
 
     def of_ranks(self, ranks: np.ndarray) -> float:
         """Its value where the ranks [num_users] of the validation items by its protocol are known."""
