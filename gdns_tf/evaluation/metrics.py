@@ -115,7 +115,7 @@ def names(ks: Sequence[int], several: bool = False) -> list[str]:
 
 
 def of_users(name: str, ranks: Ranks) -> np.ndarray:
-    """One metric by its name, such as "ndcg@3" or "mrr", whatever there is to tell apart: [num_users] float64 in [0, 1].
+    """One metric by its name, such as "ndcg@3" or "mrr", whatever there is to tell apart: [num_users] in [0, 1].
 
     Raises:
       ValueError: K is below 1.

@@ -1,7 +1,7 @@
 """All that is told of a model: how well it ranks, with confidence intervals and, beside another model, paired tests;
 whom it serves how well; and what it shows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gdns_tf.evaluation.beyond_accuracy import beyond_accuracy_of, list_users
@@ -79,8 +79,18 @@ def evaluate_with_tests(
     )
 
 
-def as_json(comparison: Comparison, split: Split, model: str, other: str = "") -> dict:
-    """All of it as an object for JSON; `model` and `other` are their names."""
+def as_json(
+    comparison: Comparison, split: Split, model: str, other: str = "", options: Mapping[str, float] | None = None
+) -> dict:
+    """All of it as an object for JSON.
+
+    Args:
+      comparison: the evaluation.
+      split: the data.
+      model: its name.
+      other: that of the other model.
+      options: what the other model was fitted with, where it is a baseline that has any.
+    """
     report = comparison.report
     summary = {
         "model": model,
@@ -101,6 +111,7 @@ def as_json(comparison: Comparison, split: Split, model: str, other: str = "") -
         tests = comparison.tests
         summary["comparison"] = {
             "model": other,
+            **({"options": dict(options)} if options else {}),
             "metrics": comparison.other,
             "differences": {name: test.difference for name, test in tests.items()},
             "intervals": {name: (test.low, test.high) for name, test in tests.items()},
@@ -140,7 +151,9 @@ def format_table(summary: dict) -> str:
     for name, value in summary["metrics"].items():
         lines.append(f"{name:{width}}{value:8.4f}" + (f"  {_ends(intervals[name])}" if intervals else ""))
     if comparison := summary.get("comparison"):
-        lines += ["", f"Compared with {comparison['model']}, user by user (sign-flip test):"]
+        options = comparison.get("options")
+        untuned = f" (untuned: {format_options(options)})" if options else ""
+        lines += ["", f"Compared with {comparison['model']}{untuned}, user by user (sign-flip test):"]
         lines.append(f"{'':{width}}{'other':>8}{'difference':>12}  {interval:>18}{'p':>8}")
         for name, other in comparison["metrics"].items():
             ends, p_value = _ends(comparison["intervals"][name]), comparison["p_values"][name]
@@ -182,6 +195,11 @@ def _shown_lines(shown: dict) -> list[str]:
 
 def _k(name: str) -> int:
     return int(name.partition("@")[2])
+
+
+def format_options(options: Mapping[str, float]) -> str:
+    """Such as "dim=32, seed=0"."""
+    return ", ".join(f"{name}={value:g}" for name, value in options.items())
 
 
 def _ends(ends: tuple[float, float]) -> str:

@@ -1,6 +1,9 @@
 """The metric that a run's weights are chosen by, on validation."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from gdns_tf.evaluation import metrics
 from gdns_tf.evaluation.metrics import Ranks
@@ -36,9 +39,18 @@ class SelectionMetric:
                 remedy=f"Choose among {', '.join(known)}, and any number in place of 3.",
             )
 
-    def of(self, model: Model, split: Split) -> float:
-        """Its value on the validation items."""
-        return self.of_ranks(evaluate(model, split, "valid", self.protocol).ranks)
+    def of(self, model: Model, split: Split, held_out: str = "valid") -> float:
+        """Its value on the validation items, or on those of test."""
+        return float(self.per_user(model, split, held_out).mean())
+
+    def per_user(self, model: Model, split: Split, held_out: str = "valid") -> np.ndarray:
+        """[num_users] float64: its value for each user that is evaluated."""
+        return metrics.of_users(self.bare, evaluate(model, split, held_out, self.protocol).ranks)
+
+    def with_others(self, model: Model, split: Split, held_out: str, ks: Sequence[int]) -> dict[str, float]:
+        """The metrics of the sampled protocol for lists of lengths `ks`, and this one: name -> mean over users."""
+        found = evaluate(model, split, held_out, ks=ks).means()
+        return found if self.name in found else found | {self.name: self.of(model, split, held_out)}
 
     def of_ranks(self, ranks: Ranks) -> float:
         """Its value where the ranks of the validation items by its protocol are known."""

@@ -5,13 +5,14 @@ import math
 import platform
 import time
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import numpy as np
 import tensorflow as tf
 
 import gdns_tf
 from gdns_tf.evaluation import metrics
-from gdns_tf.evaluation.ranking import evaluate
+from gdns_tf.evaluation.baselines import popularity
 from gdns_tf.evaluation.selection import SelectionMetric
 from gdns_tf.models.factors import Factors
 from gdns_tf.models.moving_average import WeightAverage
@@ -105,6 +106,15 @@ class Run:
         """Of training so far, resumed runs counted in."""
         return float(self.state.seconds.numpy())
 
+    @cached_property
+    def popularity(self) -> dict[str, float]:
+        """What a list of the most popular items comes to on validation: the metrics of `metric_names`."""
+        return self._measured(popularity(self.split.train), "valid")
+
+    def _measured(self, factors: Factors, held_out: str) -> dict[str, float]:
+        """The metrics of `metric_names`."""
+        return self._selection.with_others(factors, self.split, held_out, KS)
+
     def fit(self) -> str:
         """Trains until a stopping rule holds.
 
@@ -188,9 +198,7 @@ class Run:
     def _validate(self, loss: float) -> None:
         averages = self.average.variables_
         factors, selected = self._factors(averages), self.config.select
-        found = evaluate(factors, self.split, split="valid", ks=KS).means()
-        if selected not in found:
-            found[selected] = self._selection.of(factors, self.split)
+        found = self._measured(factors, "valid")
         self.state.validated(found[selected], averages)
         best = float(self.state.best_value.numpy())
         validation = Validation(self.epoch, self.seconds, loss, found, best)
@@ -223,7 +231,11 @@ class Run:
             "stopped_by": stopped_by,
             "epochs": self.epoch,
             "best_epoch": self.best_epoch,
-            **{name: evaluate(best, split, split=name, ks=KS).means() for name in held_out},
+            **{name: self._measured(best, name) for name in held_out},
+            "popularity": {
+                name: self.popularity if name == "valid" else self._measured(popularity(split.train), name)
+                for name in held_out
+            },
             "seconds": self.seconds,
             "seconds_per_epoch": self.seconds / max(1, self.epoch),
             "data_fingerprint": split.fingerprint,
