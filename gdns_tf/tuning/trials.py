@@ -9,7 +9,8 @@ from gdns_tf.runs.diagnostics import Diagnostics
 from gdns_tf.runs.history import History
 from gdns_tf.runs.run import Run
 from gdns_tf.runs.run_folder import RunFolder
-from gdns_tf.runs.tensorboard import TensorBoard
+from gdns_tf.runs.tensorboard.callback import TensorBoard
+from gdns_tf.runs.tensorboard.finished import write_kept
 from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
 from pipelines.split import Split
@@ -78,5 +79,7 @@ def run_trial(split: Split, data: DataConfig, config: TrainConfig, callbacks: Se
     own = [History(), *([*looks, TrialTensorBoard()] if config.tensorboard else [])]
     run = Run(split, config, folder, [*own, *callbacks])
     stopped_by = run.fit()
-    run.finish(stopped_by, held_out=("valid",))
+    metrics = run.finish(stopped_by, held_out=("valid",))
+    if config.tensorboard:
+        write_kept(folder, metrics, config.select)
     return run, stopped_by
