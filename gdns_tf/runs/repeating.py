@@ -35,10 +35,10 @@ def changed_settings(config: TrainConfig) -> dict[str, object]:
     }
 
 
-def as_call(config: TrainConfig) -> str:
+def as_call(config: TrainConfig, separator: str = ", ") -> str:
     """A call that trains the same on the same data."""
     told = {n: "..." if str(v).startswith(PREFIX) else repr(v) for n, v in changed_settings(config).items()}
-    return f"gdns_tf.fit(data, {', '.join(f'{name}={value}' for name, value in told.items())})"
+    return f"gdns_tf.fit({separator.join(['data', *(f'{name}={value}' for name, value in told.items())])})"
 
 
 def as_command(output_dir: str) -> str:

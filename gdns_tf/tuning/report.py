@@ -10,7 +10,7 @@ from gdns_tf.evaluation.ranking import evaluate
 from gdns_tf.markdown import table
 from gdns_tf.runs.repeating import as_call, as_command
 from gdns_tf.runs.run import KS, Run
-from gdns_tf.training.config import HARMLESS, TrainConfig
+from gdns_tf.training.config import TrainConfig
 from gdns_tf.tuning import plots
 from gdns_tf.tuning.folder import TuningFolder
 from gdns_tf.tuning.space import Between, Choice, Space

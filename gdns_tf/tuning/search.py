@@ -229,7 +229,9 @@ class Search:
         config = replace(config, output_dir=str(folder.path), overwrite=False, refit=False, export_dir="")
         watch = Watch(trial, is_to_stop, prunable=number > 0)
         try:
-            run, stopped_by = run_trial(self._split, self._data, config, [*self._callbacks, watch])
+            run, stopped_by = run_trial(
+                self._split, self._data, config, [*self._callbacks, watch], self._space.searched
+            )
         except optuna.TrialPruned as pruned:
             write_text(folder.path / "pruned.txt", f"{pruned}\n")
             self._study.tell(trial, state=TrialState.PRUNED)

@@ -1,6 +1,6 @@
 """One trial: a training run that can be pruned, broken off and gone on with."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import optuna
 
@@ -61,8 +61,17 @@ class TrialTensorBoard(TensorBoard):
         pass
 
 
-def run_trial(split: Split, data: DataConfig, config: TrainConfig, callbacks: Sequence[Callback]) -> tuple[Run, str]:
+def run_trial(
+    split: Split, data: DataConfig, config: TrainConfig, callbacks: Sequence[Callback], searched: Collection[str]
+) -> tuple[Run, str]:
     """Trains, or goes on with, a trial in `config.output_dir`, an ordinary run but that test is not looked at.
+
+    Args:
+      split: the data.
+      data: how it was made.
+      config: the settings.
+      callbacks: look on, after the run's own.
+      searched: settings in which trials differ.
 
     Returns:
       The run, and what stopped it.
@@ -76,7 +85,7 @@ def run_trial(split: Split, data: DataConfig, config: TrainConfig, callbacks: Se
     folder = RunFolder.open(data, config)
     folder.claim(data, config)
     looks = [Diagnostics()] if config.has_sampler else []
-    own = [History(), *([*looks, TrialTensorBoard()] if config.tensorboard else [])]
+    own = [History(), *([*looks, TrialTensorBoard(searched)] if config.tensorboard else [])]
     run = Run(split, config, folder, [*own, *callbacks])
     stopped_by = run.fit()
     metrics = run.finish(stopped_by, held_out=("valid",))

@@ -2,9 +2,9 @@
 
 | tab | what it has | file |
 | --- | --- | --- |
-| Time Series | `loss/`, `ranking/`, `ranking_of_popularity/`, `sampler/`, `weights_kept/`, in this order | `callback` |
+| Time Series | `curves/`, `popularity/`, `sampler/`, `weights_kept/`, in this order | `callback`, `tags` |
 | Custom Scalars | what is to be compared, in one chart | `layout` |
-| HParams | a row for each run: the settings that tell runs apart, the figures of the weights that were kept | `hparams` |
+| HParams | a row for each run: what tells it from others, the figures of the weights that were kept | `hparams` |
 | Projector | the items by their vectors, with titles and popularity | `projector` |
 | Text | how to repeat the run, its data, all its settings | `texts` |
 

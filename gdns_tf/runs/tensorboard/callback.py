@@ -1,12 +1,14 @@
 """Writes what TensorBoard shows of a run while it trains."""
 
+from collections.abc import Collection
+
 from tensorboard.plugins.histogram.summary_v2 import histogram_pb
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 from gdns_tf.runs.callbacks import Callback, RunView, Validation
 from gdns_tf.runs.tensorboard import tags
 from gdns_tf.runs.tensorboard.events import EventFile
-from gdns_tf.runs.tensorboard.hparams import experiment_summary, row_of, session_summary
+from gdns_tf.runs.tensorboard.hparams import FIRST, experiment_summary, row_of, session_summary
 from gdns_tf.runs.tensorboard.layout import layout_summary
 from gdns_tf.runs.tensorboard.projector import write_projector
 from gdns_tf.runs.tensorboard.texts import text_summaries
@@ -15,6 +17,12 @@ from gdns_tf.runs.tensorboard.texts import text_summaries
 class TensorBoard(Callback):
     """Writes into the `tensorboard` folder of the run; `finished.write_kept` adds what came of it."""
 
+    def __init__(self, first_columns: Collection[str] = FIRST) -> None:
+        """Args:
+        first_columns: settings that come first in the HParams tab.
+        """
+        self._first_columns = first_columns
+
     def on_start(self, run: RunView) -> None:
         folder, self._has_layout = run.folder.tensorboard, False
         is_new = not run.epoch or not any(folder.glob("events*"))
@@ -22,8 +30,8 @@ class TensorBoard(Callback):
         if is_new:
             self._events.add(
                 0,
-                experiment_summary(run.config.select),
-                session_summary(row_of(run.split.name, run.config)),
+                experiment_summary(run.config.select, self._first_columns),
+                session_summary(run.config.output_dir, row_of(run.split.name, run.config)),
                 *text_summaries(run.split, run.config, run.folder.flags.read_text(), run.popularity),
             )
 

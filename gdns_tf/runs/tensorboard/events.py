@@ -26,7 +26,7 @@ class EventFile:
 
     Example:
       with EventFile(folder, after=run.epoch) as events:
-          events.add(run.epoch + 1, scalar_pb("loss/train", 0.5))
+          events.add(run.epoch + 1, scalar_pb(tags.LOSS, 0.5))
     """
 
     def __init__(self, folder: Path, *, after: int, suffix: str = "") -> None:

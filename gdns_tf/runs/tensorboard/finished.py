@@ -50,7 +50,7 @@ def write_log(
         return
     names = [name for name in history if name not in ("epoch", "seconds", "loss")]
     with EventFile(folder.tensorboard, after=0) as events:
-        events.add(0, experiment_summary(select), session_summary(settings))
+        events.add(0, experiment_summary(select), session_summary(str(folder.path), settings))
         if names:
             events.add(0, layout_summary(names, (), select, ()))
         for row, epoch in zip(count(), history.get("epoch", ()), strict=False):

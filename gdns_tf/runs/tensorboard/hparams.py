@@ -1,6 +1,9 @@
 """The HParams tab: a row for each run, with what tells runs apart and what came of the weights that were kept."""
 
-from collections.abc import Iterable, Mapping
+import hashlib
+import os
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import PurePosixPath
 
 from tensorboard.plugins.hparams import api_pb2, summary
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
@@ -9,6 +12,7 @@ from gdns_tf.runs.repeating import changed_settings, has_effect
 from gdns_tf.runs.tensorboard import tags
 from gdns_tf.runs.tensorboard.events import Message
 from gdns_tf.training.config import TrainConfig
+from pipelines.paths import is_remote
 
 _TEXT, _NUMBER = api_pb2.DATA_TYPE_STRING, api_pb2.DATA_TYPE_FLOAT64
 COLUMNS = {
@@ -28,44 +32,59 @@ COLUMNS = {
     "seed": _NUMBER,
     "other settings": _TEXT,
 }
-"""Of the table, in order. Every run names all of them, for TensorBoard takes the columns of one run for all.
+"""Of the table. Every run names all of them, for TensorBoard takes the columns of one run for all.
 
 Texts have no list of values: TensorBoard would hide a row whose value is not on the list of that one run, such as a
 sampler of another package.
 """
+FIRST = ("dataset", "dim", "objective", "other settings", "sampler")
+"""The columns of settings that are shown unasked, which are five."""
 METRICS = ("ndcg@3", "ndcg@10", "recall@10")
 """Whose kept figures have columns, beside the one that the weights are chosen by."""
 
 
-def experiment_summary(select: str) -> Message:
-    """The table's columns."""
+def experiment_summary(select: str, first: Collection[str] = FIRST) -> Message:
+    """The table's columns.
+
+    Args:
+      select: the metric that weights are chosen by. Its columns come first: five are shown unasked.
+      first: settings whose columns come first, in alphabetical order as TensorBoard has it.
+    """
+
+    def column(tag: str, title: str, told: str) -> api_pb2.MetricInfo:
+        return api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=title, description=told)
+
+    def kept(held_out: str, metric: str) -> api_pb2.MetricInfo:
+        told = f"Of the weights that were kept, on the {'validation' if held_out == 'valid' else held_out} items."
+        return column(tags.kept(f"{held_out}_{metric}"), f"{held_out} {tags.title(metric)}", told)
+
     metrics = [
-        api_pb2.MetricInfo(
-            name=api_pb2.MetricName(tag=tags.kept(f"{held_out}_{metric}")),
-            display_name=f"{held_out} {tags.title(metric)}",
-            description=f"Of the weights that were kept, on the {name} items.",
-            dataset_type=api_pb2.DATASET_VALIDATION,
-        )
-        for metric in dict.fromkeys([select, *METRICS])
-        for held_out, name in (("valid", "validation"), ("test", "test"))
+        kept("valid", select),
+        column(tags.of_popularity(select), f"popularity's valid {tags.title(select)}", "Of the most popular items."),
+        kept("test", select),
+        column(tags.kept("epoch"), "epoch kept", "After how many epochs the weights were best."),
+        column(tags.kept("seconds"), "seconds", "Of training, all epochs."),
+        *(kept(held_out, metric) for metric in METRICS if metric != select for held_out in ("valid", "test")),
     ]
-    metrics += [
-        api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tags.kept(tag)), display_name=title, description=told)
-        for tag, title, told in (
-            ("epoch", "epoch kept", "After how many epochs the weights were best."),
-            ("seconds", "seconds", "Of training, all epochs."),
-        )
-    ]
+    # TensorBoard puts settings that differ between runs first, and leaves it to its runs to say which do.
+    settings = [api_pb2.HParamInfo(name=name, type=kind, differs=name in first) for name, kind in COLUMNS.items()]
     return summary.experiment_pb(
-        [api_pb2.HParamInfo(name=name, type=kind) for name, kind in COLUMNS.items()],
-        metrics,
-        description="Figures are those of the weights that were kept, not of the last epoch.",
+        settings, metrics, description="Figures are those of the weights that were kept, not of the last epoch."
     )
 
 
-def session_summary(settings: Mapping[str, object]) -> Message:
-    """A run's row. It has the run's name, by which it is found in the other tabs: no two have the same."""
-    return summary.session_start_pb(dict(settings))
+def session_summary(output_dir: str, settings: Mapping[str, object]) -> Message:
+    """A run's row.
+
+    Args:
+      output_dir: the folder of the run, whose name the row has; four digits keep it apart from others of the same name,
+        of which TensorBoard would make one row, with the means of their figures.
+      settings: by column.
+    """
+    path = PurePosixPath(output_dir if is_remote(output_dir) else os.path.abspath(output_dir))
+    digits = hashlib.sha256(str(path).encode()).hexdigest()[:4]
+    name = f"{path.parents[1].name}/{path.name}" if path.name.isdigit() else path.name  # of the trials of a search
+    return summary.session_start_pb(dict(settings), group_name=f"{name} {digits}")
 
 
 def row_of(dataset: str, config: TrainConfig) -> dict[str, object]:

@@ -12,7 +12,9 @@ _SIDES = re.compile(r"_(chosen|passed_over|among_chosen|among_candidates)$")
 """What names of diagnostics end in that are two sides of one thing."""
 
 
-def layout_summary(metrics: Sequence[str], popularity: Iterable[str], select: str, diagnostics: Iterable[str]) -> Message:
+def layout_summary(
+    metrics: Sequence[str], popularity: Iterable[str], select: str, diagnostics: Iterable[str]
+) -> Message:
     """The layout of a run's charts; TensorBoard makes one of those of all runs.
 
     Args:
@@ -24,7 +26,7 @@ def layout_summary(metrics: Sequence[str], popularity: Iterable[str], select: st
     metrics, known = tags.shown(metrics, select), set(popularity)
     charts = {
         name: _chart(
-            f"{tags.title(name)} on validation" + (" and popularity's" if name in known else ""),
+            f"{tags.title(name)} of validation" + (", and popularity's level" if name in known else ""),
             [tags.valid(name), *([tags.of_popularity(name)] if name in known else [])],
         )
         for name in metrics
@@ -33,7 +35,7 @@ def layout_summary(metrics: Sequence[str], popularity: Iterable[str], select: st
     for name in diagnostics:
         sides.setdefault(_SIDES.sub("", name), []).append(tags.of_sampler(name))
     categories: Mapping[str, list[layout_pb2.Chart]] = {
-        "Is it good, does it learn?": [charts.pop(select), _chart("Training loss", [tags.LOSS])],
+        "Does it learn, and more than what is popular?": [charts.pop(select), _chart("Training loss", [tags.LOSS])],
         "Other metrics": list(charts.values()),
         "What the sampler chooses": [_chart(name.replace("_", " "), of) for name, of in sides.items()],
     }

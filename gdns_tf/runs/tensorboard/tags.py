@@ -1,24 +1,25 @@
-"""Names of scalars. TensorBoard sorts them, so that they are such as to come in the order in which one looks at them."""
+"""Names of scalars, such that TensorBoard, which sorts them, has them in the order in which one looks at them."""
 
 from collections.abc import Iterable, Mapping
 
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
-LOSS = "loss/train"
+LOSS = "curves/train_loss"
 
 
 def valid(metric: str) -> str:
     """A metric of the validation items, after an epoch."""
-    return f"ranking/valid_{metric}"
+    return f"curves/valid_{metric}"
 
 
 def of_popularity(metric: str) -> str:
     """What popularity comes to in it: a level line."""
-    return f"ranking_of_popularity/valid_{metric}"
+    return f"popularity/valid_{metric}"
 
 
 def of_sampler(name: str) -> str:
+    """What a sampler goes by, or what comes of it."""
     return f"sampler/{name}"
 
 
@@ -28,8 +29,11 @@ def kept(name: str) -> str:
 
 
 def shown(metrics: Iterable[str], select: str) -> list[str]:
-    """Those of some metrics that are worth a chart: with one relevant item hr@K is recall@K."""
-    return [name for name in metrics if not name.startswith("hr@") or name == select]
+    """Those of some metrics that have a curve: NDCG, Recall, and the one that weights are chosen by.
+
+    With one relevant item hr@K is recall@K, and recall@1 is ndcg@1. All are in `history.csv`.
+    """
+    return [n for n in metrics if n == select or (n.startswith(("ndcg", "recall")) and n != "recall@1")]
 
 
 def title(metric: str) -> str:
@@ -43,7 +47,7 @@ def validation_summaries(metrics: Mapping[str, float], popularity: Mapping[str, 
     """What a validation found, each metric beside its level by popularity, where that is known."""
     found = []
     for name in shown(metrics, select):
-        against = "items drawn at random" if not name.startswith("full_") else "all items"
+        against = "all items" if name.startswith("full_") else "items drawn at random"
         told = f"{title(name)} of the validation items, each ranked against {against}."
         if name == select:
             told += " The weights of the epoch where it is highest are kept."

@@ -25,14 +25,14 @@ def text_summaries(split: Split, config: TrainConfig, flags: str, popularity: Ma
       popularity: what a list of the most popular items comes to on validation.
     """
     return [
-        text_pb("run/1_how_to_repeat_it", _repeating(config)),
+        text_pb("run/1_how_to_repeat", _repeating(config)),
         text_pb("run/2_data", _data(split, popularity)),
         text_pb("run/3_flags", f"All settings, `flags.txt` of the run's folder:\n\n{_verbatim(flags)}"),
     ]
 
 
 def _repeating(config: TrainConfig) -> str:
-    call = f"In Python, `data` being the same:\n\n{_verbatim(as_call(config))}"
+    call = "In Python, `data` being the same:\n\n" + _verbatim(as_call(config, separator=",\n    "))
     if config.sampler.startswith(PREFIX):
         return f"{call}\n\nIts sampler was given as an object, which no command line can name."
     return f"On the command line:\n\n{_verbatim(as_command(config.output_dir))}\n\n{call}"
