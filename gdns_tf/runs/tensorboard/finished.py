@@ -1,7 +1,7 @@
 """What is written of a run when it is finished."""
 
+import shutil
 from collections.abc import Mapping
-from itertools import count
 
 import numpy as np
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
@@ -37,7 +37,7 @@ def write_log(
     history: Mapping[str, np.ndarray],
     select: str,
 ) -> None:
-    """Writes the logs of a run that was trained without, from what else it left behind, unless it has some.
+    """Writes the logs of a run that was trained without, from what else it left behind, in place of former ones.
 
     Args:
       folder: of the run.
@@ -46,14 +46,13 @@ def write_log(
       history: what its `history.csv` holds; empty where nothing was trained by epochs.
       select: the metric that its weights were chosen by.
     """
-    if any(folder.tensorboard.glob("events*")):
-        return
+    shutil.rmtree(folder.tensorboard, ignore_errors=True)
     names = [name for name in history if name not in ("epoch", "seconds", "loss")]
     with EventFile(folder.tensorboard, after=0) as events:
         events.add(0, experiment_summary(select), session_summary(str(folder.path), settings))
         if names:
             events.add(0, layout_summary(names, (), select, ()))
-        for row, epoch in zip(count(), history.get("epoch", ()), strict=False):
+        for row, epoch in enumerate(history.get("epoch", ())):
             at = {name: float(history[name][row]) for name in names}
             loss = scalar_pb(tags.LOSS, float(history["loss"][row]))
             events.add(int(epoch), loss, *tags.validation_summaries(at, {}, select))
