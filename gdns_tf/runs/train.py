@@ -13,7 +13,8 @@ from gdns_tf.runs.progress import ProgressBar
 from gdns_tf.runs.remote import Uploads, mirrored
 from gdns_tf.runs.run import Run
 from gdns_tf.runs.run_folder import RunFolder
-from gdns_tf.runs.tensorboard import TensorBoard
+from gdns_tf.runs.tensorboard.callback import TensorBoard
+from gdns_tf.runs.tensorboard.finished import write_kept
 from gdns_tf.samplers.given import Given
 from gdns_tf.training.build import build_trainer
 from gdns_tf.training.config import TrainConfig
@@ -69,7 +70,10 @@ def train(
         stopped_by = run.fit()
         if stopped_by == "max_minutes" and config.schedule != "constant":
             notices.warning("`max_minutes` ended the run before its rate had come down: set `max_epochs` to fewer.")
-        _warn_if_unfit(run, run.finish(stopped_by))
+        metrics = run.finish(stopped_by)
+        _warn_if_unfit(run, metrics)
+        if config.tensorboard:
+            write_kept(folder, metrics, config.select)
         if config.refit:
             refit(run, data, uploads, progress=progress)
     run.folder = opened  # which lasts

@@ -1,6 +1,5 @@
 """`report.md`: what was chosen, what was tried, what mattered, and how to train it again."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from statistics import median
 
@@ -10,9 +9,9 @@ from optuna.trial import TrialState
 from gdns_tf.evaluation.ranking import evaluate
 from gdns_tf.markdown import table
 from gdns_tf.report_page import save_report
+from gdns_tf.runs.repeating import as_call, as_command
 from gdns_tf.runs.run import KS, Run
-from gdns_tf.samplers.given import PREFIX
-from gdns_tf.training.config import HARMLESS, TrainConfig
+from gdns_tf.training.config import TrainConfig
 from gdns_tf.tuning import plots
 from gdns_tf.tuning.folder import TuningFolder
 from gdns_tf.tuning.space import Between, Choice, Space
@@ -85,23 +84,14 @@ def _metrics(metrics: Mapping, chosen: Row, metric: str) -> str:
 
 
 def _commands(config: TrainConfig, folder: TuningFolder) -> str:
-    unasked = TrainConfig.from_settings(objective=config.objective, scorer=config.scorer).settings()
-    left_out = HARMLESS - {"max_epochs"}
-    changed = {
-        name: value
-        for name, value in config.settings().items()
-        if name in ("objective", "scorer") or (name not in left_out and unasked.get(name) != value)
-    }
-    # A sampler that was given as an object is known by its name only.
-    keywords = ", ".join(f"{n}={'...' if str(v).startswith(PREFIX) else repr(v)}" for n, v in changed.items())
     return "\n".join(
         [
             "```python",
-            f"gdns_tf.fit(data, {keywords})",
+            as_call(config),
             "```",
             "",
             "```sh",
-            f"python -m gdns_tf.train --flagfile={shlex.quote(str(folder.run.flags))} --output_dir=runs/again",
+            as_command(str(folder.path)),
             "```",
             "",
             "This folder is its run already: `gdns_tf.load`, `gdns_tf.evaluate --run_dir` and `gdns_tf.export "

@@ -227,9 +227,9 @@ class Search:
             self._fail(trial, f"{error}")
             return
         config = replace(config, output_dir=str(folder.path), overwrite=False, refit=False, export_dir="")
-        watch = Watch(trial, is_to_stop, prunable=number > 0)
+        looks = [*self._callbacks, Watch(trial, is_to_stop, prunable=number > 0)]
         try:
-            run, stopped_by = run_trial(self._split, self._data, config, [*self._callbacks, watch])
+            run, stopped_by = run_trial(self._split, self._data, config, looks, self._space.searched)
         except optuna.TrialPruned as pruned:
             write_text(folder.path / "pruned.txt", f"{pruned}\n")
             self._study.tell(trial, state=TrialState.PRUNED)
