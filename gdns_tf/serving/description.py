@@ -14,7 +14,7 @@ from gdns_tf.serving.fold_in import FoldIn
 from pipelines.config import DataConfig
 from pipelines.split import Split
 
-_OF_THE_MACHINE = ("data_dir", "output_dir", "export_dir", "overwrite")
+_OF_THE_MACHINE = ("data_dir", "output_dir", "export_dir", "overwrite", "warm_start")
 """Settings that say nothing about the model."""
 _METRICS = ("best_epoch", "valid", "test")
 REFIT_NOTE = (
