@@ -131,6 +131,7 @@ def test_a_run_in_a_store_is_that_of_a_folder(store, undisturbed, tmp_path, monk
         "refit/flags.txt",
         "refit/metrics.json",
         "refit/weights.npz",
+        "trained_on.npz",
         "weights.npz",
     ]
     assert str(finished.folder.path) == address
