@@ -21,6 +21,7 @@ from gdns_tf.evaluation.user_groups import by_activity
 from gdns_tf.flags import replayable
 from gdns_tf.models.factors import Factors
 from gdns_tf.models.weights_file import save_arrays
+from gdns_tf.runs import leaks
 from gdns_tf.runs.callbacks import Callback
 from gdns_tf.runs.history import read_history, write_history
 from gdns_tf.runs.interrupts import Interrupted
@@ -29,6 +30,7 @@ from gdns_tf.runs.remote import mirrored
 from gdns_tf.runs.run import Run
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.runs.train import train
+from gdns_tf.runs.warm_start import Former, former_model
 from gdns_tf.samplers.base import Sampler
 from gdns_tf.serving.description import about_training
 from gdns_tf.serving.export import check_options, export_model
@@ -58,6 +60,7 @@ def fit(
     *,
     sampler: str | Sampler | None = None,
     scorer: str | None = None,
+    warm_start: "str | Path | Model | None" = None,
     callbacks: Sequence[Callback] = (),
     output_dir: str | Path | None = None,
     refit: bool = False,
@@ -76,6 +79,10 @@ def fit(
       sampler: how negatives are chosen: a name (`gdns_tf.SAMPLERS`), or a `gdns_tf.Sampler` of one's own; None: that of
         the recipe, which has none.
       scorer: what scores items for users, a name (`gdns_tf.SCORERS`); None: that of the recipe.
+      warm_start: a former model, or the folder of a finished run, on this machine or in an object store, from whose
+        weights training begins: those of the users and items that are in both, by id. New ones begin as in a run that
+        begins afresh. It must be of the same scorer and `dim`. See `gdns_tf.runs.warm_start` and, for what is gained,
+        `gdns_tf.studies.warm_start`.
       callbacks: look on.
       output_dir: folder of the run, in which it can be gone on with: the same call again does that, and a finished run
         is read. It may be in an object store (gs://, s3://, az://). None: a temporary one that goes.
@@ -116,11 +123,14 @@ def fit(
             settings = {"tensorboard": False} | settings
         named = {name: value for name, value in (("sampler", sampler), ("scorer", scorer)) if value is not None}
         settings = named | {"output_dir": str(output_dir), "refit": refit} | settings
+        former = former_model(warm_start._trained) if isinstance(warm_start, Model) else None
+        if warm_start is not None:
+            settings["warm_start"] = former.name if former else str(warm_start)
         tuning = _tuning(tune_minutes, settings)
         config = TrainConfig.from_settings(**settings) if tuning is None else None
         try:
             if tuning is None:
-                model = train_model(data, data.source, config, callbacks, progress=progress)
+                model = train_model(data, data.source, config, callbacks, progress=progress, former=former)
             else:
                 model = tune_model(data, data.source, settings, tuning, callbacks, progress=progress)
         except Interrupted:
@@ -148,12 +158,18 @@ def _tuning(tune_minutes: float | None, settings: dict[str, object]) -> TuneConf
 
 
 def train_model(
-    split: Split, data: DataConfig, config: TrainConfig, callbacks: Sequence[Callback] = (), *, progress: bool = True
+    split: Split,
+    data: DataConfig,
+    config: TrainConfig,
+    callbacks: Sequence[Callback] = (),
+    *,
+    progress: bool = True,
+    former: Former | None = None,
 ) -> "Model":
     """What `fit` and the command `gdns_tf.train` have in common: trains in `config.output_dir`."""
     if config.export_dir:
         check_options(config.export_dir)  # before the training, not after
-    return _model_of(train(split, data, config, callbacks, progress=progress), split, data)
+    return _model_of(train(split, data, config, callbacks, progress=progress, former=former), split, data)
 
 
 def tune_model(
@@ -288,8 +304,8 @@ class Model(RecommendMethods):
         """
         import pandas as pd
 
+        leaks.warn(self.metrics)
         other = load_compared(compare, self.data, self._trained.first.dim)
-
         comparison = evaluate_with_tests(
             self._trained.first,
             self.data,
@@ -383,6 +399,7 @@ class Model(RecommendMethods):
         folder.write_metrics(self.metrics)
         write_history(folder.history, self._history)
         save_arrays(folder.weights, self._trained.weights.arrays)
+        saved.save_interactions(self._trained.trained_on, folder.trained_on)
         if self._trained.refit:
             folder.refit.path.mkdir()
             save_arrays(folder.refit.weights, self._trained.refit.arrays)

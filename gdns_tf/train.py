@@ -9,6 +9,7 @@ from gdns_tf.api import train_model
 from gdns_tf.command import Read, run_command
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.runs.summary import format_metrics, format_recommendations
+from gdns_tf.runs.warm_start import check_finished
 from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
 from pipelines.infer import infer
@@ -27,6 +28,8 @@ def train(data: DataConfig, config: TrainConfig) -> dict:
     """
     data = infer(data)  # which the run's flags then name
     folder = RunFolder.open(data, config)  # before the data is read, which may take a while
+    if config.warm_start and not folder.has_checkpoint:
+        check_finished(config.warm_start)
     split = load_dataset(data)
     print(format_statistics(split), flush=True)
     model = train_model(split, data, config)

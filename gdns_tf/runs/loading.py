@@ -8,13 +8,16 @@ from gdns_tf.evaluation.ranking import check_fits
 from gdns_tf.flags import read_config
 from gdns_tf.models.factors import Factors
 from gdns_tf.models.weights_file import Weights, load_weights
+from gdns_tf.runs import leaks
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
+from pipelines.interactions import Interactions
 from pipelines.nearest import did_you_mean
 from pipelines.notices import notices
 from pipelines.paths import as_path
+from pipelines.readers.saved import read_interactions
 from pipelines.split import Split
 
 
@@ -44,6 +47,8 @@ class Trained:
     """Of the second training, with the held-out items, where there was one."""
     first: Factors
     """What the first training came to: what can be evaluated."""
+    trained_on: Interactions
+    """What the first training's weights have learnt from: the training data, and that of the runs they began from."""
     served: Factors
     """What the last training came to, for users with all that they have: what recommends."""
 
@@ -71,7 +76,9 @@ def load_trained(path: str | Path, split: Split) -> Trained:
     first = _fitting(weights.factors(split.train), split, path)
     # Scorers that know users by what they have serve them by all of it, whether or not it was trained on.
     served = _fitting((refit or weights).factors(split.all_interactions()), split, path)
-    return Trained(config, metrics, weights, refit, first, served)
+    # Where nothing went before, it is the data itself.
+    trained_on = read_interactions(folder.trained_on) if config.warm_start else split.train
+    return Trained(config, metrics, weights, refit, first, trained_on, served)
 
 
 def load_model(path: str | Path, split: Split) -> Factors:
@@ -81,7 +88,9 @@ def load_model(path: str | Path, split: Split) -> Factors:
       InputError: there is none, it is of another shape, or the run was trained on other data.
     """
     if as_path(path).is_dir():
-        return load_trained(path, split).first
+        trained = load_trained(path, split)
+        leaks.warn(trained.metrics)
+        return trained.first
     return _fitting(load_weights(path).factors(split.train), split, path)
 
 

@@ -4,7 +4,7 @@ import contextlib
 import math
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -130,6 +130,8 @@ class Run:
             for callback in self._callbacks:
                 stack.callback(callback.close)
                 callback.on_start(self)
+            if self.config.warm_start and not self._checkpoints.latest_checkpoint:
+                self._save()  # from here on the former run may go, or change
             stack.enter_context(self._interrupts)
             for epoch, loss in self._epochs():
                 for callback in self._callbacks:
@@ -218,12 +220,15 @@ class Run:
         """Writes the best weights, `weights.npz`."""
         save_arrays(self.folder.weights, self.trainer.scorer.arrays(self.state.best_weights))
 
-    def finish(self, stopped_by: str, held_out: Sequence[str] = ("valid", "test")) -> dict:
+    def finish(
+        self, stopped_by: str, held_out: Sequence[str] = ("valid", "test"), more: Mapping[str, object] | None = None
+    ) -> dict:
         """Writes the best weights and the metrics, `metrics.json`, which it returns.
 
         Args:
           stopped_by: what `fit` returned.
           held_out: what to evaluate on: not on "test" while runs are still being chosen among.
+          more: what else the file is to hold.
         """
         best, split = self.best, self.split
         self.save_weights()
@@ -242,6 +247,7 @@ class Run:
             "dataset": split.statistics(),
             "dropped": {each.setting: _counts(each) for each in split.train.filters},
             "users_by_history": split.train.num_dropped_users,
+            **(more or {}),
             "versions": {
                 "gdns_tf": gdns_tf.__version__,
                 "python": platform.python_version(),

@@ -14,7 +14,7 @@ from gdns_tf.serving.fold_in import FoldIn
 from pipelines.config import DataConfig
 from pipelines.split import Split
 
-_OF_THE_MACHINE = ("data_dir", "output_dir", "export_dir", "export_anyway", "overwrite")
+_OF_THE_MACHINE = ("data_dir", "output_dir", "export_dir", "export_anyway", "overwrite", "warm_start")
 """Settings that say nothing about the model."""
 _METRICS = ("best_epoch", "valid", "test", "popularity")
 REFIT_NOTE = (

@@ -78,6 +78,11 @@ def tune(
     fixed, choices = split_choices(settings)
     space = Space(fixed, config.choices | choices)
     base = next(iter(space.models.values())).base
+    if base.warm_start:
+        raise InputError(
+            "`warm_start` does not go with tuning, whose trials begin afresh",
+            remedy="Tune without it; then train by what was found, and begin later runs from that one.",
+        )
     folder = TuningFolder(base.output_dir, overwrite=base.overwrite)
     with folder.claimed(), _quiet_optuna():
         if base.overwrite:

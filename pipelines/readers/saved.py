@@ -5,7 +5,9 @@ with the offsets at which each ends: one long title does not make every title as
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -21,6 +23,7 @@ from pipelines.split import Split
 SETTINGS = ("data_dir",)
 _LEAVES_ONE_OUT, _SEVERAL = _FORMATS = (1, 2)
 """Of a split with one validation and one test item of each user, as former versions read and wrote it; of others."""
+Made = TypeVar("Made")
 
 
 def save(split: Split, path: str | os.PathLike) -> None:
@@ -56,9 +59,26 @@ def save(split: Split, path: str | os.PathLike) -> None:
     for name, values in (texts | {"titles": train.titles}).items():
         if values is not None:
             arrays |= _packed(name, values)
+    _write(path, arrays, np.savez_compressed)
+
+
+def save_interactions(interactions: Interactions, path: str | os.PathLike) -> None:
+    """Writes users, items and who has what, without times and titles, into one file, whole or not at all.
+
+    It is quick, and the file not compressed; `read_interactions` reads it.
+
+    Raises:
+      InputError: the file cannot be written.
+    """
+    arrays = {"format": np.array(_LEAVES_ONE_OUT), "offsets": interactions.offsets, "items": interactions.items}
+    arrays |= _packed("user_ids", interactions.user_ids) | _packed("item_ids", interactions.item_ids)
+    _write(path, arrays, np.savez)
+
+
+def _write(path: str | os.PathLike, arrays: dict[str, np.ndarray], save_npz: Callable) -> None:
     try:
         with whole(path) as unfinished, unfinished.open("wb") as file:
-            np.savez_compressed(file, **arrays)
+            save_npz(file, **arrays)
     except OSError as error:
         remedy = "Check that the folder exists, and its permissions."
         raise InputError(f"cannot be written ({error.strerror or error})", path=str(path), remedy=remedy) from error
@@ -75,6 +95,20 @@ def read(path: AnyPath | None, _config: DataConfig | None = None) -> Split:
     Raises:
       InputError: there is no such file, it is damaged, or was not written by `save`.
     """
+    return _read(path, _split)
+
+
+def read_interactions(path: AnyPath) -> Interactions:
+    """Reads what `save_interactions` wrote.
+
+    Raises:
+      InputError: as `read`.
+    """
+    return _read(path, _interactions)
+
+
+def _read(path: AnyPath | None, make: Callable[[dict[str, np.ndarray], int], Made]) -> Made:
+    """What `make` makes of the arrays in a file and the number of their format."""
     require_given(path, "a file that was saved")
     with Source(path).open() as file:
         try:
@@ -85,10 +119,19 @@ def read(path: AnyPath | None, _config: DataConfig | None = None) -> Split:
     try:
         if (form := arrays.pop("format").tolist()) not in _FORMATS:
             raise _foreign(path, "another format")
-        split = _split(arrays, form)
+        return make(arrays, form)
+    except InputError:  # which is a ValueError, and says all
+        raise
     except (KeyError, ValueError, IndexError, TypeError) as error:
         raise _foreign(path, f"{type(error).__name__}: {error}") from None
-    return split
+
+
+def _interactions(arrays: dict[str, np.ndarray], _form: int) -> Interactions:
+    """As `_split`, of what `save_interactions` wrote."""
+    ids = {name: _unpacked(name, arrays) for name in ("user_ids", "item_ids")}
+    made = Interactions(arrays["offsets"], arrays["items"], **ids)
+    _check_rows(made.offsets, made.items, made.num_users, made.num_items)
+    return made
 
 
 def _split(arrays: dict[str, np.ndarray], form: int) -> Split:

@@ -150,3 +150,18 @@ def test_foreign_npz_and_npy(tmp_path):
 def test_folder_that_is_not_there(tmp_path):
     with pytest.raises(InputError, match=r"b\.npz: cannot be written \(No such file or directory\)"):
         saved.save(named(False), tmp_path / "a" / "b.npz")
+
+
+@pytest.mark.parametrize("texts", [True, False])
+def test_interactions_come_back_and_no_other_file_does(texts, tmp_path):
+    train = named(texts).train
+    saved.save_interactions(train, tmp_path / "who.npz")
+    read = saved.read_interactions(tmp_path / "who.npz")
+    for name in ("offsets", "items", "user_ids", "item_ids"):
+        assert getattr(read, name).tolist() == getattr(train, name).tolist()
+    assert read.timestamps is None
+    np.savez(tmp_path / "other.npz", items=train.items)
+    with pytest.raises(InputError, match="not a saved data set"):
+        saved.read_interactions(tmp_path / "other.npz")
+    with pytest.raises(InputError, match="not a saved data set"):
+        saved.read(tmp_path / "who.npz")
