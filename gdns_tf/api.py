@@ -16,6 +16,7 @@ from gdns_tf.clients.signatures import Signatures
 from gdns_tf.clients.titles import titles_of
 from gdns_tf.evaluation.baselines import popularity
 from gdns_tf.evaluation.report import evaluate_with_tests
+from gdns_tf.flagfiles import settings_over_recipe
 from gdns_tf.flags import replayable
 from gdns_tf.models.factors import Factors
 from gdns_tf.models.weights_file import save_arrays
@@ -56,6 +57,7 @@ def fit(
     *,
     sampler: str | Sampler | None = None,
     scorer: str | None = None,
+    recipe: str | None = None,
     callbacks: Sequence[Callback] = (),
     output_dir: str | Path | None = None,
     refit: bool = False,
@@ -74,6 +76,9 @@ def fit(
       sampler: how negatives are chosen: a name (`gdns_tf.SAMPLERS`), or a `gdns_tf.Sampler` of one's own; None: that of
         the recipe, which has none.
       scorer: what scores items for users, a name (`gdns_tf.SCORERS`); None: that of the recipe.
+      recipe: settings by the name of a recipe that comes with gdns_tf, such as "ml1m" (`python -m gdns_tf.train
+        --recipe=help` lists them), or by a flagfile. Whatever is given here wins over it, `sampler` and `scorer` too.
+        What it says of the data and of `output_dir` is not applied: they are given here.
       callbacks: look on.
       output_dir: folder of the run, in which it can be gone on with: the same call again does that, and a finished run
         is read. It may be in an object store (gs://, s3://, az://). None: a temporary one that goes.
@@ -113,7 +118,9 @@ def fit(
             output_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="gdns_tf-"))
             settings = {"tensorboard": False} | settings
         named = {name: value for name, value in (("sampler", sampler), ("scorer", scorer)) if value is not None}
-        settings = named | {"output_dir": str(output_dir), "refit": refit} | settings
+        settings = named | {"output_dir": str(output_dir)} | ({"refit": True} if refit else {}) | settings
+        if recipe is not None:
+            settings = settings_over_recipe(recipe, settings, TrainConfig, [DataConfig])
         tuning = _tuning(tune_minutes, settings)
         config = TrainConfig.from_settings(**settings) if tuning is None else None
         try:

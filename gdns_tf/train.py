@@ -1,12 +1,13 @@
 """Trains a recommender.
 
-    python -m gdns_tf.train --flagfile=configs/ml1m.flags --output_dir=runs/ml1m
+    python -m gdns_tf.train --recipe=ml1m --output_dir=runs/ml1m
 
 The same command goes on with a run that was broken off.
 """
 
 from gdns_tf.api import train_model
 from gdns_tf.command import Read, run_command
+from gdns_tf.flagfiles import FOR_TRAINING
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.runs.summary import format_metrics, format_recommendations
 from gdns_tf.training.config import TrainConfig
@@ -43,7 +44,7 @@ def main(read: Read) -> None:
 
 def run() -> None:
     """The entry point of the command line."""
-    run_command(main, __doc__, [TrainConfig, DataConfig])
+    run_command(main, __doc__, [TrainConfig, DataConfig], recipes_in=FOR_TRAINING)
 
 
 if __name__ == "__main__":
