@@ -138,7 +138,7 @@ def fit(
                 settings, tuning = settings | {"max_minutes": _AT_ONCE}, replace(tuning, tune_minutes=_AT_ONCE)
                 model = tune_model(data, data.source, settings, tuning, progress=False)
     if model.config.export_dir:
-        model.export(model.config.export_dir)
+        model.export(model.config.export_dir, keep_versions=model.config.keep_versions)
     return model
 
 
@@ -343,7 +343,13 @@ class Model(RecommendMethods):
             folder.refit.write_metrics({"epochs": self.metrics["best_epoch"]})
 
     def export(
-        self, export_dir: str | Path, *, k: int = 100, item_dtype: str = "float32", version: int | None = None
+        self,
+        export_dir: str | Path,
+        *,
+        k: int = 100,
+        item_dtype: str = "float32",
+        version: int | None = None,
+        keep_versions: int = 0,
     ) -> Path:
         """Writes the next version of a model for TensorFlow Serving.
 
@@ -352,6 +358,7 @@ class Model(RecommendMethods):
           k: items that the signature `serving_default` returns.
           item_dtype: "float32" or "float16", in which the item factors are stored.
           version: its number; None: one above the highest.
+          keep_versions: how many versions to keep, this one among them; older ones are removed. 0: all.
 
         Returns:
           The version's folder.
@@ -363,5 +370,6 @@ class Model(RecommendMethods):
             k=k,
             item_dtype=item_dtype,
             version=version,
+            keep_versions=keep_versions,
             about=about_training(self._trained, self._source),
         )

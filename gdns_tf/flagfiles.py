@@ -72,11 +72,7 @@ def with_recipes(
 
 
 def settings_over_recipe(
-    recipe: str,
-    given: Mapping[str, object],
-    config_class: type,
-    others: Sequence[type],
-    recipes_in: Path = FOR_TRAINING,
+    recipe: str, given: Mapping[str, object], config_class: type, others: Sequence[type]
 ) -> dict[str, object]:
     """Settings that are given, and for the rest those of a recipe.
 
@@ -102,7 +98,7 @@ def settings_over_recipe(
         chosen = given[name] if isinstance(given[name], list | tuple) else [given[name]]
         owned = {one: {f.name for f in fields(registry[one].config_class)} for one in registry}
         apply = set().union(*(owned[one] for one in chosen if isinstance(one, str) and one in owned))
-        for setting in set().union(*owned.values()) & settings.keys() - apply - given.keys():
+        for setting in sorted(set().union(*owned.values()) & settings.keys() - apply - given.keys()):
             effect = "`%s`=%s of the recipe has no effect on `%s`=%s."
             notices.warning(effect, setting, settings.pop(setting), name, ", ".join(map(str, chosen)))
     return settings | dict(given)

@@ -45,7 +45,7 @@ def tune(data: DataConfig, settings: Mapping[str, object], config: TuneConfig) -
     folder = RunFolder(model.config.output_dir).path
     print(f"The chosen model's run is {folder}, the report {folder / 'report.md'}: tensorboard --logdir {folder}")
     if model.config.export_dir:
-        model.export(model.config.export_dir)
+        model.export(model.config.export_dir, keep_versions=model.config.keep_versions)
     return model.metrics
 
 

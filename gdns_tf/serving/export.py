@@ -16,7 +16,7 @@ from gdns_tf.serving.float16 import effect_of_rounding, format_effect
 from gdns_tf.serving.fold_in import FoldIn
 from gdns_tf.serving.in_memory import served_model
 from gdns_tf.serving.model import ITEM_DTYPES, stored_items
-from gdns_tf.serving.versions import check_export_dir, new_version
+from gdns_tf.serving.versions import check_export_dir, new_version, remove_superseded
 from gdns_tf.serving.warmup import example_inputs, write_warmup
 from pipelines.config import DataConfig
 from pipelines.errors import InputError, require
@@ -33,6 +33,7 @@ def export_run(
     k: int = 100,
     item_dtype: str = "float32",
     version: int | None = None,
+    keep_versions: int = 0,
     fold_in: FoldIn | None = None,
     data: DataConfig | None = None,
     split: Split | None = None,
@@ -41,7 +42,7 @@ def export_run(
 
     Args:
       run_dir: the folder of a training run.
-      export_dir, k, item_dtype, version, fold_in: as for `export_model`.
+      export_dir, k, item_dtype, version, keep_versions, fold_in: as for `export_model`.
       data: where the data is; None: where the run found it.
       split: the data, where it is loaded already.
 
@@ -52,7 +53,7 @@ def export_run(
       InputError: as `export_model`; or there is no run, it has not ended or diverged, or the data is not that which it
         was trained on.
     """
-    check_options(export_dir, k=k, item_dtype=item_dtype, version=version)
+    check_options(export_dir, k=k, item_dtype=item_dtype, version=version, keep_versions=keep_versions)
     data = data or data_of(run_dir)
     split = split or load_dataset(data)
     trained = load_trained(run_dir, split)
@@ -63,6 +64,7 @@ def export_run(
         k=k,
         item_dtype=item_dtype,
         version=version,
+        keep_versions=keep_versions,
         fold_in=fold_in,
         about=about_training(trained, data),
     )
@@ -76,6 +78,7 @@ def export_model(
     k: int = 100,
     item_dtype: str = "float32",
     version: int | None = None,
+    keep_versions: int = 0,
     fold_in: FoldIn | None = None,
     about: Mapping[str, object] | None = None,
 ) -> Path:
@@ -89,6 +92,7 @@ def export_model(
       k: items that the signature `serving_default` returns, at most the number of items.
       item_dtype: "float32" or "float16", in which the item factors are stored.
       version: number of the version; None: one above the highest.
+      keep_versions: how many versions to keep, this one among them; older ones are removed. 0: all.
       fold_in: strengths of `retrieve_by_history`.
       about: what `describe` and the model card tell besides: "flags", "metrics" and "refit", as from `about_training`.
 
@@ -102,7 +106,7 @@ def export_model(
     Example:
       export_model(factors, split, "savedmodel/models/gdns")  # -> Path("/.../savedmodel/models/gdns/1")
     """
-    check_options(export_dir, k=k, item_dtype=item_dtype, version=version)
+    check_options(export_dir, k=k, item_dtype=item_dtype, version=version, keep_versions=keep_versions)
     about, strengths = about or {}, fold_in or FoldIn()
     stored = stored_items(factors, item_dtype)
     description = describe(factors, split, k=k, item_dtype=item_dtype, fold_in=strengths, about=about)
@@ -123,11 +127,18 @@ def export_model(
     if not warm:
         notices.warning("No warm-up requests were written: pip install 'gdns_tf[serving]' for them.")
     notices.info("Exported version %d: %s", number, published)
+    if keep_versions:
+        remove_superseded(published, keep_versions)
     return published
 
 
 def check_options(
-    export_dir: str | os.PathLike, *, k: int = 100, item_dtype: str = "float32", version: int | None = None
+    export_dir: str | os.PathLike,
+    *,
+    k: int = 100,
+    item_dtype: str = "float32",
+    version: int | None = None,
+    keep_versions: int = 0,
 ) -> None:
     """Raises InputError where an option of `export_model` cannot be used; call it before anything that takes long."""
     if not os.fspath(export_dir):
@@ -135,6 +146,7 @@ def check_options(
     require(k >= 1, "k", k, "must be at least 1")
     require(item_dtype in ITEM_DTYPES, "item_dtype", item_dtype, f"must be one of {', '.join(ITEM_DTYPES)}")
     require(version is None or version >= 1, "version", version, "must be at least 1")
+    require(keep_versions >= 0, "keep_versions", keep_versions, "must be 0 (all) or more")
     check_export_dir(export_dir, version)
 
 

@@ -41,6 +41,7 @@ HARMLESS = {
     "tensorboard",
     "show_users",
     "export_dir",
+    "keep_versions",
 }
 """Settings in which a run may differ when it is gone on with."""
 
@@ -114,6 +115,7 @@ class TrainConfig:
     export_dir: str = flag(
         "", "At the end export for TensorFlow Serving, as the next version in this folder; empty: no.", main=True
     )
+    keep_versions: int = flag(0, "Versions to keep in export_dir, the new one among them; older ones go. 0: all.")
 
     # Settings of what is chosen above; None becomes the defaults. See `gdns_tf.flags`.
     scorer_config: ScorerConfig = field(default=None, metadata={"chosen_by": "scorer", "registry": SCORERS})
@@ -138,6 +140,7 @@ class TrainConfig:
             "max_minutes",
             "checkpoint_minutes",
             "show_users",
+            "keep_versions",
         )
         for name in ("dropout", "average_decay"):
             require(0 <= getattr(self, name) < 1, name, getattr(self, name), "must lie in [0, 1)")
