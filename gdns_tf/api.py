@@ -18,6 +18,7 @@ from gdns_tf.evaluation.baselines import popularity
 from gdns_tf.evaluation.ranking import evaluate
 from gdns_tf.evaluation.report import evaluate_with_tests, format_options
 from gdns_tf.evaluation.user_groups import by_activity
+from gdns_tf.flagfiles import settings_over_recipe
 from gdns_tf.flags import replayable
 from gdns_tf.models.factors import Factors
 from gdns_tf.models.weights_file import save_arrays
@@ -60,6 +61,7 @@ def fit(
     *,
     sampler: str | Sampler | None = None,
     scorer: str | None = None,
+    recipe: str | None = None,
     warm_start: "str | Path | Model | None" = None,
     callbacks: Sequence[Callback] = (),
     output_dir: str | Path | None = None,
@@ -79,6 +81,9 @@ def fit(
       sampler: how negatives are chosen: a name (`gdns_tf.SAMPLERS`), or a `gdns_tf.Sampler` of one's own; None: that of
         the recipe, which has none.
       scorer: what scores items for users, a name (`gdns_tf.SCORERS`); None: that of the recipe.
+      recipe: settings by the name of a recipe that comes with gdns_tf, such as "ml1m" (`python -m gdns_tf.train
+        --recipe=help` lists them), or by a flagfile. Whatever is given here wins over it, `sampler` and `scorer` too.
+        What it says of the data and of `output_dir` is not applied: they are given here.
       warm_start: a former model, or the folder of a finished run, on this machine or in an object store, from whose
         weights training begins: those of the users and items that are in both, by id. New ones begin as in a run that
         begins afresh. It must be of the same scorer and `dim`. See `gdns_tf.runs.warm_start` and, for what is gained,
@@ -122,10 +127,12 @@ def fit(
             output_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="gdns_tf-"))
             settings = {"tensorboard": False} | settings
         named = {name: value for name, value in (("sampler", sampler), ("scorer", scorer)) if value is not None}
-        settings = named | {"output_dir": str(output_dir), "refit": refit} | settings
+        settings = named | {"output_dir": str(output_dir)} | ({"refit": True} if refit else {}) | settings
         former = former_model(warm_start._trained) if isinstance(warm_start, Model) else None
         if warm_start is not None:
             settings["warm_start"] = former.name if former else str(warm_start)
+        if recipe is not None:
+            settings = settings_over_recipe(recipe, settings, TrainConfig, [DataConfig])
         tuning = _tuning(tune_minutes, settings)
         config = TrainConfig.from_settings(**settings) if tuning is None else None
         try:
@@ -143,7 +150,11 @@ def fit(
                 settings, tuning = settings | {"max_minutes": _AT_ONCE}, replace(tuning, tune_minutes=_AT_ONCE)
                 model = tune_model(data, data.source, settings, tuning, progress=False)
     if model.config.export_dir:
-        model.export(model.config.export_dir, export_anyway=model.config.export_anyway)
+        model.export(
+            model.config.export_dir,
+            keep_versions=model.config.keep_versions,
+            export_anyway=model.config.export_anyway,
+        )
     return model
 
 
@@ -412,6 +423,7 @@ class Model(RecommendMethods):
         k: int = 100,
         item_dtype: str = "float32",
         version: int | None = None,
+        keep_versions: int = 0,
         export_anyway: bool = False,
     ) -> Path:
         """Writes the next version of a model for TensorFlow Serving.
@@ -421,6 +433,7 @@ class Model(RecommendMethods):
           k: items that the signature `serving_default` returns.
           item_dtype: "float32" or "float16", in which the item factors are stored.
           version: its number; None: one above the highest.
+          keep_versions: how many versions to keep, this one among them; older ones are removed. 0: all.
           export_anyway: whether a model is exported too that is not fit to be served.
 
         Returns:
@@ -437,6 +450,7 @@ class Model(RecommendMethods):
             k=k,
             item_dtype=item_dtype,
             version=version,
+            keep_versions=keep_versions,
             export_anyway=export_anyway,
             evaluated=self._trained.first,
             select=self.config.select,

@@ -1,7 +1,7 @@
 """The command `gdns`: lists the commands of gdns_tf, and runs one.
 
 gdns --help
-gdns train --flagfile=configs/quickstart.flags      (the same as gdns-train, or python -m gdns_tf.train)
+gdns train --recipe=quickstart      (the same as gdns-train, or python -m gdns_tf.train)
 """
 
 import importlib

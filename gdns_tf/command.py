@@ -9,13 +9,15 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import absl.logging
 from absl import flags
 
 from gdns_tf.clients.errors import ServingError
-from gdns_tf.flags import Group, as_flags, define, from_flags, given_settings, groups
+from gdns_tf.flagfiles import flags_of, recipes, with_recipes
+from gdns_tf.flags import Group, as_flags, from_flags, given_settings, groups
 from gdns_tf.runs.interrupts import Interrupted
 from pipelines.errors import InputError
 from pipelines.notices import notices
@@ -39,7 +41,12 @@ class Read:
 
 
 def run_command(
-    body: Callable[[Read], None], about: str, config_classes: Sequence[type], argv: Sequence[str] | None = None
+    body: Callable[[Read], None],
+    about: str,
+    config_classes: Sequence[type],
+    argv: Sequence[str] | None = None,
+    *,
+    recipes_in: Path | None = None,
 ) -> None:
     """Runs a command to its end, and exits.
 
@@ -48,21 +55,35 @@ def run_command(
       about: what the command does, for `--help`: the docstring of its module.
       config_classes: whose settings are its flags.
       argv: the command line; None: that of the process.
+      recipes_in: the folder in which `--recipe` finds flagfiles by name; None: the command has no recipes.
     """
-    sys.exit(exit_code(body, about, config_classes, sys.argv if argv is None else argv))
+    sys.exit(exit_code(body, about, config_classes, sys.argv if argv is None else argv, recipes_in=recipes_in))
 
 
-def exit_code(body: Callable[[Read], None], about: str, config_classes: Sequence[type], argv: Sequence[str]) -> int:
+def exit_code(
+    body: Callable[[Read], None],
+    about: str,
+    config_classes: Sequence[type],
+    argv: Sequence[str],
+    *,
+    recipes_in: Path | None = None,
+) -> int:
     """Runs a command and returns what it exits with; see `run_command`."""
-    flag_values = flags.FlagValues()
-    for config_class in config_classes:
-        define(config_class, flag_values)
-    wants = set(argv[1:])
+    arguments = _with_underscores(argv[1:])
+    wants = set(arguments)
     if wants & {"--help", "-h", "-help", "--helpshort", "--helpfull"}:
-        print(_help(about, config_classes, full="--helpfull" in wants))
+        print(_help(about, config_classes, full="--helpfull" in wants, has_recipes=recipes_in is not None))
         return 0
+    if recipes_in and "--recipe=help" in wants:
+        print("\n".join(f"{name:<24} {about}" for name, about in recipes(recipes_in).items()))
+        return 0
+    flag_values = flags_of(config_classes, recipes_in)
     try:
-        rest = flag_values([argv[0], *_with_underscores(argv[1:])])
+        if recipes_in:
+            arguments = with_recipes(arguments, config_classes, recipes_in)
+        rest = flag_values([argv[0], *arguments])
+    except InputError as error:
+        return _fail(as_flags(str(error), flag_values), 2)
     except flags.Error as error:
         return _fail(f"{str(error).rstrip(' .')}. See --help.", 2)
     if len(rest) > 1:
@@ -116,13 +137,19 @@ def _notices_shown(flag_values: flags.FlagValues) -> Iterator[None]:
         notices.propagate = propagate
 
 
-def _help(about: str, config_classes: Sequence[type], full: bool) -> str:
+def _help(about: str, config_classes: Sequence[type], *, full: bool, has_recipes: bool) -> str:
     width = min(shutil.get_terminal_size().columns, 110)
     parts = [about.strip()]
     for config_class in config_classes:
         for group in groups(config_class):
             if lines := _lines(group, full, width):
                 parts.append("\n".join([f"{group.title}:", *lines]))
+    if has_recipes:
+        text = (
+            "--recipe=NAME takes the flags of a recipe that comes with gdns_tf (--recipe=help lists them), or of a "
+            "file; flags that are given win over it, wherever they stand."
+        )
+        parts.append(textwrap.fill(text, width))
     parts.append(
         "--flagfile=FILE takes flags from a file, a line each; flags after it win over it."
         + ("" if full else " --helpfull lists all flags.")

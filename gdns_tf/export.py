@@ -27,6 +27,7 @@ class ExportConfig(Settings):
         "savedmodel/models/gdns", "Folder of the model, or its address (gs://, s3://); it names the model.", main=True
     )
     version: int = flag(0, "Number of the version; 0: one above the highest in --export_dir.", main=True)
+    keep_versions: int = flag(0, "Versions to keep, the new one among them; older ones go. 0: all.", main=True)
     k: int = flag(100, "Items that the default signature returns, at most the catalogue.", main=True)
     item_dtype: str = flag("float32", "Type in which the item factors are stored.", ITEM_DTYPES, main=True)
     fold_in_alpha: float = flag(FoldIn.alpha, "retrieve_by_history: weight of all items as weak negatives.")
@@ -46,6 +47,7 @@ def main(read: Read) -> None:
         k=config.k,
         item_dtype=config.item_dtype,
         version=config.version or None,
+        keep_versions=config.keep_versions,
         fold_in=FoldIn(config.fold_in_alpha, config.fold_in_l2),
         export_anyway=config.export_anyway,
         data=read(DataConfig, data_of(config.run_dir)),

@@ -89,7 +89,7 @@ class Group:
 def groups(config_class: type) -> Iterator[Group]:
     """The dataclass's own settings, and then those of all that can be chosen."""
     yield Group(_title(config_class), config_class)
-    for part in _parts(config_class):
+    for part in parts(config_class):
         name = part.metadata["chosen_by"]
         for value, chosen in part.metadata["registry"].items():
             if fields(chosen.config_class):
@@ -166,7 +166,7 @@ def from_flags(
 
     values = {f.name: value(f, base) for f in fields(config_class) if "help" in f.metadata}
     used = set(values)
-    for part in _parts(config_class):
+    for part in parts(config_class):
         registry, chosen = part.metadata["registry"], values[part.metadata["chosen_by"]]
         if chosen in registry:  # else the dataclass says that there is no such thing
             chosen_class = registry[chosen].config_class
@@ -217,8 +217,8 @@ def replayable(configs: Sequence[object]) -> str:
     for config in configs:
         flag_values = flags.FlagValues()
         define(type(config), flag_values)
-        parts = [(part.metadata["chosen_by"], getattr(config, part.name)) for part in _parts(type(config))]
-        for title, part in [(_title(type(config)), config), *parts]:
+        chosen = [(part.metadata["chosen_by"], getattr(config, part.name)) for part in parts(type(config))]
+        for title, part in [(_title(type(config)), config), *chosen]:
             settings = [field for field in fields(part) if "help" in field.metadata]
             if not settings:
                 continue
@@ -259,7 +259,7 @@ def as_flags(message: str, flag_values: flags.FlagValues = flags.FLAGS) -> str:
     return "".join(parts) if len(parts) % 2 else message
 
 
-def _parts(config_class: type) -> list[Field]:
+def parts(config_class: type) -> list[Field]:
     """The fields that hold settings of what another field chooses."""
     return [field for field in fields(config_class) if "chosen_by" in field.metadata]
 

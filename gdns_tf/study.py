@@ -1,6 +1,6 @@
 """Runs a study of many training runs.
 
-    python -m gdns_tf.study --flagfile=configs/studies/table3.flags
+    python -m gdns_tf.study --recipe=table3
 
 The same command goes on with a study that was broken off.
 """
@@ -8,6 +8,7 @@ The same command goes on with a study that was broken off.
 import importlib
 
 from gdns_tf.command import Read, run_command
+from gdns_tf.flagfiles import FOR_STUDIES
 from gdns_tf.runs.interrupts import Interrupted
 from gdns_tf.studies.config import STUDIES, StudyConfig
 from gdns_tf.studies.session import Session
@@ -43,7 +44,7 @@ def main(read: Read) -> None:
 
 def run() -> None:
     """The entry point of the command line."""
-    run_command(main, __doc__, [StudyConfig, TrainConfig, DataConfig])
+    run_command(main, __doc__, [StudyConfig, TrainConfig, DataConfig], recipes_in=FOR_STUDIES)
 
 
 if __name__ == "__main__":

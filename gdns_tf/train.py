@@ -1,12 +1,13 @@
 """Trains a recommender.
 
-    python -m gdns_tf.train --flagfile=configs/ml1m.flags --output_dir=runs/ml1m
+    python -m gdns_tf.train --recipe=ml1m --output_dir=runs/ml1m
 
 The same command goes on with a run that was broken off.
 """
 
 from gdns_tf.api import train_model
 from gdns_tf.command import Read, run_command
+from gdns_tf.flagfiles import FOR_TRAINING
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.runs.summary import format_metrics, format_recommendations
 from gdns_tf.runs.warm_start import check_finished
@@ -38,7 +39,11 @@ def train(data: DataConfig, config: TrainConfig) -> dict:
         print(format_recommendations(split, model.factors, config.show_users))
     print(f"Weights, metrics and curves are in {folder.path}: tensorboard --logdir {folder.tensorboard}")
     if config.export_dir:
-        model.export(config.export_dir, export_anyway=config.export_anyway)
+        model.export(
+            model.config.export_dir,
+            keep_versions=model.config.keep_versions,
+            export_anyway=model.config.export_anyway,
+        )
     return model.metrics
 
 
@@ -48,7 +53,7 @@ def main(read: Read) -> None:
 
 def run() -> None:
     """The entry point of the command line."""
-    run_command(main, __doc__, [TrainConfig, DataConfig])
+    run_command(main, __doc__, [TrainConfig, DataConfig], recipes_in=FOR_TRAINING)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from gdns_tf.api import tune_model
 from gdns_tf.command import Read, run_command
+from gdns_tf.flagfiles import FOR_TRAINING
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.runs.summary import format_metrics, format_recommendations
 from gdns_tf.training.config import TrainConfig
@@ -46,7 +47,11 @@ def tune(data: DataConfig, settings: Mapping[str, object], config: TuneConfig) -
     folder = RunFolder(model.config.output_dir).path
     print(f"The chosen model's run is {folder}, the report {folder / 'report.html'}: tensorboard --logdir {folder}")
     if model.config.export_dir:
-        model.export(model.config.export_dir, export_anyway=model.config.export_anyway)
+        model.export(
+            model.config.export_dir,
+            keep_versions=model.config.keep_versions,
+            export_anyway=model.config.export_anyway,
+        )
     return model.metrics
 
 
@@ -56,7 +61,7 @@ def main(read: Read) -> None:
 
 def run() -> None:
     """The entry point of the command line."""
-    run_command(main, __doc__, [TuneConfig, TrainConfig, DataConfig])
+    run_command(main, __doc__, [TuneConfig, TrainConfig, DataConfig], recipes_in=FOR_TRAINING)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from gdns_tf.serving.float16 import effect_of_rounding, format_effect
 from gdns_tf.serving.fold_in import FoldIn
 from gdns_tf.serving.in_memory import served_model
 from gdns_tf.serving.model import ITEM_DTYPES, stored_items
-from gdns_tf.serving.versions import check_export_dir, new_version
+from gdns_tf.serving.versions import check_export_dir, new_version, remove_superseded
 from gdns_tf.serving.warmup import example_inputs, write_warmup
 from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
@@ -37,6 +37,7 @@ def export_run(
     k: int = 100,
     item_dtype: str = "float32",
     version: int | None = None,
+    keep_versions: int = 0,
     fold_in: FoldIn | None = None,
     export_anyway: bool = False,
     data: DataConfig | None = None,
@@ -46,8 +47,8 @@ def export_run(
 
     Args:
       run_dir: the folder of a training run.
-      export_dir, k, item_dtype, version, fold_in, export_anyway: as for `export_model`. By which metric the model must
-        be better than popularity, the run says (`select`).
+      export_dir, k, item_dtype, version, keep_versions, fold_in, export_anyway: as for `export_model`. By which metric
+        the model must be better than popularity, the run says (`select`).
       data: where the data is; None: where the run found it.
       split: the data, where it is loaded already.
 
@@ -58,7 +59,7 @@ def export_run(
       InputError: as `export_model`; or there is no run, it has not ended or diverged, or the data is not that which it
         was trained on.
     """
-    check_options(export_dir, k=k, item_dtype=item_dtype, version=version)
+    check_options(export_dir, k=k, item_dtype=item_dtype, version=version, keep_versions=keep_versions)
     data = data or data_of(run_dir)
     split = split or load_dataset(data)
     trained = load_trained(run_dir, split)
@@ -69,6 +70,7 @@ def export_run(
         k=k,
         item_dtype=item_dtype,
         version=version,
+        keep_versions=keep_versions,
         fold_in=fold_in,
         export_anyway=export_anyway,
         evaluated=trained.first,
@@ -85,6 +87,7 @@ def export_model(
     k: int = 100,
     item_dtype: str = "float32",
     version: int | None = None,
+    keep_versions: int = 0,
     fold_in: FoldIn | None = None,
     export_anyway: bool = False,
     evaluated: Factors | None = None,
@@ -104,6 +107,7 @@ def export_model(
       k: items that the signature `serving_default` returns, at most the number of items.
       item_dtype: "float32" or "float16", in which the item factors are stored.
       version: number of the version; None: one above the highest.
+      keep_versions: how many versions to keep, this one among them; older ones are removed. 0: all.
       fold_in: strengths of `retrieve_by_history`.
       export_anyway: whether such a model is exported too; its card then says what it is. Factors that are no finite
         numbers never are.
@@ -121,7 +125,7 @@ def export_model(
     Example:
       export_model(factors, split, "savedmodel/models/gdns")  # -> Path("/.../savedmodel/models/gdns/1")
     """
-    check_options(export_dir, k=k, item_dtype=item_dtype, version=version)
+    check_options(export_dir, k=k, item_dtype=item_dtype, version=version, keep_versions=keep_versions)
     about, strengths = about or {}, fold_in or FoldIn()
     found = _objections(factors, split, select, evaluated, bool(about.get("refit")))
     if found and not export_anyway:
@@ -151,6 +155,8 @@ def export_model(
     if not warm:
         notices.warning("No warm-up requests were written: pip install 'gdns_tf[serving]' for them.")
     notices.info("Exported version %d: %s", number, published)
+    if keep_versions:
+        remove_superseded(published, keep_versions)
     return published
 
 
@@ -166,7 +172,12 @@ def _objections(factors: Factors, split: Split, select: str, evaluated: Factors 
 
 
 def check_options(
-    export_dir: str | os.PathLike, *, k: int = 100, item_dtype: str = "float32", version: int | None = None
+    export_dir: str | os.PathLike,
+    *,
+    k: int = 100,
+    item_dtype: str = "float32",
+    version: int | None = None,
+    keep_versions: int = 0,
 ) -> None:
     """Raises InputError where an option of `export_model` cannot be used; call it before anything that takes long."""
     if not os.fspath(export_dir):
@@ -174,6 +185,7 @@ def check_options(
     require(k >= 1, "k", k, "must be at least 1")
     require(item_dtype in ITEM_DTYPES, "item_dtype", item_dtype, f"must be one of {', '.join(ITEM_DTYPES)}")
     require(version is None or version >= 1, "version", version, "must be at least 1")
+    require(keep_versions >= 0, "keep_versions", keep_versions, "must be 0 (all) or more")
     check_export_dir(export_dir, version)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from gdns_tf.serving.version_numbers import next_number
+from gdns_tf.serving.version_numbers import is_number, next_number
 from pipelines.paths import AnyPath, RemotePath
 
 _LAST = "saved_model.pb"
@@ -74,3 +74,15 @@ def _copy(folder: Path, published: RemotePath) -> None:
     for path in sorted(files, key=lambda path: (path.name == _LAST, path)):
         # There are no folders to make: they are but the beginnings of the names of files.
         published.joinpath(*path.relative_to(folder).parts).upload(path)
+
+
+def complete_versions(export_dir: RemotePath) -> list[int]:
+    """Numbers of the versions that were copied to their end; others may be on their way."""
+    return [int(path.name) for path in export_dir.iterdir() if is_number(path.name) and (path / _LAST).exists()]
+
+
+def remove_version(export_dir: RemotePath, number: int) -> None:
+    """Removes a version, the graph first, so that in between it is no version rather than half of one."""
+    folder = export_dir / str(number)
+    (folder / _LAST).unlink()
+    folder.rmtree()

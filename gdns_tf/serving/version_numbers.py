@@ -26,3 +26,23 @@ def next_number(names: Iterable[str], version: int | None, export_dir: Path) -> 
             remedy="Leave out `version` to take the next free number.",
         )
     return number
+
+
+def is_number(name: str) -> bool:
+    """Whether a name is a version's: a number without leading zeros."""
+    return name.isascii() and name.isdigit() and name == str(int(name))
+
+
+def superseded(complete: Iterable[int], written: int, keep: int) -> list[int]:
+    """The versions that go when a new one was written: older than it, and not among the highest `keep` of all.
+
+    Args:
+      complete: numbers of the versions that are there, the new one among them.
+      written: the new one's.
+      keep: how many to keep, at least 1.
+
+    Returns:
+      Numbers, from the lowest up.
+    """
+    ascending = sorted(complete)
+    return [number for number in ascending[:-keep] if number < written]

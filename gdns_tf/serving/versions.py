@@ -9,12 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gdns_tf.serving import remote_versions
-from gdns_tf.serving.version_numbers import next_number
+from gdns_tf.serving.version_numbers import is_number, next_number, superseded
 from pipelines.errors import InputError
+from pipelines.notices import notices
 from pipelines.paths import as_path, is_remote
 
 _UNFINISHED = ".unfinished-"
 """What an unfinished version's name begins with: TensorFlow Serving looks at names that are numbers only."""
+_REMOVED = ".removed-"
+"""What the name of a version begins with that is being removed, for the same reason."""
+_GRAPH = "saved_model.pb"
 _REMEDY = "Choose another `export_dir`, or make room."
 
 
@@ -40,6 +44,41 @@ def new_version(export_dir: str | os.PathLike, version: int | None = None) -> It
     made = remote_versions.new_version(path, version) if is_remote(path) else _new_local(path.absolute(), version)
     with made as published_and_folder:
         yield published_and_folder
+
+
+def remove_superseded(published: os.PathLike, keep: int) -> list[int]:
+    """Removes versions that a new one has superseded, so that a nightly export does not fill the disk.
+
+    The new version stays, whatever its number, and so do newer ones, those that are being written, and whatever is no
+    finished version. A version vanishes at once, so that a server never finds a part of one; one that has it in memory
+    needs its files no more. What could not be removed is said, and stays: the export has succeeded.
+
+    Args:
+      published: where the new version is, here or in an object store.
+      keep: how many versions to keep, the new one among them.
+
+    Returns:
+      The numbers of the versions that were removed.
+    """
+    published = as_path(published)
+    export_dir, written, removed = published.parent, int(published.name), []
+    try:
+        if is_remote(export_dir):
+            for number in superseded(remote_versions.complete_versions(export_dir), written, keep):
+                remote_versions.remove_version(export_dir, number)
+                removed.append(number)
+        else:
+            with _locked(export_dir):
+                for number in superseded(_complete(export_dir), written, keep):
+                    os.rename(export_dir / str(number), export_dir / f"{_REMOVED}{number}")
+                    removed.append(number)
+                _delete_removed(export_dir)
+    except Exception as error:  # stores have errors of their own, of no common base
+        notices.warning("Not all versions that `keep_versions`=%d leaves over could be removed: %s", keep, error)
+    if removed:
+        numbers = ", ".join(map(str, removed))
+        notices.info("Removed version%s %s: `keep_versions`=%d", "s" * (len(removed) > 1), numbers, keep)
+    return removed
 
 
 def check_export_dir(export_dir: str | os.PathLike, version: int | None = None) -> None:
@@ -92,6 +131,8 @@ def _reserve(export_dir: Path, version: int | None) -> tuple[int, Path, int]:
     with _locked(export_dir):
         for path in export_dir.glob(f"{_UNFINISHED}*"):
             _delete_if_abandoned(path)
+        with contextlib.suppress(OSError):  # what is left of them is seen by nobody
+            _delete_removed(export_dir)
         names = [path.name.removeprefix(_UNFINISHED) for path in export_dir.iterdir()]
         number = next_number(names, version, export_dir)
         unfinished = export_dir / f"{_UNFINISHED}{number}"
@@ -123,6 +164,20 @@ def _delete_if_abandoned(folder: Path) -> None:
         pass  # its process lives
     finally:
         os.close(descriptor)
+
+
+def _complete(export_dir: Path) -> list[int]:
+    """Numbers of the folders that hold a SavedModel."""
+    return [int(path.parent.name) for path in export_dir.glob(f"*/{_GRAPH}") if is_number(path.parent.name)]
+
+
+def _delete_removed(export_dir: Path) -> None:
+    """Deletes what was renamed to be removed, and what a kill left of it."""
+    for path in export_dir.glob(f"{_REMOVED}*"):
+        if path.is_symlink():
+            path.unlink(missing_ok=True)
+        else:
+            shutil.rmtree(path)
 
 
 def _sync(folder: Path) -> None:

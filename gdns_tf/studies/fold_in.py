@@ -1,6 +1,6 @@
 """How well users are served whom the model was not trained on: fold-in by history against trained rows.
 
-    python -m gdns_tf.studies.fold_in --flagfile=configs/ml1m.flags --output_dir=RUNS
+    python -m gdns_tf.studies.fold_in --recipe=ml1m --output_dir=RUNS
 
 trains with all users (in RUNS/all), then without some of them (in RUNS/without_0, ...), and prints NDCG@3 (sampled
 protocol) and NDCG@20 (full) on the test items, of users served by `gdns_tf.serving.fold_in` from their training items:
@@ -29,6 +29,7 @@ from gdns_tf.command import Read, run_command
 from gdns_tf.evaluation import metrics
 from gdns_tf.evaluation.ranking import evaluate
 from gdns_tf.evaluation.significance import paired_test
+from gdns_tf.flagfiles import FOR_TRAINING
 from gdns_tf.models.factors import Factors, HistorySum
 from gdns_tf.runs.train import train
 from gdns_tf.serving.fold_in import FoldIn, encode, fold_in, penalty
@@ -268,7 +269,7 @@ def main(read: Read) -> None:
 
 def run() -> None:
     """The entry point of the command line."""
-    run_command(main, __doc__, [FoldInBenchConfig, TrainConfig, DataConfig])
+    run_command(main, __doc__, [FoldInBenchConfig, TrainConfig, DataConfig], recipes_in=FOR_TRAINING)
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ HARMLESS = {
     "show_users",
     "export_dir",
     "export_anyway",
+    "keep_versions",
 }
 """Settings in which a run may differ when it is gone on with."""
 
@@ -124,6 +125,7 @@ class TrainConfig:
         "", "At the end export for TensorFlow Serving, as the next version in this folder; empty: no.", main=True
     )
     export_anyway: bool = flag(False, "Export a model too that ranks no better than popularity.")
+    keep_versions: int = flag(0, "Versions to keep in export_dir, the new one among them; older ones go. 0: all.")
 
     # Settings of what is chosen above; None becomes the defaults. See `gdns_tf.flags`.
     scorer_config: ScorerConfig = field(default=None, metadata={"chosen_by": "scorer", "registry": SCORERS})
@@ -152,6 +154,7 @@ class TrainConfig:
             "max_minutes",
             "checkpoint_minutes",
             "show_users",
+            "keep_versions",
         )
         for name in ("dropout", "average_decay"):
             require(0 <= getattr(self, name) < 1, name, getattr(self, name), "must lie in [0, 1)")

@@ -42,12 +42,21 @@ def test_the_command(planted_run, tmp_path, capsys):
     assert (k, fold_in["l2"], version) == (7, 3.0, 4)
 
 
+def test_older_versions_go(planted_run, tmp_path, capsys):
+    for number in (3, 4):
+        flags = [f"--run_dir={planted_run}", f"--export_dir={tmp_path}", f"--version={number}", "--keep_versions=1"]
+        assert run(*flags) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == "Removed version 3: --keep_versions=1"
+    assert [path.name for path in tmp_path.iterdir()] == ["4"]
+
+
 @pytest.mark.parametrize(
     ("more", "code", "message"),
     [
         (["--version=4"], 1, "version 4 is there already, or is being written. Leave out --version"),
         (["--run_dir="], 1, "error: --run_dir is not set. Give the folder of a training run."),
         (["--export_dir="], 1, "error: --export_dir is not set"),
+        (["--keep_versions=-1"], 1, "error: --keep_versions=-1 must be 0 (all) or more"),
         (["--k=0"], 1, "error: --k=0 must be at least 1"),
         (["--version=-1"], 1, "error: --version=-1 must be at least 1"),
         (["--fold_in_l2=0"], 1, "error: --fold_in_alpha=0.003 and --fold_in_l2=0.0 cannot be used"),

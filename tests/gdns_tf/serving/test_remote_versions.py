@@ -9,7 +9,7 @@ import tensorflow as tf
 from fsspec.implementations.memory import MemoryFileSystem
 
 from gdns_tf.serving.export import export_model
-from gdns_tf.serving.versions import check_export_dir, new_version
+from gdns_tf.serving.versions import check_export_dir, new_version, remove_superseded
 from pipelines.errors import InputError
 from pipelines.paths import as_path
 
@@ -124,3 +124,29 @@ def test_a_number_that_another_export_took_meanwhile(store):
     with pytest.raises(InputError, match="version 1 is there already"):
         overtaken()
     assert store.store["/bucket/models/gdns/1/saved_model.pb"].getvalue() == b"1"
+
+
+def test_old_versions_go_the_graph_first(store, monkeypatch):
+    for number in (1, 2, 10):
+        write(number)
+    with fsspec.open(f"{MODEL}/3/variables/variables.index", "w") as file:  # another export, on its way
+        file.write("")
+    removed = []
+    delete = Store.rm_file
+    monkeypatch.setattr(Store, "rm_file", lambda self, path: (removed.append(path), delete(self, path)))
+    assert remove_superseded(as_path(f"{MODEL}/10"), 1) == [1, 2]
+    assert {path.split("/")[4] for path in store.store} == {"3", "10"}
+    assert [path.rpartition("/")[2] for path in removed][0::3] == ["saved_model.pb"] * 2
+    assert remove_superseded(as_path(f"{MODEL}/10"), 1) == []
+
+
+def test_a_store_that_refuses_to_remove(store, monkeypatch, caplog):
+    def refuse(self, path):
+        raise RuntimeError("AccessDenied")
+
+    for number in (1, 2):
+        write(number)
+    monkeypatch.setattr(Store, "rm_file", refuse)
+    assert remove_superseded(as_path(f"{MODEL}/2"), 1) == []
+    assert "could be removed" in caplog.messages[-1]
+    assert "AccessDenied" in caplog.messages[-1]

@@ -1,11 +1,13 @@
 """Version folders: numbers, wholeness, and exports at the same time."""
 
 import os
+import random
 import threading
 
 import pytest
 
-from gdns_tf.serving.versions import new_version
+from gdns_tf.serving.version_numbers import superseded
+from gdns_tf.serving.versions import new_version, remove_superseded
 from pipelines.errors import InputError
 
 
@@ -92,3 +94,51 @@ def test_a_file_in_place_of_the_folder(tmp_path):
         export(tmp_path / "gdns")
     with pytest.raises(InputError, match="deeper: cannot be written: Not a directory"):
         export(tmp_path / "gdns/deeper")
+
+
+def test_superseded_is_what_it_says():
+    """Against its definition: older than the new one, and with `keep` or more above it."""
+    rng = random.Random(0)
+    for _ in range(500):
+        there = rng.sample(range(1, 30), rng.randrange(1, 9))
+        written, keep = rng.choice(there), rng.randrange(1, 5)
+        gone = [v for v in sorted(there) if v < written and sum(other > v for other in there) >= keep]
+        assert superseded(there, written, keep) == gone
+
+
+def test_old_versions_go_and_nothing_else(tmp_path, caplog):
+    caplog.set_level("INFO", "gdns_tf")
+    for number in (1, 2, 10, 11):
+        export(tmp_path, number)
+    for other in ("3", "007", "notes"):  # of these two are numbers, but neither is a version of ours
+        (tmp_path / other).mkdir()
+    (tmp_path / "007/saved_model.pb").touch()
+    with new_version(tmp_path, 9) as (_, unfinished):
+        (unfinished / "saved_model.pb").touch()
+        assert remove_superseded(tmp_path / "11", 2) == [1, 2]
+        assert caplog.messages[-1] == "Removed versions 1, 2: `keep_versions`=2"
+        assert hidden(tmp_path) == [".unfinished-9"]
+    assert visible(tmp_path) == ["007", "10", "11", "3", "9", "notes"]
+    assert remove_superseded(tmp_path / "11", 2) == [9]
+    assert remove_superseded(tmp_path / "10", 1) == []  # neither itself nor the newer one
+    assert remove_superseded(tmp_path / "11", 5) == []
+    assert caplog.messages[-1] == "Removed version 9: `keep_versions`=2"
+
+
+def test_what_a_kill_left_of_a_removal_goes_with_the_next_export(tmp_path):
+    (tmp_path / ".removed-4/variables").mkdir(parents=True)
+    assert export(tmp_path) == 1
+    assert not hidden(tmp_path)
+
+
+def test_what_cannot_be_removed_is_said_and_the_export_stands(tmp_path, monkeypatch, caplog):
+    for number in (1, 2):
+        export(tmp_path, number)
+
+    def refuse(source, target):
+        raise PermissionError(13, "Permission denied", str(source))
+
+    monkeypatch.setattr("gdns_tf.serving.versions.os.rename", refuse)
+    assert remove_superseded(tmp_path / "2", 1) == []
+    assert "`keep_versions`=1 leaves over could be removed: [Errno 13] Permission denied" in caplog.messages[-1]
+    assert visible(tmp_path) == ["1", "2"]

@@ -23,7 +23,8 @@ def pairs(train):
 
 
 def held_out(split, name):
-    return dict(zip(split.train.user_ids.tolist(), split.train.item_ids[getattr(split, name)].tolist(), strict=True))
+    users, items = getattr(split, name).pairs
+    return dict(zip(split.train.user_ids[users].tolist(), split.train.item_ids[items].tolist(), strict=True))
 
 
 def split_of(with_times):
@@ -48,7 +49,7 @@ def test_yesterday_is_what_came_first_and_knows_none_of_what_is_held_out_today(w
     assert len(known) == pytest.approx(0.8 * len(ratings.users), abs=1)
     when = dict(zip(zip(ratings.users.tolist(), ratings.items.tolist(), strict=True), ratings.timestamps, strict=True))
     assert max(when[pair] for pair in known) < min(when[pair] for pair in when.keys() - known)
-    for name in held_out_names:
+    for name in ("valid", "test"):
         assert not pairs(yesterday.train) & set(held_out(today, name).items())
 
 
