@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gdns_tf.evaluation.baselines import ease
+from gdns_tf.evaluation.baselines import ease, popularity
 from gdns_tf.evaluation.ranking import evaluate
 from gdns_tf.evaluation.selection import SelectionMetric
 from gdns_tf.evaluation.top_items import top_items
@@ -86,6 +86,20 @@ def test_a_full_trial_also_leaves_ranks_against_all_items_and_measures(tmp_path,
         items = top_items(model, dataset.train, [user], 21)[0]
         shown |= set([item for item in items if item not in seen][:20])
     assert result.measures["coverage@20"] == pytest.approx(len(shown) / dataset.train.num_items)
+
+
+def test_several_held_out_items_are_kept_as_they_were_ranked(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [f"{user} {' '.join(map(str, rng.permutation(150)[:20]))}\n" for user in range(40)]
+    (tmp_path / "a.txt").write_text("".join(rows))
+    data = DataConfig(dataset="adjacency", data_dir=str(tmp_path / "a.txt"), split_by="ratio", test_share=0.3)
+    several = replace(trial("popularity"), data=data, full=True)
+    run_trial(several, tmp_path)
+    ranks, dataset = read_result(several, tmp_path).ranks, load_dataset(data)
+    for name, part, protocol in (("test", "test", "sampled"), ("full_valid", "valid", "full")):
+        expected = evaluate(popularity(dataset.train), dataset, part, protocol).ranks
+        np.testing.assert_array_equal(ranks[name].places, expected.places)
+        np.testing.assert_array_equal(ranks[name].offsets, expected.offsets)
 
 
 def test_divergence_is_kept_and_told(tmp_path):
