@@ -183,7 +183,7 @@ class ServedModel(tf.Module):
         if not self._any_dropped:
             return queries
         rows = tf.where(users >= self._num_trained)
-        # Few items each, for which they were dropped: to make a query costs less than to keep one for each.
+        # Made when asked for and not kept, for there may be many such users, who as a rule have few items.
         histories = self._seen_by(tf.gather_nd(users, rows)).to_tensor(-1)
         return tf.tensor_scatter_nd_update(queries, rows, self._by_history(histories))
 
