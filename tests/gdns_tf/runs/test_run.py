@@ -117,10 +117,8 @@ def test_popularity_stands_beside_the_metrics(config):
     lines = format_metrics(metrics).splitlines()
     assert lines[1].split() == ["validation", "popularity", "test", "popularity"]
     (line,) = [line.split() for line in lines if line.startswith("full_ndcg@3")]
-    shown = [
-        part[held_out]["full_ndcg@3"] for held_out in ("valid", "test") for part in (metrics, metrics["popularity"])
-    ]
-    assert line[1:] == [f"{value:.4f}" for value in shown]
+    columns = [part[held_out] for held_out in ("valid", "test") for part in (metrics, metrics["popularity"])]
+    assert line[1:] == [f"{column['full_ndcg@3']:.4f}" for column in columns]
 
 
 def test_a_model_that_is_no_better_than_popularity_is_told_with_its_figures(config, caplog):
