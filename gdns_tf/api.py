@@ -14,15 +14,14 @@ from gdns_tf.clients.in_process import InProcess
 from gdns_tf.clients.methods import RecommendMethods
 from gdns_tf.clients.signatures import Signatures
 from gdns_tf.clients.titles import titles_of
-from gdns_tf.evaluation.baselines import popularity
-from gdns_tf.evaluation.report import evaluate_with_tests
+from gdns_tf.evaluation.report import evaluate_with_tests, format_options
 from gdns_tf.flags import replayable
 from gdns_tf.models.factors import Factors
 from gdns_tf.models.weights_file import save_arrays
 from gdns_tf.runs.callbacks import Callback
 from gdns_tf.runs.history import read_history, write_history
 from gdns_tf.runs.interrupts import Interrupted
-from gdns_tf.runs.loading import Trained, data_of, load_trained
+from gdns_tf.runs.loading import Trained, data_of, load_compared, load_trained
 from gdns_tf.runs.remote import mirrored
 from gdns_tf.runs.run import Run
 from gdns_tf.runs.run_folder import RunFolder
@@ -131,7 +130,7 @@ def fit(
                 settings, tuning = settings | {"max_minutes": _AT_ONCE}, replace(tuning, tune_minutes=_AT_ONCE)
                 model = tune_model(data, data.source, settings, tuning, progress=False)
     if model.config.export_dir:
-        model.export(model.config.export_dir)
+        model.export(model.config.export_dir, export_anyway=model.config.export_anyway)
     return model
 
 
@@ -254,28 +253,42 @@ class Model(RecommendMethods):
         self,
         held_out: str = "test",
         *,
+        compare: str | Path = "popularity",
         protocol: str = "sampled",
         ks: Sequence[int] = (1, 3, 10),
         ties: str = "pessimistic",
     ) -> "pd.DataFrame":
-        """Ranks each user's held-out item, beside popularity.
+        """Ranks each user's held-out item, beside a baseline.
 
         Args:
           held_out: "test" or "valid".
+          compare: "popularity", "itemknn", "ease", "ials" or "ials_scaled" (iALS by implicit, and by irspack with L2
+            scaled by frequency), "bpr" or "warp"; or the folder of another run. Baselines are fitted to the same
+            training items, with as many factors as the model, and untuned: by options that are sensible on data that
+            was not seen. Tuned, they may rank better.
           protocol: "sampled" ranks against 100 fixed items that the user has not, "full" against all of them.
           ks: lengths of the list.
           ties: "pessimistic" puts equal scores above the held-out item, "optimistic" below it.
 
         Returns:
-          A row for each metric: "model", "popularity" (means over users), "difference" and its "p_value" by a paired
-          test over users.
+          A row for each metric: "model" and what it is compared with, under its name (means over users), "difference"
+          and its "p_value" by a paired test over users. Above the columns, and in `attrs["options"]`, is what the
+          baseline ran with.
+
+        Raises:
+          InputError: there is no such baseline or run, its package is not installed, or it would not fit into memory.
+
+        Example:
+          model.evaluate(compare="ease", protocol="full", ks=[20])
         """
         import pandas as pd
+
+        other = load_compared(compare, self.data, self._trained.first.dim)
 
         comparison = evaluate_with_tests(
             self._trained.first,
             self.data,
-            popularity(self.data.train),
+            other.model,
             held_out=held_out,
             protocol=protocol,
             ties=ties,
@@ -283,14 +296,16 @@ class Model(RecommendMethods):
             resamples=0,
         )
         tests = comparison.tests
-        return pd.DataFrame(
-            {
-                "model": comparison.means,
-                "popularity": comparison.other,
-                "difference": {name: test.difference for name, test in tests.items()},
-                "p_value": {name: test.p_value for name, test in tests.items()},
-            }
-        ).rename_axis(f"{held_out}, {protocol}")
+        columns = {
+            "model": comparison.means,
+            str(compare): comparison.other,
+            "difference": {name: test.difference for name, test in tests.items()},
+            "p_value": {name: test.p_value for name, test in tests.items()},
+        }
+        ran_with = f"{compare}: {format_options(other.options)}" if other.options else None
+        table = pd.DataFrame(columns).rename_axis(index=f"{held_out}, {protocol}", columns=ran_with)
+        table.attrs["options"] = other.options
+        return table
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Writes the model, with its data, to a folder that `load` reads; it appears whole or not at all.
@@ -336,7 +351,13 @@ class Model(RecommendMethods):
             folder.refit.write_metrics({"epochs": self.metrics["best_epoch"]})
 
     def export(
-        self, export_dir: str | Path, *, k: int = 100, item_dtype: str = "float32", version: int | None = None
+        self,
+        export_dir: str | Path,
+        *,
+        k: int = 100,
+        item_dtype: str = "float32",
+        version: int | None = None,
+        export_anyway: bool = False,
     ) -> Path:
         """Writes the next version of a model for TensorFlow Serving.
 
@@ -345,9 +366,14 @@ class Model(RecommendMethods):
           k: items that the signature `serving_default` returns.
           item_dtype: "float32" or "float16", in which the item factors are stored.
           version: its number; None: one above the highest.
+          export_anyway: whether a model is exported too that is not fit to be served.
 
         Returns:
           The version's folder.
+
+        Raises:
+          InputError: on validation the model ranks no better than popularity, by the metric `select`, or its scores are
+            all alike; or as `gdns_tf.serving.export.export_model`.
         """
         return export_model(
             self.factors,
@@ -356,5 +382,8 @@ class Model(RecommendMethods):
             k=k,
             item_dtype=item_dtype,
             version=version,
+            export_anyway=export_anyway,
+            evaluated=self._trained.first,
+            select=self.config.select,
             about=about_training(self._trained, self._source),
         )

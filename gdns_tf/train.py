@@ -33,7 +33,7 @@ def train(data: DataConfig, config: TrainConfig) -> dict:
         print(format_recommendations(split, model.factors, config.show_users))
     print(f"Weights, metrics and curves are in {folder.path}: tensorboard --logdir {folder.tensorboard}")
     if config.export_dir:
-        model.export(config.export_dir)
+        model.export(config.export_dir, export_anyway=config.export_anyway)
     return model.metrics
 
 

@@ -44,7 +44,7 @@ def tune(data: DataConfig, settings: Mapping[str, object], config: TuneConfig) -
     folder = RunFolder(model.config.output_dir).path
     print(f"The chosen model's run is {folder}, the report {folder / 'report.md'}: tensorboard --logdir {folder}")
     if model.config.export_dir:
-        model.export(model.config.export_dir)
+        model.export(model.config.export_dir, export_anyway=model.config.export_anyway)
     return model.metrics
 
 

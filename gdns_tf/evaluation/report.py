@@ -1,8 +1,9 @@
 """An evaluation with its confidence intervals and, beside another model, its paired tests."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from gdns_tf.evaluation.model import Model
 from gdns_tf.evaluation.ranking import Report, evaluate
 from gdns_tf.evaluation.significance import PairedTest, bootstrap_intervals, paired_tests
 from gdns_tf.models.factors import Factors
@@ -28,7 +29,7 @@ class Comparison:
 def evaluate_with_tests(
     factors: Factors,
     split: Split,
-    other: Factors | None = None,
+    other: Model | None = None,
     *,
     held_out: str = "test",
     protocol: str = "sampled",
@@ -57,8 +58,18 @@ def evaluate_with_tests(
     )
 
 
-def as_json(comparison: Comparison, split: Split, model: str, other: str = "") -> dict:
-    """All of it as an object for JSON; `model` and `other` are their names."""
+def as_json(
+    comparison: Comparison, split: Split, model: str, other: str = "", options: Mapping[str, float] | None = None
+) -> dict:
+    """All of it as an object for JSON.
+
+    Args:
+      comparison: the evaluation.
+      split: the data.
+      model: its name.
+      other: that of the other model.
+      options: what the other model was fitted with, where it is a baseline that has any.
+    """
     report = comparison.report
     summary = {
         "model": model,
@@ -77,6 +88,7 @@ def as_json(comparison: Comparison, split: Split, model: str, other: str = "") -
         tests = comparison.tests
         summary["comparison"] = {
             "model": other,
+            **({"options": dict(options)} if options else {}),
             "metrics": comparison.other,
             "differences": {name: test.difference for name, test in tests.items()},
             "intervals": {name: (test.low, test.high) for name, test in tests.items()},
@@ -100,12 +112,19 @@ def format_table(summary: dict) -> str:
     for name, value in summary["metrics"].items():
         lines.append(f"{name:10}{value:8.4f}" + (f"  {_ends(intervals[name])}" if intervals else ""))
     if comparison := summary.get("comparison"):
-        lines += ["", f"Compared with {comparison['model']}, user by user (sign-flip test):"]
+        options = comparison.get("options")
+        untuned = f" (untuned: {format_options(options)})" if options else ""
+        lines += ["", f"Compared with {comparison['model']}{untuned}, user by user (sign-flip test):"]
         lines.append(f"{'':10}{'other':>8}{'difference':>12}  {interval:>18}{'p':>8}")
         for name, other in comparison["metrics"].items():
             ends, p_value = _ends(comparison["intervals"][name]), comparison["p_values"][name]
             lines.append(f"{name:10}{other:8.4f}{comparison['differences'][name]:+12.4f}  {ends}{p_value:8.4f}")
     return "\n".join(lines)
+
+
+def format_options(options: Mapping[str, float]) -> str:
+    """Such as "dim=32, seed=0"."""
+    return ", ".join(f"{name}={value:g}" for name, value in options.items())
 
 
 def _ends(ends: tuple[float, float]) -> str:

@@ -40,7 +40,11 @@ class SelectionMetric:
 
     def of(self, model: Model, split: Split, held_out: str = "valid") -> float:
         """Its value on the validation items, or on those of test."""
-        return evaluate(model, split, held_out, self.protocol, ks=[self._k]).means()[self.bare]
+        return float(self.per_user(model, split, held_out).mean())
+
+    def per_user(self, model: Model, split: Split, held_out: str = "valid") -> np.ndarray:
+        """[num_users] float64: its value for each user."""
+        return evaluate(model, split, held_out, self.protocol, ks=[self._k]).per_user()[self.bare]
 
     def with_others(self, model: Model, split: Split, held_out: str, ks: Sequence[int]) -> dict[str, float]:
         """The metrics of the sampled protocol for lists of lengths `ks`, and this one: name -> mean over users."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from gdns_tf.evaluation.baselines.untuned import UNTUNED, Fitted, check_untuned, fit_untuned
 from gdns_tf.evaluation.ranking import check_fits
 from gdns_tf.flags import read_config
 from gdns_tf.models.factors import Factors
@@ -11,6 +12,7 @@ from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
+from pipelines.nearest import did_you_mean
 from pipelines.notices import notices
 from pipelines.paths import as_path
 from pipelines.split import Split
@@ -81,6 +83,34 @@ def load_model(path: str | Path, split: Split) -> Factors:
     if as_path(path).is_dir():
         return load_trained(path, split).first
     return _fitting(load_weights(path).factors(split.train), split, path)
+
+
+def check_compared(compare: str | Path) -> None:
+    """Raises InputError where `load_compared` cannot work, as far as can be told without the data."""
+    if str(compare) in UNTUNED:
+        check_untuned(str(compare))
+    elif not as_path(compare).exists():
+        raise InputError(
+            f"`compare`={compare}: there is no such baseline, and no such run or file{did_you_mean(compare, UNTUNED)}",
+            remedy=f"Choose among {', '.join(UNTUNED)}, or give the folder of a run or an .npz file.",
+        )
+
+
+def load_compared(compare: str | Path, split: Split, dim: int) -> Fitted:
+    """What a model is to be compared with: a baseline, fitted to the training items untuned, or another model.
+
+    Args:
+      compare: a key of `UNTUNED`, the folder of a run, or an `.npz` file.
+      split: the data.
+      dim: d, of baselines that learn factors.
+
+    Raises:
+      InputError: there is none, a package is missing, it would not fit into memory; or as `load_model`.
+    """
+    check_compared(compare)
+    if str(compare) in UNTUNED:
+        return fit_untuned(str(compare), split.train, dim=dim)
+    return Fitted(load_model(compare, split), {})
 
 
 def _fitting(factors: Factors, split: Split, path: str | Path) -> Factors:

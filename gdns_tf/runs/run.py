@@ -108,7 +108,11 @@ class Run:
     @cached_property
     def popularity(self) -> dict[str, float]:
         """What a list of the most popular items comes to on validation: the metrics of `metric_names`."""
-        return self._selection.with_others(popularity(self.split.train), self.split, "valid", KS)
+        return self._measured(popularity(self.split.train), "valid")
+
+    def _measured(self, factors: Factors, held_out: str) -> dict[str, float]:
+        """The metrics of `metric_names`."""
+        return self._selection.with_others(factors, self.split, held_out, KS)
 
     def fit(self) -> str:
         """Trains until a stopping rule holds.
@@ -193,7 +197,7 @@ class Run:
     def _validate(self, loss: float) -> None:
         averages = self.average.variables_
         factors, selected = self._factors(averages), self.config.select
-        found = self._selection.with_others(factors, self.split, "valid", KS)
+        found = self._measured(factors, "valid")
         self.state.validated(found[selected], averages)
         best = float(self.state.best_value.numpy())
         validation = Validation(self.epoch, self.seconds, loss, found, best)
@@ -226,7 +230,11 @@ class Run:
             "stopped_by": stopped_by,
             "epochs": self.epoch,
             "best_epoch": self.best_epoch,
-            **{name: self._selection.with_others(best, split, name, KS) for name in held_out},
+            **{name: self._measured(best, name) for name in held_out},
+            "popularity": {
+                name: self.popularity if name == "valid" else self._measured(popularity(split.train), name)
+                for name in held_out
+            },
             "seconds": self.seconds,
             "seconds_per_epoch": self.seconds / max(1, self.epoch),
             "data_fingerprint": split.fingerprint,

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
+from gdns_tf.evaluation.degenerate import degeneracy
+from gdns_tf.evaluation.fitness import REMEDY, no_better_than_popularity
 from gdns_tf.runs.callbacks import Callback
 from gdns_tf.runs.diagnostics import Diagnostics
 from gdns_tf.runs.history import History
@@ -71,10 +73,22 @@ def train(
         metrics = run.finish(stopped_by)
         if config.tensorboard:
             write_kept(folder, metrics, config.select)
+        _warn_if_unfit(run, metrics)
         if config.refit:
             refit(run, data, uploads, progress=progress)
     run.folder = opened  # which lasts
     return run
+
+
+def _warn_if_unfit(run: Run, metrics: dict) -> None:
+    """Says so where the model is not one to serve; `metrics` is what `Run.finish` returned."""
+    select, best = run.config.select, run.best
+    clauses = [degeneracy(best)]
+    if not metrics["valid"][select] > run.popularity[select]:
+        clauses.append(no_better_than_popularity(best, run.split, select))
+    if found := "; ".join(clause for clause in clauses if clause):
+        told = "The model is no better than a list of the most popular items, which costs nothing: %s. %s Until then"
+        notices.warning(f"{told} it is not exported, unless by `export_anyway`.", found, REMEDY)
 
 
 def data_of_run(data: DataConfig, output_dir: str) -> tuple[DataConfig, bool]:

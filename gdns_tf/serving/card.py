@@ -30,6 +30,7 @@ def format_card(description: dict, examples: Mapping[str, Mapping[str, np.ndarra
         f"{about['item_id_type']}.",
         "## Metrics",
         _format_metrics(about["metrics"]),
+        *([f"**Exported, though not fit to be served**: {'; '.join(o)}."] if (o := about.get("objections")) else []),
         *([about["note"]] if "note" in about else []),
         *([format_effect(about["rounding"])] if "rounding" in about else []),
         "## How to call",
@@ -88,10 +89,16 @@ def _by_history(fold_in: dict | None) -> str:
 def _format_metrics(metrics: dict) -> str:
     if not metrics:
         return "Unknown: the run has no metrics.json."
-    rows = ((name, f"{value:.4f}", f"{metrics['test'][name]:.4f}") for name, value in metrics["valid"].items())
+    popular = metrics.get("popularity")  # which former versions did not note
+    columns = {}
+    for held_out, title in (("valid", "validation"), ("test", "test")):
+        columns[title] = metrics[held_out]
+        if popular:
+            columns[f"popularity, {title}"] = popular[held_out]
+    rows = ((name, *(f"{column[name]:.4f}" for column in columns.values())) for name in metrics["valid"])
     return (
-        "The held-out item among 100 fixed items that the user has not, ties against it; "
-        f"epoch {metrics['best_epoch']}.\n\n" + _table(("", "validation", "test"), rows)
+        "The held-out item among 100 fixed items that the user has not (full_: among all), ties against it; "
+        f"epoch {metrics['best_epoch']}.\n\n" + _table(("", *columns), rows)
     )
 
 

@@ -14,9 +14,9 @@ from gdns_tf.serving.fold_in import FoldIn
 from pipelines.config import DataConfig
 from pipelines.split import Split
 
-_OF_THE_MACHINE = ("data_dir", "output_dir", "export_dir", "overwrite")
+_OF_THE_MACHINE = ("data_dir", "output_dir", "export_dir", "export_anyway", "overwrite")
 """Settings that say nothing about the model."""
-_METRICS = ("best_epoch", "valid", "test")
+_METRICS = ("best_epoch", "valid", "test", "popularity")
 REFIT_NOTE = (
     "The metrics are those of the first training. Then the model was trained once more, with the held-out items "
     "included; what is served comes from that, and cannot be measured on this data."

@@ -41,6 +41,7 @@ HARMLESS = {
     "tensorboard",
     "show_users",
     "export_dir",
+    "export_anyway",
 }
 """Settings in which a run may differ when it is gone on with."""
 
@@ -114,6 +115,7 @@ class TrainConfig:
     export_dir: str = flag(
         "", "At the end export for TensorFlow Serving, as the next version in this folder; empty: no.", main=True
     )
+    export_anyway: bool = flag(False, "Export a model too that ranks no better than popularity.")
 
     # Settings of what is chosen above; None becomes the defaults. See `gdns_tf.flags`.
     scorer_config: ScorerConfig = field(default=None, metadata={"chosen_by": "scorer", "registry": SCORERS})

@@ -71,14 +71,15 @@ def _gist(rows: Sequence[Row], chosen: Row, metric: str) -> str:
 
 
 def _metrics(metrics: Mapping, chosen: Row, metric: str) -> str:
+    columns = [part[held_out] for held_out in ("valid", "test") for part in (metrics, metrics["popularity"])]
     rows = [
-        [name, f"{value:.4f}", f"{metrics['test'][name]:.4f}"]
-        for name, value in metrics["valid"].items()
-        if not name.startswith("hr@")
-    ]  # which recall is
+        [name, *(f"{column[name]:.4f}" for column in columns)]
+        for name in metrics["valid"]
+        if not name.startswith("hr@")  # which recall is
+    ]
     return "\n\n".join(
         [
-            table(["chosen trial", "validation", "test"], rows),
+            table(["chosen trial", "validation", "popularity", "test", "popularity"], rows),
             f"The validation figures are optimistic: the trial was chosen for having the best {metric} of all on these "
             "very items, by chance in part. Test was not looked at before; its figures are those to go by, as long as "
             "one does not choose among several searches by them.",

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import gdns_tf
-from gdns_tf.evaluation.baselines import popularity
+from gdns_tf.evaluation.baselines import item_knn, popularity
 from gdns_tf.evaluation.ranking import evaluate
 from gdns_tf.examples.clicks import make_clicks
 from gdns_tf.runs.run_folder import RunFolder
@@ -61,6 +61,19 @@ def test_evaluate_stands_beside_popularity(data, model):
     assert table["popularity"].to_dict() == popular
     np.testing.assert_allclose(table["difference"], table["model"] - table["popularity"], atol=1e-12)
     assert (model.evaluate("valid", protocol="full", ks=[5]).index == ["ndcg@5", "recall@5", "hr@5", "mrr"]).all()
+
+
+def test_evaluate_stands_beside_any_baseline(data, model, tmp_path):
+    table = model.evaluate(compare="itemknn", protocol="full", ks=[20])
+    assert table.columns.tolist() == ["model", "itemknn", "difference", "p_value"]
+    assert table.attrs["options"] == {"top_k": 50, "shrinkage": 10.0}
+    expected = evaluate(item_knn(data.train, top_k=50, shrinkage=10.0), data, "test", "full", ks=[20]).means()
+    assert table["itemknn"].to_dict() == expected
+    assert "itemknn: top_k=50, shrinkage=10" in str(table)
+    model.save(tmp_path / "model")
+    assert not model.evaluate(compare=tmp_path / "model")["difference"].any()
+    with pytest.raises(gdns_tf.InputError, match=r"there is no such baseline.*did you mean 'ease'.*itemknn"):
+        model.evaluate(compare="eese")
 
 
 def test_recommendations_are_the_best_unseen_items_by_brute_force(clicks, data, model):

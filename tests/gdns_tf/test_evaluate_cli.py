@@ -9,7 +9,7 @@ import pytest
 
 from gdns_tf import evaluate
 from gdns_tf.command import exit_code
-from gdns_tf.evaluation.baselines import popularity
+from gdns_tf.evaluation.baselines import ease, popularity
 from gdns_tf.evaluation.ranking import evaluate as evaluate_model
 from gdns_tf.flags import replayable
 from gdns_tf.models.gmf import GMF
@@ -115,6 +115,8 @@ def test_comparison_with_a_run_and_with_a_file(run_dir, tmp_path, dataset, capsy
         (("--weights=b", "--k="), "--k= must list"),
         (("--weights=b", "--bootstrap=-1"), "--bootstrap=-1 must be 0 or more"),
         (("--run_dir=no/such/run",), "no/such/run: there is no flags.txt"),
+        (("--weights=b", "--compare=popularty"), "--compare=popularty: there is no such baseline, and no such run"),
+        (("--weights=b", "--compare=popularty"), "did you mean 'popularity'"),
         (("--weights=absent.npz", *DATA_FLAGS), "absent.npz: there is no such file"),
     ],
 )
@@ -130,6 +132,21 @@ def test_beside_popularity(run_dir, dataset, capsys):
     assert command(f"--run_dir={run_dir}", "--compare=popularity") == 0
     comparison = summary_of(capsys)["comparison"]
     assert comparison["metrics"] == evaluate_model(popularity(dataset.train), dataset, "test").means()
+
+
+def test_beside_an_untuned_baseline_whose_options_are_shown(run_dir, dataset, capsys):
+    assert command(f"--run_dir={run_dir}", "--compare=ease", "--protocol=full", "--k=20") == 0
+    out = capsys.readouterr().out
+    comparison = json.loads(out.splitlines()[-1])["comparison"]
+    (regularization,) = comparison["options"].values()
+    expected = evaluate_model(ease(dataset.train, regularization=regularization), dataset, "test", "full", ks=(20,))
+    assert comparison["metrics"] == expected.means()
+    assert f"Compared with ease (untuned: regularization={regularization:g}), user by user" in out
+
+
+def test_a_baseline_is_of_the_models_size(run_dir, capsys):
+    assert command(f"--run_dir={run_dir}", "--compare=ials_scaled") == 0
+    assert summary_of(capsys)["comparison"]["options"]["dim"] == 4
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,7 @@ def test_a_log_that_is_written_afterwards_shows_the_same(trained, tmp_path):
     for _ in range(2):  # broken off and done again
         write_log(after, row_of(SPLIT.name, config), folder.read_metrics(), history, config.select)
     found, live = scalars(after), scalars(folder)
-    for tag in (tag for tag in live if tag.startswith(("curves/valid", "weights_kept/"))):
+    for tag in (tag for tag in live if tag.startswith(("curves/valid", "popularity/", "weights_kept/"))):
         assert found[tag] == [(step, pytest.approx(value, rel=1e-5)) for step, value in live[tag]]
     assert [step for step, _ in found["curves/train_loss"]] == history["epoch"].tolist()
     ((settings, _),) = rows(tmp_path).values()
