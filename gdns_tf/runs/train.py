@@ -91,10 +91,10 @@ def train(
         if stopped_by == "max_minutes" and config.schedule != "constant":
             notices.warning("`max_minutes` ended the run before its rate had come down: set `max_epochs` to fewer.")
         metrics = run.finish(stopped_by, more={"warm_start": start.told} if start else None)
-        leaks.warn(metrics)
-        _warn_if_unfit(run, metrics)
         if config.tensorboard:
             write_kept(folder, metrics, config.select)
+        leaks.warn(metrics)
+        _warn_if_unfit(run, metrics)
         if config.refit:
             refit(run, data, uploads, progress=progress, start=start)
     run.folder = opened  # which lasts

@@ -81,6 +81,7 @@ def test_by_hand(trained):
 def test_written_for_tensorboard(trained, tmp_path):
     (tmp_path / "flags.txt").write_text("--dim=4\n")
     run = view(trained, SimpleNamespace(tensorboard=tmp_path, flags=tmp_path / "flags.txt"))
+    run.popularity = {}
     validation = Validation(10, 1.0, 0.5, {"ndcg@3": 0.25}, 0.25)
     for callback in (Diagnostics(), TensorBoard()):
         callback.on_start(run)

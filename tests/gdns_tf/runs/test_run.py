@@ -72,7 +72,7 @@ def test_all_that_a_run_promises_is_in_its_folder(config, capsys):
     assert read_config(folder.flags, TrainConfig) == config
     assert list(folder.checkpoints.glob("*.index"))
     assert list(folder.tensorboard.glob("events*"))
-    assert len((folder.tensorboard / "titles.tsv").read_text().splitlines()) == DATASET.train.num_items
+    assert len((folder.tensorboard / "items_metadata.tsv").read_text().splitlines()) == 1 + DATASET.train.num_items
     out = capsys.readouterr().out
     assert "#User" in out
     assert "ndcg@3" in out
