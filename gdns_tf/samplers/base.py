@@ -23,7 +23,7 @@ class Batch(NamedTuple):
     candidates: tf.Tensor
     """[batch, num_candidates] int32 unobserved items in random order."""
     step: tf.Tensor
-    """[] int64, counted from the start of training."""
+    """[] int64, counted from the first step in which the sampler chooses, and negative before: see `uniform_epochs`."""
     seed: tf.Tensor
     """[2] int64, another in each step: the seed of all that the sampler draws (`tf.random.stateless_*`)."""
 

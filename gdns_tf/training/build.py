@@ -44,6 +44,7 @@ def _pairs(scorer: Scorer, setup: Setup, config: TrainConfig) -> PairsTrainer:
         l2=config.l2,
         dropout=config.dropout,
         seed=config.seed,
+        uniform_steps=config.uniform_epochs * steps_per_epoch(setup.train.num_users, setup.batch_size),
     )
 
 

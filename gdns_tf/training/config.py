@@ -70,6 +70,9 @@ class TrainConfig:
     num_candidates: int = flag(
         64, "M: unobserved items drawn for a user in a step, to choose N from; of samplers.", main=True
     )
+    uniform_epochs: int = flag(
+        0, "pairs: epochs at the start with uniform negatives, before the sampler chooses; of samplers."
+    )
     shared_negatives: bool = flag(
         False, "sampled_softmax: the same N negatives for all users of a step; for uniform and nncf."
     )
@@ -134,6 +137,7 @@ class TrainConfig:
             "l2",
             "user_l2",
             "user_weight_power",
+            "uniform_epochs",
             "batch_size",
             "max_minutes",
             "checkpoint_minutes",

@@ -47,7 +47,7 @@ _LIKELIHOODS = frozenset({MULTINOMIAL, SAMPLED_SOFTMAX})
 
 MEANT_FOR: dict[str, frozenset[str]] = {
     **dict.fromkeys(("sampler", "group_size", "num_candidates"), SAMPLING),
-    **dict.fromkeys(("loss", "pairing", "margin", "l2", "user_weight_power"), frozenset({PAIRS})),
+    **dict.fromkeys(("loss", "pairing", "margin", "l2", "user_weight_power", "uniform_epochs"), frozenset({PAIRS})),
     "user_l2": _LIKELIHOODS,
     "shared_negatives": frozenset({SAMPLED_SOFTMAX}),
 }
