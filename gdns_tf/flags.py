@@ -8,8 +8,9 @@ import csv
 import io
 import os
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass, fields
+from types import MappingProxyType
 from typing import TypeVar
 
 from absl import flags
@@ -71,6 +72,8 @@ class Group:
     config_class: type
     chosen: tuple[str, str] | None = None
     """The flag and the value of it that this group belongs to, such as ("sampler", "gdns")."""
+    brings: Mapping[str, object] = MappingProxyType({})
+    """Settings of the run that this value brings where they are not given -> values."""
 
     @property
     def settings(self) -> list[Field]:
@@ -83,8 +86,9 @@ def groups(config_class: type) -> Iterator[Group]:
     for part in _parts(config_class):
         name = part.metadata["chosen_by"]
         for value, chosen in part.metadata["registry"].items():
-            if fields(chosen.config_class):
-                yield Group(f"{name} {value}", chosen.config_class, (name, value))
+            brings = getattr(chosen, "defaults", {})
+            if fields(chosen.config_class) or brings:
+                yield Group(f"{name} {value}", chosen.config_class, (name, value), brings)
 
 
 def define(config_class: type, flag_values: flags.FlagValues = flags.FLAGS) -> None:

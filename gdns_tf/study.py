@@ -35,7 +35,7 @@ def study(session: Session) -> None:
 
 
 def main(read: Read) -> None:
-    session = Session(read(DataConfig), read(TrainConfig), read(StudyConfig))
+    session = Session(read(DataConfig), read(TrainConfig), read(StudyConfig), read.given(TrainConfig).keys())
     study(session)
     print(f"The report is {session.folder / 'report.md'}")
 

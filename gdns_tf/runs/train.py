@@ -15,6 +15,7 @@ from gdns_tf.runs.tensorboard import TensorBoard
 from gdns_tf.samplers.given import Given
 from gdns_tf.training.build import build_trainer
 from gdns_tf.training.config import TrainConfig
+from gdns_tf.training.recipes import PAIRS
 from pipelines.config import DataConfig
 from pipelines.load import IN_MEMORY, SAVED
 from pipelines.notices import notices
@@ -60,6 +61,9 @@ def train(
         own = [History(), *([*looks, TensorBoard()] if config.tensorboard else [])]
         bars = [ProgressBar()] * progress
         run = Run(split, config, folder, [*own, *bars, *callbacks, *uploads], trainer=trainer)
+        if config.objective == PAIRS and config.uniform_epochs >= config.max_epochs:
+            told = "`uniform_epochs`=%d of `max_epochs`=%d leave none in which `sampler`=%s chooses the negatives."
+            notices.warning(told, config.uniform_epochs, config.max_epochs, config.sampler)
         if run.epoch:
             notices.info("Going on after epoch %d of %s", run.epoch, opened.path)
             if isinstance(config.sampler_config, Given):

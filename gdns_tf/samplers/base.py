@@ -1,7 +1,9 @@
 """The interface between the trainer and a negative sampler."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -59,6 +61,16 @@ class Scored(NamedTuple):
     """[batch, group_size] scores of the negatives."""
 
 
+CHOOSES_BY_SCORE: Mapping[str, object] = MappingProxyType({"uniform_epochs": 5})
+"""`Sampler.defaults` of samplers that go by the scores of the very step.
+
+At the start scores are noise. The items that a user happens to score high are pushed down before anything is known, which
+shrinks the factors, and with them all differences by which to choose: a model of free user rows ends with all factors
+zero, with any loss, start and number of candidates, and with a fifth of the L2 regularisation too. After two epochs of
+uniform negatives scores mean something, and the recipe holds as it is; five are for slower data (configs/RESULTS.md).
+"""
+
+
 @dataclass(frozen=True)
 class SamplerConfig(Settings):
     """Settings of a sampler's own; a sampler that has some makes a subclass of this beside it. Each is a flag."""
@@ -81,6 +93,9 @@ class Sampler(tf.Module, ABC):
     """
 
     config_class: ClassVar[type[SamplerConfig]] = SamplerConfig
+    defaults: ClassVar[Mapping[str, object]] = MappingProxyType({})
+    """Settings of the run that it needs to train well -> their values where the user gives none; those that mean nothing
+    to the run's objective play no part. Best a rule that holds on any data: see `CHOOSES_BY_SCORE`."""
     requires: ClassVar[frozenset[str]] = frozenset()
     """Capabilities that it needs of the scorer: see `gdns_tf.models.scorer`."""
     takes_candidates: ClassVar[bool] = False

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from gdns_tf.samplers.registry import SAMPLERS
 from gdns_tf.studies import plots
 from gdns_tf.studies.arm import Arm
 from gdns_tf.studies.arms import all_of, run_arms, users_of
@@ -12,6 +13,7 @@ from gdns_tf.studies.comparison import compare_all
 from gdns_tf.studies.markdown import interval, mean_sd, provenance, table, verdicts
 from gdns_tf.studies.session import METRICS, SELECTION, Session, overrides_of
 from gdns_tf.studies.trial import Result
+from gdns_tf.training.config import TrainConfig
 from pipelines.atomic import write_text
 from pipelines.errors import InputError
 
@@ -22,8 +24,20 @@ def run(session: Session) -> None:
     arms = []
     for combination in itertools.product(*varied):
         overrides = overrides_of(";".join(combination))
+        if "sampler" in overrides:  # the rest as a run with that sampler alone would have it
+            overrides = _brought(session, overrides) | overrides
         arms.append(Arm(" ".join(combination), str(overrides.get("sampler", session.train.sampler)), overrides))
     write_text(session.folder / "report.md", report(session, run_arms(session, arms, "grid")))
+
+
+def _brought(session: Session, overrides: Mapping[str, object]) -> dict[str, object]:
+    """What the sampler of a combination brings (`Sampler.defaults`), but for what the study's flags set.
+
+    Other studies name all that their systems need: there a sampler brings nothing.
+    """
+    named = {"objective": session.train.objective, "sampler": overrides["sampler"]}
+    defaults = TrainConfig.defaults_for(named, tells=False)
+    return {n: getattr(defaults, n) for n in SAMPLERS[defaults.sampler].defaults if n not in session.given}
 
 
 def _values(part: str) -> list[str]:

@@ -88,12 +88,15 @@ def _metrics(metrics: Mapping, chosen: Row, metric: str) -> str:
 
 
 def _commands(config: TrainConfig, folder: TuningFolder) -> str:
-    unasked = TrainConfig.from_settings(objective=config.objective, scorer=config.scorer).settings()
+    named = {"objective": config.objective, "scorer": config.scorer}
+    if config.has_sampler:  # which may bring settings, so what differs from those is told
+        named["sampler"] = getattr(config.sampler_config, "instance", None) or config.sampler
+    unasked = TrainConfig.defaults_for(named, tells=False).settings()
     left_out = HARMLESS - {"max_epochs"}
     changed = {
         name: value
         for name, value in config.settings().items()
-        if name in ("objective", "scorer") or (name not in left_out and unasked.get(name) != value)
+        if name in named or (name not in left_out and unasked.get(name) != value)
     }
     # A sampler that was given as an object is known by its name only.
     keywords = ", ".join(f"{n}={'...' if str(v).startswith(PREFIX) else repr(v)}" for n, v in changed.items())
