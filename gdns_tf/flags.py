@@ -8,9 +8,8 @@ import csv
 import io
 import os
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import Field, dataclass, fields
-from types import MappingProxyType
 from typing import TypeVar
 
 from absl import flags
@@ -72,8 +71,8 @@ class Group:
     config_class: type
     chosen: tuple[str, str] | None = None
     """The flag and the value of it that this group belongs to, such as ("sampler", "gdns")."""
-    brings: Mapping[str, object] = MappingProxyType({})
-    """Settings of the run that this value brings where they are not given -> values."""
+    brings: tuple[tuple[str, object], ...] = ()
+    """Settings of the run that this value brings where they are not given, and their values."""
 
     @property
     def settings(self) -> list[Field]:
@@ -86,7 +85,7 @@ def groups(config_class: type) -> Iterator[Group]:
     for part in _parts(config_class):
         name = part.metadata["chosen_by"]
         for value, chosen in part.metadata["registry"].items():
-            brings = getattr(chosen, "defaults", {})
+            brings = tuple(getattr(chosen, "defaults", {}).items())
             if fields(chosen.config_class) or brings:
                 yield Group(f"{name} {value}", chosen.config_class, (name, value), brings)
 

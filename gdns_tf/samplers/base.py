@@ -64,10 +64,11 @@ class Scored(NamedTuple):
 CHOOSES_BY_SCORE: Mapping[str, object] = MappingProxyType({"uniform_epochs": 5})
 """`Sampler.defaults` of samplers that go by the scores of the very step.
 
-At the start scores are noise. The items that a user happens to score high are pushed down before anything is known, which
-shrinks the factors, and with them all differences by which to choose: a model of free user rows ends with all factors
-zero, with any loss, start and number of candidates, and with a fifth of the L2 regularisation too. After two epochs of
-uniform negatives scores mean something, and the recipe holds as it is; five are for slower data (configs/RESULTS.md).
+At the start scores are noise. What a user happens to score high is pushed down before anything is known, which shrinks
+the factors and leaves the order as meaningless as it was: a GMF ends with all factors at zero, whatever the loss, the
+start and the number of candidates, and weaker L2 regularisation postpones it to more candidates. After two epochs of
+uniform negatives scores mean something, and the recipe holds as it is; five leave room for slower data
+(configs/RESULTS.md).
 """
 
 
@@ -94,8 +95,8 @@ class Sampler(tf.Module, ABC):
 
     config_class: ClassVar[type[SamplerConfig]] = SamplerConfig
     defaults: ClassVar[Mapping[str, object]] = MappingProxyType({})
-    """Settings of the run that it needs to train well -> their values where the user gives none; those that mean nothing
-    to the run's objective play no part. Best a rule that holds on any data: see `CHOOSES_BY_SCORE`."""
+    """Settings of the run that it needs to train well -> their values where the user gives none. Those that mean
+    nothing to the run's objective play no part. Best what holds on any data, as `CHOOSES_BY_SCORE`."""
     requires: ClassVar[frozenset[str]] = frozenset()
     """Capabilities that it needs of the scorer: see `gdns_tf.models.scorer`."""
     takes_candidates: ClassVar[bool] = False

@@ -25,19 +25,19 @@ def run(session: Session) -> None:
     for combination in itertools.product(*varied):
         overrides = overrides_of(";".join(combination))
         if "sampler" in overrides:  # the rest as a run with that sampler alone would have it
-            overrides = _brought(session, overrides) | overrides
+            overrides = _brought(session, str(overrides["sampler"])) | overrides
         arms.append(Arm(" ".join(combination), str(overrides.get("sampler", session.train.sampler)), overrides))
     write_text(session.folder / "report.md", report(session, run_arms(session, arms, "grid")))
 
 
-def _brought(session: Session, overrides: Mapping[str, object]) -> dict[str, object]:
-    """What the sampler of a combination brings (`Sampler.defaults`), but for what the study's flags set.
+def _brought(session: Session, sampler: str) -> dict[str, object]:
+    """What a sampler brings in place of what the study's brought (`Sampler.defaults`), but for what its flags set.
 
     Other studies name all that their systems need: there a sampler brings nothing.
     """
-    named = {"objective": session.train.objective, "sampler": overrides["sampler"]}
-    defaults = TrainConfig.defaults_for(named, tells=False)
-    return {n: getattr(defaults, n) for n in SAMPLERS[defaults.sampler].defaults if n not in session.given}
+    defaults = TrainConfig.defaults_for({"objective": session.train.objective, "sampler": sampler}, tells=False)
+    names = SAMPLERS[sampler].defaults.keys() | SAMPLERS[session.train.sampler].defaults.keys()
+    return {name: getattr(defaults, name) for name in sorted(names - session.given)}
 
 
 def _values(part: str) -> list[str]:
