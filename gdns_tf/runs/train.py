@@ -15,7 +15,6 @@ from gdns_tf.runs.tensorboard import TensorBoard
 from gdns_tf.samplers.given import Given
 from gdns_tf.training.build import build_trainer
 from gdns_tf.training.config import TrainConfig
-from gdns_tf.training.recipes import PAIRS
 from pipelines.config import DataConfig
 from pipelines.load import IN_MEMORY, SAVED
 from pipelines.notices import notices
@@ -61,7 +60,7 @@ def train(
         own = [History(), *([*looks, TensorBoard()] if config.tensorboard else [])]
         bars = [ProgressBar()] * progress
         run = Run(split, config, folder, [*own, *bars, *callbacks, *uploads], trainer=trainer)
-        if config.objective == PAIRS and config.uniform_epochs >= config.max_epochs:
+        if config.has_sampler and config.uniform_epochs >= config.max_epochs:
             told = "`uniform_epochs`=%d of `max_epochs`=%d leave none in which `sampler`=%s chooses the negatives."
             notices.warning(told, config.uniform_epochs, config.max_epochs, config.sampler)
         if run.epoch:

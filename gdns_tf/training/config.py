@@ -73,7 +73,7 @@ class TrainConfig:
         64, "M: unobserved items drawn for a user in a step, to choose N from; of samplers.", main=True
     )
     uniform_epochs: int = flag(
-        0, "pairs: epochs at the start with uniform negatives, before the sampler chooses; of samplers."
+        0, "Epochs at the start with uniform negatives, before the sampler chooses; of samplers."
     )
     shared_negatives: bool = flag(
         False, "sampled_softmax: the same N negatives for all users of a step; for uniform and nncf."

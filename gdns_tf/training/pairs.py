@@ -45,8 +45,8 @@ class PairsTrainer(Trainer):
     def user_weights(self, users: tf.Tensor) -> tf.Tensor:
         return tf.gather(self._user_weights, users)
 
-    def loss_of(self, scored: Scored) -> RankingLoss:
-        del scored
+    def loss_of(self, scored: Scored, sampler: Sampler) -> RankingLoss:
+        del scored, sampler
         return self.ranking_loss
 
     def regularisation(self, scored: Scored) -> tf.Tensor | float:

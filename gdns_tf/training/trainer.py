@@ -43,8 +43,9 @@ class Trainer(ScorerTrainer):
         """[batch] float32: the factors of the users' losses."""
 
     @abstractmethod
-    def loss_of(self, scored: Scored) -> Callable[..., tf.Tensor]:
-        """What `Sampler.losses` calls: losses [batch] of scores of positives and negatives, both [batch, group_size].
+    def loss_of(self, scored: Scored, sampler: Sampler) -> Callable[..., tf.Tensor]:
+        """What `Sampler.losses` of the one that chose calls: losses [batch] of scores of positives and negatives, both
+        [batch, group_size].
 
         A third argument, if any, holds factors of the negatives' losses, of the same shape.
         """
@@ -90,7 +91,7 @@ class Trainer(ScorerTrainer):
             positive_scores = self.scorer.scores(queries, batch.positives)
             negative_scores = self.scorer.scores(queries, selection.negatives)
             scored = Scored(batch, self.scorer, queries, selection, positive_scores, negative_scores)
-            losses = sampler.losses(scored, self.loss_of(scored))
+            losses = sampler.losses(scored, self.loss_of(scored, sampler))
             objective = tf.tensordot(weights, losses, 1) + self.regularisation(scored)
 
         gradients = tape.gradient(objective, self.scorer.trainable_variables)
