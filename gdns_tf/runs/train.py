@@ -83,6 +83,9 @@ def train(
         own = [History(), *([*looks, TensorBoard()] if config.tensorboard else [])]
         bars = [ProgressBar()] * progress
         run = Run(split, config, folder, [*own, *bars, *callbacks, *uploads], trainer=trainer)
+        if config.has_sampler and config.uniform_epochs >= config.max_epochs:
+            told = "`uniform_epochs`=%d of `max_epochs`=%d leave none in which `sampler`=%s chooses the negatives."
+            notices.warning(told, config.uniform_epochs, config.max_epochs, config.sampler)
         if run.epoch:
             notices.info("Going on after epoch %d of %s", run.epoch, opened.path)
             if isinstance(config.sampler_config, Given):
