@@ -20,6 +20,7 @@ from gdns_tf.training.recipes import (
     RECIPES,
     SAMPLED_SOFTMAX,
     SAMPLING,
+    WARM_START,
     users_a_step,
 )
 from pipelines.checks import check_fields
@@ -226,7 +227,10 @@ class TrainConfig:
         for name, objectives in limits.items():
             if objective in RECIPES and objective not in objectives:
                 notices.warning("`%s`=%s has no effect on `objective`=%s.", name, settings[name], objective)
-        return cls().with_settings(**RECIPES.get(objective, {}))  # an unknown one is refused with the rest
+        warm = WARM_START if settings.get("warm_start") and objective != PAIRS else {}
+        if unasked := [f"`{name}`={value}" for name, value in warm.items() if name not in settings]:
+            notices.info("A warm start takes little: %s, unless they are set.", " and ".join(unasked))
+        return cls().with_settings(**RECIPES.get(objective, {}) | warm)  # an unknown objective is refused with the rest
 
     def with_settings(self, **settings: object) -> "TrainConfig":
         """This run with some settings changed.
