@@ -65,8 +65,8 @@ def notice(metrics: Mapping) -> str:
         return ""
     valid, test, users = (f"{count:,}" for count in (leaked["valid"], leaked["test"], metrics["dataset"]["#User"]))
     return (
-        f"Leaked: {valid} of {users} validation items and {test} of the test items were in the training of the run from "
-        "whose weights this one began. Figures on them are too good, and the epoch was chosen by some of them. Split by "
-        "time (give a column of times; `duplicates`=first if users take up items again), or measure without "
+        f"Leaked: {valid} of {users} validation items and {test} of the test items were in the training of the run "
+        "from whose weights this one began. Figures on them are too good, and the epoch was chosen by some of them. "
+        "Split by time (give a column of times; `duplicates`=first if users take up items again), or measure without "
         "`warm_start`."
     )
