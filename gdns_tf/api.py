@@ -86,8 +86,8 @@ def fit(
         What it says of the data and of `output_dir` is not applied: they are given here.
       warm_start: a former model, or the folder of a finished run, on this machine or in an object store, from whose
         weights training begins: those of the users and items that are in both, by id. New ones begin as in a run that
-        begins afresh. It must be of the same scorer and `dim`. See `gdns_tf.runs.warm_start` and, for what is gained,
-        `gdns_tf.studies.warm_start`.
+        begins afresh. It must be of the same scorer and `dim`. Unasked, a run without pairs then takes a third of the
+        epochs at half the rate. See `gdns_tf.runs.warm_start`, and for what is gained configs/RESULTS.md.
       callbacks: look on.
       output_dir: folder of the run, in which it can be gone on with: the same call again does that, and a finished run
         is read. It may be in an object store (gs://, s3://, az://). None: a temporary one that goes.

@@ -49,27 +49,24 @@ def _keys(users: np.ndarray, items: np.ndarray, train: Interactions) -> np.ndarr
 
 
 def warn(metrics: Mapping) -> None:
-    """Gives notice of a finished run's leaks, if there are any.
+    """Gives notice of what `notice` says of a finished run, if anything."""
+    if said := notice(metrics):
+        notices.warning(said)
+
+
+def notice(metrics: Mapping) -> str:
+    """What to say of a finished run's leaks; empty where there are none.
 
     Args:
       metrics: what `metrics.json` holds.
     """
-    told = metrics.get("warm_start", {})
-    if any(told.get("leaked", {}).values()):
-        notices.warning(notice(told["run"], told["leaked"], metrics["dataset"]["#Valid"]))
-
-
-def notice(run: str, leaked: Mapping[str, int], num_valid: int) -> str:
-    """What to say of leaks.
-
-    Args:
-      run: what the weights began from.
-      leaked: from `count`.
-      num_valid: how many validation items there are.
-    """
+    leaked = metrics.get("warm_start", {}).get("leaked", {})
+    if not any(leaked.values()):
+        return ""
+    valid, test, of = (f"{count:,}" for count in (leaked["valid"], leaked["test"], metrics["dataset"]["#Valid"]))
     return (
-        f"Leaked: {leaked['valid']:,} of {num_valid:,} validation items and {leaked['test']:,} of the test items were "
-        f"in the training of {run}, from which these weights began. Figures on them are too good, and the epoch was "
-        "chosen by some of them. Split by time (give a column of times; `duplicates`=first if users take up items "
-        "again), or measure without `warm_start`."
+        f"Leaked: {valid} of {of} validation items and {test} of the test items were in the training of the run "
+        "from whose weights this one began. Figures on them are too good, and the epoch was chosen by some of them. "
+        "Split by time (give a column of times; `duplicates`=first if users take up items again), or measure without "
+        "`warm_start`."
     )

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 import gdns_tf
 from gdns_tf.models.factors import Factors
+from gdns_tf.runs import leaks
 from gdns_tf.runs.loading import Trained
 from gdns_tf.serving.contract import PADDING_IDS, PADDING_SCORE, id_type
 from gdns_tf.serving.fold_in import FoldIn
@@ -56,6 +57,7 @@ def describe(
     user_ids, item_ids = split.train.user_ids, split.train.item_ids
     flags, metrics = about.get("flags", {}), about.get("metrics", {})
     refit = bool(about.get("refit", False))
+    notes = [*([REFIT_NOTE] if refit else []), *filter(None, [leaks.notice(metrics)])]
     return {
         "k": min(k, factors.num_items),
         "user_id_type": id_type(user_ids),
@@ -72,7 +74,7 @@ def describe(
         "flags": {name: value for name, value in flags.items() if name not in _OF_THE_MACHINE},
         "metrics": {name: metrics[name] for name in _METRICS if name in metrics},
         "refit": refit,
-        **({"note": REFIT_NOTE} if refit else {}),
+        **({"note": " ".join(notes)} if notes else {}),
         "versions": {"gdns_tf": gdns_tf.__version__, "tensorflow": tf.__version__},
         "exported_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }

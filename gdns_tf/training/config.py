@@ -21,6 +21,7 @@ from gdns_tf.training.recipes import (
     RECIPES,
     SAMPLED_SOFTMAX,
     SAMPLING,
+    WARM_START,
     users_a_step,
 )
 from pipelines.checks import check_fields
@@ -244,7 +245,11 @@ class TrainConfig:
         for name, objectives in limits.items():
             if objective in RECIPES and objective not in objectives:
                 say.warning("`%s`=%s has no effect on `objective`=%s.", name, settings[name], objective)
-        recipe = cls().with_settings(**RECIPES.get(objective, {}))  # an unknown one is refused with the rest
+        warm = WARM_START if settings.get("warm_start") and objective != PAIRS else {}
+        if unasked := [f"`{name}`={value}" for name, value in warm.items() if name not in settings]:
+            say.info("A warm start takes little: %s, unless they are set.", " and ".join(unasked))
+        # An unknown objective is refused with the rest.
+        recipe = cls().with_settings(**RECIPES.get(objective, {}) | warm)
         sampler = settings.get("sampler", recipe.sampler)
         brought = {n: value for n, value in _brought(sampler, objective).items() if n not in settings}
         for name, value in brought.items():

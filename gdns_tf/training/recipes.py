@@ -40,6 +40,10 @@ RECIPES: dict[str, Mapping[str, object]] = {
 }
 """Objective -> what differs from the fields' defaults, which are the recipe for pairs."""
 
+WARM_START: Mapping[str, object] = {"max_epochs": 10, "learning_rate": 0.01}
+"""What differs for runs of the likelihoods that begin from a former run's weights: a third of the epochs, at half the
+rate, rank as well as a run that begins afresh (configs/RESULTS.md). Runs of pairs stop by patience."""
+
 SAMPLING = frozenset({PAIRS, SAMPLED_SOFTMAX})
 """Objectives that have a sampler; settings of samplers are of these."""
 

@@ -17,6 +17,8 @@ from gdns_tf.runs.interrupts import Interrupted
 from gdns_tf.runs.loading import load_trained
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.runs.warm_start import Former, begin, former_model, former_run
+from gdns_tf.serving.description import about_training, describe
+from gdns_tf.serving.fold_in import FoldIn
 from gdns_tf.training.build import build_trainer
 from gdns_tf.training.config import TrainConfig
 from pipelines.id_match import match_ids
@@ -270,6 +272,9 @@ def test_leaks_are_counted_through_a_chain_of_runs_said_and_kept(former, tmp_pat
     assert caplog.text.count(said) == 1
     model.evaluate()
     assert caplog.text.count(said) == 2
+    about = about_training(model._trained, at_random.source)
+    described = describe(model.factors, at_random, k=3, item_dtype="float32", fold_in=FoldIn(), about=about)
+    assert described["note"].startswith(said)
     # What weights have learnt from goes with a run and with a saved model, and on to those that begin from them.
     known = {pair for pair in pairs(one.trained_on) if pair[1] != "i-gone"} | pairs(at_random.train)
     model.save(tmp_path / "saved")

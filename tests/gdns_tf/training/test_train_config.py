@@ -137,6 +137,19 @@ def test_unasked_it_is_the_multinomial_recipe_and_with_a_sampler_that_of_pairs(c
     assert not told(caplog)
 
 
+def test_a_warm_start_takes_fewer_epochs_at_a_lower_rate_unless_they_are_set(caplog):
+    fresh = TrainConfig.from_settings()
+    with caplog.at_level("INFO", logger="gdns_tf"):
+        warm = TrainConfig.from_settings(warm_start="runs/yesterday")
+    assert (3 * warm.max_epochs, 2 * warm.learning_rate) == (fresh.max_epochs, fresh.learning_rate)
+    assert told(caplog) == ["A warm start takes little: `max_epochs`=10 and `learning_rate`=0.01, unless they are set."]
+    longer = TrainConfig.from_settings(warm_start="runs/yesterday", max_epochs=30)
+    assert longer == replace(warm, max_epochs=30)
+    assert TrainConfig.from_settings(warm_start="runs/yesterday", sampler="gdns") == TrainConfig(
+        warm_start="runs/yesterday"
+    )
+
+
 @pytest.mark.parametrize(
     ("settings", "objective", "message"),
     [
