@@ -26,7 +26,7 @@ WINGS = (
 )
 """From the lowest up; studies and benchmarks, some of which are commands, do not know each other."""
 APART = {("benchmarks", "studies")}
-ABOVE = ("api", "tfrs", "cli", "train", "tune", "evaluate", "export", "recommend", "study", "examples")
+ABOVE = ("api", "tfrs", "cli", "train", "tune", "evaluate", "export", "recommend", "study", "serving_files", "examples")
 """What may use every wing: the API, the commands and the examples."""
 
 
@@ -85,7 +85,8 @@ def test_wings_import_only_from_wings_below():
 
 
 def test_the_command_modules_are_imported_by_nothing_but_each_other():
-    commands = {f"gdns_tf.{name}" for name in ("train", "tune", "evaluate", "export", "recommend", "study")}
+    names = ("train", "tune", "evaluate", "export", "recommend", "study", "serving_files")
+    commands = {f"gdns_tf.{name}" for name in names}
     for module, uses in modules().items():
         if module != "gdns_tf.cli":
             assert not uses & commands, module
