@@ -15,19 +15,23 @@ from gdns_tf.clients.methods import RecommendMethods
 from gdns_tf.clients.signatures import Signatures
 from gdns_tf.clients.titles import titles_of
 from gdns_tf.evaluation.baselines import popularity
-from gdns_tf.evaluation.report import evaluate_with_tests
+from gdns_tf.evaluation.ranking import evaluate
+from gdns_tf.evaluation.report import evaluate_with_tests, format_options
+from gdns_tf.evaluation.user_groups import by_activity
 from gdns_tf.flagfiles import settings_over_recipe
 from gdns_tf.flags import replayable
 from gdns_tf.models.factors import Factors
 from gdns_tf.models.weights_file import save_arrays
+from gdns_tf.runs import leaks
 from gdns_tf.runs.callbacks import Callback
 from gdns_tf.runs.history import read_history, write_history
 from gdns_tf.runs.interrupts import Interrupted
-from gdns_tf.runs.loading import Trained, data_of, load_trained
+from gdns_tf.runs.loading import Trained, data_of, load_compared, load_trained
 from gdns_tf.runs.remote import mirrored
 from gdns_tf.runs.run import Run
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.runs.train import train
+from gdns_tf.runs.warm_start import Former, former_model
 from gdns_tf.samplers.base import Sampler
 from gdns_tf.serving.description import about_training
 from gdns_tf.serving.export import check_options, export_model
@@ -58,6 +62,7 @@ def fit(
     sampler: str | Sampler | None = None,
     scorer: str | None = None,
     recipe: str | None = None,
+    warm_start: "str | Path | Model | None" = None,
     callbacks: Sequence[Callback] = (),
     output_dir: str | Path | None = None,
     refit: bool = False,
@@ -79,6 +84,10 @@ def fit(
       recipe: settings by the name of a recipe that comes with gdns_tf, such as "ml1m" (`python -m gdns_tf.train
         --recipe=help` lists them), or by a flagfile. Whatever is given here wins over it, `sampler` and `scorer` too.
         What it says of the data and of `output_dir` is not applied: they are given here.
+      warm_start: a former model, or the folder of a finished run, on this machine or in an object store, from whose
+        weights training begins: those of the users and items that are in both, by id. New ones begin as in a run that
+        begins afresh. It must be of the same scorer and `dim`. See `gdns_tf.runs.warm_start` and, for what is gained,
+        `gdns_tf.studies.warm_start`.
       callbacks: look on.
       output_dir: folder of the run, in which it can be gone on with: the same call again does that, and a finished run
         is read. It may be in an object store (gs://, s3://, az://). None: a temporary one that goes.
@@ -119,13 +128,16 @@ def fit(
             settings = {"tensorboard": False} | settings
         named = {name: value for name, value in (("sampler", sampler), ("scorer", scorer)) if value is not None}
         settings = named | {"output_dir": str(output_dir)} | ({"refit": True} if refit else {}) | settings
+        former = former_model(warm_start._trained) if isinstance(warm_start, Model) else None
+        if warm_start is not None:
+            settings["warm_start"] = former.name if former else str(warm_start)
         if recipe is not None:
             settings = settings_over_recipe(recipe, settings, TrainConfig, [DataConfig])
         tuning = _tuning(tune_minutes, settings)
         config = TrainConfig.from_settings(**settings) if tuning is None else None
         try:
             if tuning is None:
-                model = train_model(data, data.source, config, callbacks, progress=progress)
+                model = train_model(data, data.source, config, callbacks, progress=progress, former=former)
             else:
                 model = tune_model(data, data.source, settings, tuning, callbacks, progress=progress)
         except Interrupted:
@@ -138,7 +150,11 @@ def fit(
                 settings, tuning = settings | {"max_minutes": _AT_ONCE}, replace(tuning, tune_minutes=_AT_ONCE)
                 model = tune_model(data, data.source, settings, tuning, progress=False)
     if model.config.export_dir:
-        model.export(model.config.export_dir, keep_versions=model.config.keep_versions)
+        model.export(
+            model.config.export_dir,
+            keep_versions=model.config.keep_versions,
+            export_anyway=model.config.export_anyway,
+        )
     return model
 
 
@@ -153,12 +169,18 @@ def _tuning(tune_minutes: float | None, settings: dict[str, object]) -> TuneConf
 
 
 def train_model(
-    split: Split, data: DataConfig, config: TrainConfig, callbacks: Sequence[Callback] = (), *, progress: bool = True
+    split: Split,
+    data: DataConfig,
+    config: TrainConfig,
+    callbacks: Sequence[Callback] = (),
+    *,
+    progress: bool = True,
+    former: Former | None = None,
 ) -> "Model":
     """What `fit` and the command `gdns_tf.train` have in common: trains in `config.output_dir`."""
     if config.export_dir:
         check_options(config.export_dir)  # before the training, not after
-    return _model_of(train(split, data, config, callbacks, progress=progress), split, data)
+    return _model_of(train(split, data, config, callbacks, progress=progress, former=former), split, data)
 
 
 def tune_model(
@@ -261,28 +283,44 @@ class Model(RecommendMethods):
         self,
         held_out: str = "test",
         *,
+        compare: str | Path = "popularity",
         protocol: str = "sampled",
         ks: Sequence[int] = (1, 3, 10),
         ties: str = "pessimistic",
     ) -> "pd.DataFrame":
-        """Ranks each user's held-out item, beside popularity.
+        """Ranks each user's held-out items, and tells what the model shows, beside a baseline.
 
         Args:
           held_out: "test" or "valid".
+          compare: "popularity", "itemknn", "ease", "ials" or "ials_scaled" (iALS by implicit, and by irspack with L2
+            scaled by frequency), "bpr" or "warp"; or the folder of another run. Baselines are fitted to the same
+            training items, with as many factors as the model, and untuned: by options that are sensible on data that
+            was not seen. Tuned, they may rank better.
           protocol: "sampled" ranks against 100 fixed items that the user has not, "full" against all of them.
-          ks: lengths of the list.
+          ks: lengths of the list; what is shown is judged by the longest.
           ties: "pessimistic" puts equal scores above the held-out item, "optimistic" below it.
 
         Returns:
-          A row for each metric: "model", "popularity" (means over users), "difference" and its "p_value" by a paired
-          test over users.
+          A row for each metric (see `gdns_tf.evaluation.metrics`): "model" and what it is compared with, under its name
+          (means over users), "difference" and its "p_value" by a paired test over users. Then, of the lists that users
+          would be shown, coverage, concentration, novelty, popularity and likeness (see
+          `gdns_tf.evaluation.beyond_accuracy`), for which there is no test: NaN. Above the columns, and in
+          `attrs["options"]`, is what the baseline ran with.
+
+        Raises:
+          InputError: there is no such baseline or run, its package is not installed, or it would not fit into memory.
+
+        Example:
+          model.evaluate(compare="ease", protocol="full", ks=[20])
         """
         import pandas as pd
 
+        leaks.warn(self.metrics)
+        other = load_compared(compare, self.data, self._trained.first.dim)
         comparison = evaluate_with_tests(
             self._trained.first,
             self.data,
-            popularity(self.data.train),
+            other.model,
             held_out=held_out,
             protocol=protocol,
             ties=ties,
@@ -290,14 +328,49 @@ class Model(RecommendMethods):
             resamples=0,
         )
         tests = comparison.tests
-        return pd.DataFrame(
-            {
-                "model": comparison.means,
-                "popularity": comparison.other,
-                "difference": {name: test.difference for name, test in tests.items()},
-                "p_value": {name: test.p_value for name, test in tests.items()},
-            }
-        ).rename_axis(f"{held_out}, {protocol}")
+        differences = {name: value - comparison.other_shown[name] for name, value in comparison.shown.items()}
+        columns = {
+            "model": comparison.means | comparison.shown,
+            str(compare): comparison.other | comparison.other_shown,
+            "difference": {name: test.difference for name, test in tests.items()} | differences,
+            "p_value": {name: test.p_value for name, test in tests.items()},
+        }
+        ran_with = f"{compare}: {format_options(other.options)}" if other.options else None
+        table = pd.DataFrame(columns).rename_axis(index=f"{held_out}, {protocol}", columns=ran_with)
+        table.attrs["options"] = other.options
+        return table
+
+    def evaluate_by_activity(
+        self,
+        held_out: str = "test",
+        *,
+        protocol: str = "sampled",
+        ks: Sequence[int] = (1, 3, 10),
+        ties: str = "pessimistic",
+    ) -> "pd.DataFrame":
+        """Tells how well users are served who have few training interactions, a middling number, and many.
+
+        Args:
+          held_out, protocol, ks, ties: as for `evaluate`.
+
+        Returns:
+          A row for each "group" and "metric": how many "users" it has, the "fewest" and the "most" interactions one of
+          them has, the "model"'s mean, the ends "low" and "high" of its 95% confidence interval, and "popularity"'s
+          mean. See `gdns_tf.evaluation.user_groups.by_activity`.
+        """
+        import pandas as pd
+
+        models = self._trained.first, popularity(self.data.train)
+        reports = [evaluate(model, self.data, held_out, protocol, ties, ks) for model in models]
+        counts = self.data.train.counts[reports[0].users]
+        rows = [
+            {"group": group.name, "metric": name, "users": group.users, "fewest": group.fewest, "most": group.most}
+            | {"model": mean, "low": group.intervals[name][0], "high": group.intervals[name][1]}
+            | {"popularity": group.other[name]}
+            for group in by_activity(counts, *(report.per_user() for report in reports))
+            for name, mean in group.means.items()
+        ]
+        return pd.DataFrame(rows).set_index(["group", "metric"])
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Writes the model, with its data, to a folder that `load` reads; it appears whole or not at all.
@@ -337,6 +410,7 @@ class Model(RecommendMethods):
         folder.write_metrics(self.metrics)
         write_history(folder.history, self._history)
         save_arrays(folder.weights, self._trained.weights.arrays)
+        saved.save_interactions(self._trained.trained_on, folder.trained_on)
         if self._trained.refit:
             folder.refit.path.mkdir()
             save_arrays(folder.refit.weights, self._trained.refit.arrays)
@@ -350,6 +424,7 @@ class Model(RecommendMethods):
         item_dtype: str = "float32",
         version: int | None = None,
         keep_versions: int = 0,
+        export_anyway: bool = False,
     ) -> Path:
         """Writes the next version of a model for TensorFlow Serving.
 
@@ -359,9 +434,14 @@ class Model(RecommendMethods):
           item_dtype: "float32" or "float16", in which the item factors are stored.
           version: its number; None: one above the highest.
           keep_versions: how many versions to keep, this one among them; older ones are removed. 0: all.
+          export_anyway: whether a model is exported too that is not fit to be served.
 
         Returns:
           The version's folder.
+
+        Raises:
+          InputError: on validation the model ranks no better than popularity, by the metric `select`, or its scores are
+            all alike; or as `gdns_tf.serving.export.export_model`.
         """
         return export_model(
             self.factors,
@@ -371,5 +451,8 @@ class Model(RecommendMethods):
             item_dtype=item_dtype,
             version=version,
             keep_versions=keep_versions,
+            export_anyway=export_anyway,
+            evaluated=self._trained.first,
+            select=self.config.select,
             about=about_training(self._trained, self._source),
         )

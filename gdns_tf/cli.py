@@ -14,6 +14,7 @@ COMMANDS = {
     "tune": "searches for the settings that suit the data, and trains by them",
     "evaluate": "ranks held-out items by a trained model, and compares it with another",
     "export": "writes a trained run as the next version of a model for TensorFlow Serving",
+    "serve": "answers REST and gRPC requests to exported models as TensorFlow Serving does, for trying out",
     "recommend": "asks an exported model, or TensorFlow Serving, for recommendations",
     "serving-files": "writes out what to serve with: Docker Compose, Kubernetes, monitoring",
     "study": "runs many trainings and writes one report",

@@ -1,26 +1,30 @@
-"""Evaluates a trained model, and compares it with another.
+"""Evaluates a trained model, and compares it with another, or with a baseline.
 
     python -m gdns_tf.evaluate --run_dir=RUN --compare=popularity
+    python -m gdns_tf.evaluate --run_dir=RUN --compare=ease --protocol=full --k=20
     python -m gdns_tf.evaluate --weights=FILE.npz --dataset=srns --data_dir=FOLDER
 
 A run brings its data flags along; flags on the command line win over them. The last line of standard output is one JSON
 object with everything that the table above it shows.
+
+Baselines are popularity, itemknn, ease, ials and ials_scaled (iALS by implicit, and by irspack with L2 scaled by
+frequency), bpr and warp. They are fitted to the same training items, with as many factors as the model, and untuned: by
+options that are sensible on data that was not seen, which the table shows. Tuned, they may rank better: the study
+"peers" tunes them.
 """
 
 import json
 from dataclasses import dataclass
 
 from gdns_tf.command import Read, run_command
-from gdns_tf.evaluation.baselines import popularity
+from gdns_tf.evaluation.baselines.untuned import UNTUNED
 from gdns_tf.evaluation.ranking import PROTOCOLS, SPLITS, TIES
 from gdns_tf.evaluation.report import as_json, evaluate_with_tests, format_table
-from gdns_tf.runs.loading import data_of, load_model
+from gdns_tf.runs.loading import check_compared, data_of, load_compared, load_model
 from pipelines.checks import Settings
 from pipelines.config import DataConfig, flag
 from pipelines.errors import InputError, require, require_not_negative
 from pipelines.load import load_dataset
-
-POPULARITY = "popularity"
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,11 @@ class EvaluateConfig(Settings):
 
     run_dir: str = flag("", "Folder of a training run: its weights, on its data.", main=True)
     weights: str = flag("", "Instead of run_dir: an .npz file with P, Q and w; give the data flags too.", main=True)
-    compare: str = flag("", "Folder of another run, another .npz file, or popularity: test the difference.", main=True)
+    compare: str = flag(
+        "",
+        f"Test the difference from a baseline ({', '.join(UNTUNED)}), another run (its folder) or .npz file.",
+        main=True,
+    )
     split: str = flag("test", "Which held-out items to rank.", SPLITS, main=True)
     protocol: str = flag(
         "sampled",
@@ -42,7 +50,7 @@ class EvaluateConfig(Settings):
         "pessimistic: equal scores stand above the held-out item; optimistic: below it, as in SRNS.",
         TIES,
     )
-    k: tuple[int, ...] = flag((1, 3, 10), "Lengths of the list for NDCG@K, Recall@K and HR@K.", main=True)
+    k: tuple[int, ...] = flag((1, 3, 10), "Lengths of the list; what is shown is judged by the longest.", main=True)
     bootstrap: int = flag(1000, "Resamples of the users for the confidence intervals; 0: no intervals.")
 
     def check(self) -> None:
@@ -55,22 +63,23 @@ class EvaluateConfig(Settings):
 
 def main(read: Read) -> None:
     config = read(EvaluateConfig)
-    split = load_dataset(read(DataConfig, data_of(config.run_dir) if config.run_dir else None))
-    model = config.run_dir or config.weights
-    other = None
     if config.compare:
-        other = popularity(split.train) if config.compare == POPULARITY else load_model(config.compare, split)
+        check_compared(config.compare)  # before the data is read, which may take a while
+    split = load_dataset(read(DataConfig, data_of(config.run_dir) if config.run_dir else None))
+    name = config.run_dir or config.weights
+    model = load_model(name, split)
+    other = load_compared(config.compare, split, model.dim) if config.compare else None
     comparison = evaluate_with_tests(
-        load_model(model, split),
+        model,
         split,
-        other,
+        other and other.model,
         held_out=config.split,
         protocol=config.protocol,
         ties=config.ties,
         ks=config.k,
         resamples=config.bootstrap,
     )
-    summary = as_json(comparison, split, model, config.compare)
+    summary = as_json(comparison, split, name, config.compare, other and other.options)
     print(format_table(summary), end="\n\n")
     print(json.dumps(summary, allow_nan=False))
 

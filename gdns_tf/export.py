@@ -32,6 +32,7 @@ class ExportConfig(Settings):
     item_dtype: str = flag("float32", "Type in which the item factors are stored.", ITEM_DTYPES, main=True)
     fold_in_alpha: float = flag(FoldIn.alpha, "retrieve_by_history: weight of all items as weak negatives.")
     fold_in_l2: float = flag(FoldIn.l2, "retrieve_by_history: L2, in units of the mean squared item factor.")
+    export_anyway: bool = flag(False, "Export a model too that ranks no better than popularity.", main=True)
 
     def check(self) -> None:
         if not self.run_dir:
@@ -48,6 +49,7 @@ def main(read: Read) -> None:
         version=config.version or None,
         keep_versions=config.keep_versions,
         fold_in=FoldIn(config.fold_in_alpha, config.fold_in_l2),
+        export_anyway=config.export_anyway,
         data=read(DataConfig, data_of(config.run_dir)),
     )
 

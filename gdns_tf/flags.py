@@ -56,6 +56,15 @@ class _TupleSerializer(flags.ArgumentSerializer):
         return text.getvalue()
 
 
+class _RepeatedFlag(flags.Flag):
+    """A list to which each further flag of its name adds."""
+
+    def parse(self, argument: str | Sequence) -> None:
+        former = self.value if self.present else ()
+        super().parse(argument)
+        self.value = former + self.value
+
+
 _SCALARS: dict[type, Callable[[], flags.ArgumentParser]] = {
     str: _TextParser,
     int: flags.IntegerParser,
@@ -130,7 +139,8 @@ def _flag(field: Field, annotation: type, default: object) -> flags.Flag:
     if annotation in _SCALARS:
         return flags.Flag(_SCALARS[annotation](), flags.ArgumentSerializer(), field.name, default, help)
     if typing.get_origin(annotation) is tuple and (element := typing.get_args(annotation)[0]) in _SCALARS:
-        return flags.Flag(_TupleParser(_SCALARS[element]()), _TupleSerializer(), field.name, default, help)
+        kind = _RepeatedFlag if field.metadata.get("repeated") else flags.Flag
+        return kind(_TupleParser(_SCALARS[element]()), _TupleSerializer(), field.name, default, help)
     raise TypeError(f"field {field.name} is of type {annotation}, for which there is no flag")
 
 

@@ -15,6 +15,7 @@ from gdns_tf.studies.session import Session
 from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
+from pipelines.infer import infer
 
 
 def study(session: Session) -> None:
@@ -36,9 +37,9 @@ def study(session: Session) -> None:
 
 
 def main(read: Read) -> None:
-    session = Session(read(DataConfig), read(TrainConfig), read(StudyConfig))
+    session = Session(infer(read(DataConfig)), read(TrainConfig), read(StudyConfig))
     study(session)
-    print(f"The report is {session.folder / 'report.md'}")
+    print(f"The report is {session.folder / 'report.md'}, and as one page {session.folder / 'report.html'}")
 
 
 def run() -> None:

@@ -10,8 +10,10 @@ from gdns_tf.command import Read, run_command
 from gdns_tf.flagfiles import FOR_TRAINING
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.runs.summary import format_metrics, format_recommendations
+from gdns_tf.runs.warm_start import check_finished
 from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
+from pipelines.infer import infer
 from pipelines.load import format_statistics, load_dataset
 
 
@@ -25,7 +27,10 @@ def train(data: DataConfig, config: TrainConfig) -> dict:
       InputError: the data, the folder or that of the export cannot be used.
       gdns_tf.runs.interrupts.Interrupted: by SIGINT or SIGTERM, after saving.
     """
+    data = infer(data)  # which the run's flags then name
     folder = RunFolder.open(data, config)  # before the data is read, which may take a while
+    if config.warm_start and not folder.has_checkpoint:
+        check_finished(config.warm_start)
     split = load_dataset(data)
     print(format_statistics(split), flush=True)
     model = train_model(split, data, config)
@@ -34,7 +39,11 @@ def train(data: DataConfig, config: TrainConfig) -> dict:
         print(format_recommendations(split, model.factors, config.show_users))
     print(f"Weights, metrics and curves are in {folder.path}: tensorboard --logdir {folder.tensorboard}")
     if config.export_dir:
-        model.export(config.export_dir, keep_versions=config.keep_versions)
+        model.export(
+            model.config.export_dir,
+            keep_versions=model.config.keep_versions,
+            export_anyway=model.config.export_anyway,
+        )
     return model.metrics
 
 

@@ -17,6 +17,7 @@ from gdns_tf.runs.summary import format_metrics, format_recommendations
 from gdns_tf.training.config import TrainConfig
 from gdns_tf.tuning.config import TuneConfig
 from pipelines.config import DataConfig
+from pipelines.infer import infer
 from pipelines.load import format_statistics, load_dataset
 
 
@@ -36,6 +37,7 @@ def tune(data: DataConfig, settings: Mapping[str, object], config: TuneConfig) -
       gdns_tf.runs.interrupts.Interrupted: by SIGINT or SIGTERM, after saving.
       FloatingPointError: every trial diverged.
     """
+    data = infer(data)  # which the run's flags then name
     split = load_dataset(data)
     print(format_statistics(split), flush=True)
     model = tune_model(split, data, settings, config)
@@ -43,9 +45,13 @@ def tune(data: DataConfig, settings: Mapping[str, object], config: TuneConfig) -
     if model.config.show_users:
         print(format_recommendations(split, model.factors, model.config.show_users))
     folder = RunFolder(model.config.output_dir).path
-    print(f"The chosen model's run is {folder}, the report {folder / 'report.md'}: tensorboard --logdir {folder}")
+    print(f"The chosen model's run is {folder}, the report {folder / 'report.html'}: tensorboard --logdir {folder}")
     if model.config.export_dir:
-        model.export(model.config.export_dir, keep_versions=model.config.keep_versions)
+        model.export(
+            model.config.export_dir,
+            keep_versions=model.config.keep_versions,
+            export_anyway=model.config.export_anyway,
+        )
     return model.metrics
 
 

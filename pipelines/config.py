@@ -3,12 +3,18 @@
 from dataclasses import dataclass, field, fields
 
 from pipelines.checks import check_fields
-from pipelines.errors import require
+from pipelines.errors import InputError, require
 
-FILTERS = ("min_rating", "min_user_items", "min_item_users", "duplicates", "split_seed")
+LEAVE_ONE_OUT, RATIO, TIME = SPLITS = ("leave_one_out", "ratio", "time")
+"""The ways to split."""
+SHARES = ("test_share", "valid_share")
+"""The fields that say how much the ways other than `leave_one_out` hold out."""
+FILTERS = ("min_rating", "min_user_items", "min_item_users", "duplicates", "split_by", *SHARES, "split_seed")
 """The fields that say how ratings become a split: looked at wherever a source has no split of its own."""
 COLUMNS = ("user_column", "item_column", "rating_column", "timestamp_column", "title_column")
 """The fields that name columns."""
+DEFAULT_COLUMNS = {"user_column": "user_id", "item_column": "item_id"}
+"""The columns that there must be, and what they are called where nothing else is said or found."""
 _AT_LEAST = {
     "min_user_items": 1,
     "min_item_users": 1,
@@ -19,7 +25,7 @@ _AT_LEAST = {
 }
 
 
-def flag(default: object, help: str, choices: tuple = (), *, main: bool = False) -> object:
+def flag(default: object, help: str, choices: tuple = (), *, main: bool = False, repeated: bool = False) -> object:
     """A dataclass field that `gdns_tf.flags` turns into a command-line flag.
 
     Args:
@@ -27,8 +33,9 @@ def flag(default: object, help: str, choices: tuple = (), *, main: bool = False)
       help: what it is, for `--help`.
       choices: the values that it takes; empty: any of its type.
       main: whether it is one of the few that `--help` shows; `--helpfull` shows all.
+      repeated: of a tuple: a flag that is given again adds to it. Unasked, the last one counts.
     """
-    return field(default=default, metadata={"help": help, "choices": choices, "main": main})
+    return field(default=default, metadata={"help": help, "choices": choices, "main": main, "repeated": repeated})
 
 
 @dataclass(frozen=True)
@@ -40,10 +47,10 @@ class DataConfig:
     """
 
     dataset: str = flag(
-        "planted",
+        "",
         "ml-1m, ml-100k, ml-20m, ml-25m, ml-32m, srns, adjacency (user item item ...), inter (RecBole), "
         "table (CSV, TSV, Parquet or a folder of such parts), saved (by Dataset.save), tfds:NAME, or planted "
-        "(generated, no files).",
+        "(generated, no files). Empty: told by the file or folder, or planted where --data_dir is empty too.",
         main=True,
     )
     data_dir: str = flag(
@@ -52,15 +59,40 @@ class DataConfig:
         main=True,
     )
     min_rating: float = flag(4.0, "Lowest rating that counts as a positive; sources without ratings keep all rows.")
-    min_user_items: int = flag(6, "Fewest items a user may have (two are held out); others are dropped.", main=True)
+    min_user_items: int = flag(
+        6,
+        "Fewest items a user may have (two are held out); others are served by what they have, not trained on.",
+        main=True,
+    )
     min_item_users: int = flag(1, "Fewest users an item may have; others are dropped.")
-    duplicates: str = flag("last", "Which row of a repeated (user, item) pair counts.", ("last", "first", "error"))
+    duplicates: str = flag(
+        "last",
+        "Which row of a repeated (user, item) pair counts; if split_by=time it is never the last, which could lie "
+        "after the cut and take the pair out of training.",
+        ("last", "first", "error"),
+    )
+    split_by: str = flag(
+        LEAVE_ONE_OUT,
+        "What is held out. leave_one_out: each user's latest item for test, the one before for validation; ratio: "
+        "each user's latest test_share of items for test, valid_share before them for validation; time: all that "
+        "comes after a moment, the same for all users, so that training knows nothing of what comes later.",
+        SPLITS,
+        main=True,
+    )
+    test_share: float = flag(0.1, "Share of the interactions (of each user, or of all) for test; ratio and time.")
+    valid_share: float = flag(0.1, "Likewise for validation, just before them.")
     split_seed: int = flag(0, "Seed of the evaluation negatives, and of the split where there are no timestamps.")
-    user_column: str = flag("user_id", "Column of user ids (table).", main=True)
-    item_column: str = flag("item_id", "Column of item ids (table).", main=True)
-    rating_column: str = flag("", "Column of ratings (table); empty: there are none.")
-    timestamp_column: str = flag("", "Column of timestamps (table); empty: there are none.", main=True)
-    title_column: str = flag("", "Column of item titles (table); empty: there are none.")
+    user_column: str = flag(
+        "", "Column of user ids (table); empty: user_id, or the only one with a usual name.", main=True
+    )
+    item_column: str = flag(
+        "", "Column of item ids (table); empty: item_id, or the only one with a usual name.", main=True
+    )
+    rating_column: str = flag("", "Column of ratings (table); empty: none, unless --dataset is empty too.")
+    timestamp_column: str = flag(
+        "", "Column of timestamps (table); empty: none, unless --dataset is empty too.", main=True
+    )
+    title_column: str = flag("", "Column of item titles (table); empty: none, unless --dataset is empty too.")
     planted_users: int = flag(1500, "Users of the planted set.")
     planted_items: int = flag(600, "Items of the planted set.")
     planted_seed: int = flag(0, "Seed of the planted set.")
@@ -69,9 +101,18 @@ class DataConfig:
         check_fields(self)
         for name, lowest in _AT_LEAST.items():
             require(getattr(self, name) >= lowest, name, getattr(self, name), f"must be at least {lowest}")
+        for name in SHARES:
+            require(0 < getattr(self, name) < 1, name, getattr(self, name), "must lie between 0 and 1")
+        if self.test_share + self.valid_share >= 1:
+            raise InputError(
+                f"`test_share`={self.test_share} and `valid_share`={self.valid_share} leave nothing for training",
+                remedy="Choose shares whose sum is below 1, such as 0.1 each.",
+            )
 
     def changes(self, other: "DataConfig") -> list[str]:
-        """Names of the fields that differ, but for where the files lie."""
-        return [
-            f.name for f in fields(self) if f.name != "data_dir" and getattr(self, f.name) != getattr(other, f.name)
-        ]
+        """Names of the fields that differ, but for where the files lie; a column left open is the default one."""
+
+        def said(config: DataConfig, name: str) -> object:
+            return getattr(config, name) or DEFAULT_COLUMNS.get(name)
+
+        return [f.name for f in fields(self) if f.name != "data_dir" and said(self, f.name) != said(other, f.name)]

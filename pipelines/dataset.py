@@ -9,9 +9,11 @@ from narwhals.typing import IntoDataFrame
 
 from pipelines.config import FILTERS, DataConfig
 from pipelines.errors import InputError
+from pipelines.infer import infer
 from pipelines.load import IN_MEMORY, load_dataset, split_ratings
 from pipelines.nearest import did_you_mean
-from pipelines.readers import dataframe, given_split, saved
+from pipelines.paths import as_path, is_remote
+from pipelines.readers import READERS, dataframe, given_split, saved
 from pipelines.split import Split
 
 _COLUMN_ARGUMENTS = {f"{name}_column": name for name in ("user", "item", "rating", "timestamp", "title")}
@@ -31,8 +33,8 @@ class Dataset(Split):
     def from_dataframe(
         cls,
         df: IntoDataFrame,
-        user: str = "user_id",
-        item: str = "item_id",
+        user: str = "",
+        item: str = "",
         rating: str = "",
         timestamp: str = "",
         title: str = "",
@@ -43,16 +45,20 @@ class Dataset(Split):
             clicks = pandas.DataFrame({"user": ["ann", ...], "song": [7, ...], "at": [...]})
             data = Dataset.from_dataframe(clicks, user="user", item="song", timestamp="at", min_user_items=5)
 
+        Where neither `user` nor `item` is given, all columns that are not are told by their usual names, such as
+        `userId`, `rating`, `timestamp`: see `pipelines.readers.usual_columns`. `source` says which they are.
+
         Args:
           df: a pandas or polars DataFrame or an Arrow table.
-          user: column of user ids, integers or text.
-          item: column of item ids, integers or text.
+          user: column of user ids, integers or text; where only `item` is given, user_id.
+          item: column of item ids, integers or text; where only `user` is given, item_id.
           rating: column of ratings, of which those of at least `min_rating` count; empty: all rows count.
           timestamp: column of times, numbers of seconds or datetimes (without a zone they count as UTC), by which each
             user's last two items are held out; empty: two at random, from `split_seed`.
           title: column of item titles; empty: items are shown by id.
-          **settings: `min_rating` (4), `min_user_items` (6), `min_item_users` (1), `duplicates` ("last") and
-            `split_seed` (0), as in `DataConfig`.
+          **settings: `min_rating` (4), `min_user_items` (6), `min_item_users` (1), `duplicates` ("last"), `split_by`
+            ("leave_one_out"; "ratio" or "time" for several held-out items a user) with `test_share` and `valid_share`
+            (0.1), and `split_seed` (0), as in `DataConfig`.
 
         Raises:
           InputError: a column or value cannot be used (the message names column and row), no user has enough items,
@@ -69,18 +75,21 @@ class Dataset(Split):
                 title_column=title,
                 **settings,
             )
+            config = dataframe.with_columns(df, config)
             return with_source(split_ratings(dataframe.read(df, config), config), config)
 
     @classmethod
-    def load(cls, name: str, path: str | os.PathLike = "", **settings: object) -> "Dataset":
-        """A data set by its name: MovieLens, tables in files, TensorFlow Datasets, one that was saved, and so on.
+    def load(cls, name: str | os.PathLike = "", path: str | os.PathLike = "", **settings: object) -> "Dataset":
+        """A data set by its file or its name: tables, MovieLens, TensorFlow Datasets, one that was saved, and so on.
 
+            data = Dataset.load("clicks.csv")
             data = Dataset.load("ml-1m")
             data = Dataset.load("table", "gs://bucket/clicks.parquet", user_column="user", item_column="song")
             data = Dataset.load("saved", "clicks.npz")
 
         Args:
-          name: what the setting `dataset` may be; see `DataConfig`.
+          name: what the setting `dataset` may be; see `DataConfig`. Or the file or folder alone: then what it is, and
+            of a table which column is what, is inferred where it is plain; see `pipelines.infer`.
           path: the file or folder to read, on this machine or in an object store; empty: the download folder
             (MovieLens, TensorFlow Datasets).
           **settings: other fields of `DataConfig`.
@@ -90,7 +99,8 @@ class Dataset(Split):
         """
         _check_names(settings, [each.name for each in fields(DataConfig) if each.name not in ("dataset", "data_dir")])
         with _speaking_of({"data_dir": "path", "dataset": "name"}):
-            config = DataConfig(dataset=name, data_dir=path, **settings)
+            name, path = ("", name) if not path and _is_path(name) else (name, path)
+            config = infer(DataConfig(dataset=name, data_dir=path, **settings))
             return with_source(load_dataset(config), config)
 
     @classmethod
@@ -105,13 +115,16 @@ class Dataset(Split):
         timestamp: str = "",
         split_seed: int = 0,
     ) -> "Dataset":
-        """A data set with a split of your own: no row is filtered, and none is moved.
+        """A data set with a split of your own: none of its rows is moved.
 
             data = Dataset.from_split(train, valid, test, user="user", item="song")
 
+        Users may have several rows in `valid` and `test`, or none: those are not evaluated there. Users without a row
+        in `train` cannot be learnt about, and are left out. Notices say how many.
+
         Args:
-          train: a pandas or polars DataFrame or an Arrow table, with one or more rows for each user.
-          valid: likewise, with exactly one row for each user.
+          train: a pandas or polars DataFrame or an Arrow table.
+          valid: likewise.
           test: likewise; no item of a user stands in two of the three.
           user: column of user ids, in all three.
           item: column of item ids, in all three.
@@ -139,14 +152,25 @@ class Dataset(Split):
         saved.save(self, path)
 
     def __repr__(self) -> str:
-        interactions = self.train.num_interactions + len(self.valid) + len(self.test)
+        interactions = self.train.num_interactions + len(self.valid.items) + len(self.test.items)
         counts = f"{self.train.num_users:,} users, {self.train.num_items:,} items, {interactions:,} interactions"
-        return f"<Dataset {self.name}: {counts}>"
+        served = f", and {self.train.num_dropped_users:,} users by history" if self.train.dropped else ""
+        return f"<Dataset {self.name}: {counts}{served}>"
 
 
 def with_source(split: Split, config: DataConfig) -> Dataset:
     """A split and how it was made."""
     return Dataset(**{each.name: getattr(split, each.name) for each in fields(Split)}, source=config)
+
+
+def _is_path(name: str | os.PathLike) -> bool:
+    """Whether what stands in place of a data set's name is a file or folder: it is there, or is written as one."""
+    if not isinstance(name, str):
+        return True
+    source, colon, _ = name.partition(":")
+    if source + colon in READERS:
+        return False
+    return is_remote(name) or bool({os.sep, "."} & set(name)) or (bool(name) and as_path(name).exists())
 
 
 def _check_names(settings: Mapping[str, object], known: list[str] | tuple[str, ...]) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 
 import numpy as np
 
@@ -29,6 +28,19 @@ class Ratings:
 
 
 @dataclass(frozen=True)
+class Filter:
+    """What one filter dropped."""
+
+    setting: str
+    """Which: "min_rating", "duplicates", "min_user_items" or "min_item_users"."""
+    rows: int
+    users: int
+    """Users of whom it left no row."""
+    items: int
+    """Items of which it left no row."""
+
+
+@dataclass(frozen=True)
 class Interactions:
     """Users' observed items, as compressed sparse rows over dense user and item numbers."""
 
@@ -44,6 +56,16 @@ class Interactions:
     """[num_interactions] float64, or None."""
     titles: np.ndarray | None = None
     """[num_items] str, or None."""
+    filters: tuple[Filter, ...] = ()
+    """What was dropped to come to these, by each filter that dropped something."""
+    dropped: "Interactions | None" = None
+    """The users whom the filters dropped and who have some of these items: those, of the same numbers. Nothing is
+    learnt of them or measured by them; they are served by what they have."""
+
+    @property
+    def num_dropped_users(self) -> int:
+        """How many users are dropped and have some of the items."""
+        return 0 if self.dropped is None else self.dropped.num_users
 
     @property
     def num_users(self) -> int:
@@ -82,6 +104,48 @@ class Interactions:
         times = None if self.timestamps is None else self.timestamps[mask]
         return replace(self, offsets=kept, items=self.items[mask], timestamps=times)
 
+    def select(self, users: np.ndarray) -> "Interactions":
+        """The rows of some users, in the given order; the catalogue stays whole."""
+        offsets = np.concatenate([[0], np.cumsum(self.counts[users])])
+        places = np.repeat(self.offsets[users] - offsets[:-1], self.counts[users]) + np.arange(offsets[-1])
+        times = None if self.timestamps is None else self.timestamps[places]
+        return replace(self, offsets=offsets, items=self.items[places], user_ids=self.user_ids[users], timestamps=times)
+
+    def drop(self, users: np.ndarray) -> "Interactions":
+        """Without some users, who are `dropped` from now on, and without the items that nobody else has.
+
+        Args:
+          users: [n] their numbers.
+        """
+        stays = np.ones(self.num_users, bool)
+        stays[users] = False
+        kept, dropped = self.select(np.flatnonzero(stays)), self.select(users).with_dropped()
+        used = kept.item_counts > 0
+        dropped = dropped.keep(used[dropped.items])
+        dropped = dropped.select(np.flatnonzero(dropped.counts))
+        kept, dropped = kept._with_items(used), dropped._with_items(used)
+        dropped = replace(dropped, timestamps=None, titles=None, filters=())
+        return replace(kept, dropped=dropped if dropped.num_users else None)
+
+    def _with_items(self, used: np.ndarray) -> "Interactions":
+        """The same with a smaller catalogue: [num_items] whether an item stays, as all of the interactions must."""
+        numbers = (np.cumsum(used) - 1).astype(np.int32)
+        titles = None if self.titles is None else self.titles[used]
+        return replace(self, items=numbers[self.items], item_ids=self.item_ids[used], titles=titles)
+
+    def with_dropped(self) -> "Interactions":
+        """The users, and after them those who are dropped; without times."""
+        if self.dropped is None:
+            return self
+        return replace(
+            self,
+            offsets=np.concatenate([self.offsets, self.num_interactions + self.dropped.offsets[1:]]),
+            items=np.concatenate([self.items, self.dropped.items]),
+            user_ids=np.concatenate([self.user_ids, self.dropped.user_ids]),
+            timestamps=None,
+            dropped=None,
+        )
+
 
 def from_ratings(
     ratings: Ratings,
@@ -95,7 +159,8 @@ def from_ratings(
 
     Rows graded below `min_rating` are dropped (sources without grades keep all), then repeats of a (user, item)
     pair, then, until nothing changes, users and items with too few rows (k-core). What is left is numbered by first
-    appearance in the source. A notice says how many rows, users and items each filter dropped.
+    appearance in the source. A notice says how many rows, users and items each filter dropped. Dropped users who have
+    some of the items that are left are kept apart, as `Interactions.dropped`.
 
     Args:
       ratings: the rows.
@@ -109,64 +174,147 @@ def from_ratings(
     """
     _, users = np.unique(ratings.users, return_inverse=True)
     _, items = np.unique(ratings.items, return_inverse=True)
-    left, counts = np.arange(len(users)), [_counts(users, items)]
-
+    told = _Told(users, items)
+    rows = np.arange(len(users))
     if ratings.ratings is not None:
-        left = np.flatnonzero(ratings.ratings >= min_rating)
-    counts.append(_counts(users[left], items[left]))
-    times = None if ratings.timestamps is None else ratings.timestamps[left]
-    left = left[_without_repeats(users[left], items[left], times, duplicates, ratings, left)]
-    counts.append(_counts(users[left], items[left]))
-    rows, users, items = left, users[left], items[left]
-    while len(rows):
-        enough = (np.bincount(users)[users] >= min_user_items) & (np.bincount(items)[items] >= min_item_users)
-        if enough.all():
-            break
-        rows, users, items = rows[enough], users[enough], items[enough]
-    counts.append(_counts(users, items))
-    if not len(rows):
+        rows = np.flatnonzero(ratings.ratings >= min_rating)
+        if len(users) and not len(rows):
+            raise _none_reaches(min_rating, ratings)
+    told.left("min_rating", users[rows], items[rows])
+    times = None if ratings.timestamps is None else ratings.timestamps[rows]
+    rows = rows[_without_repeats(users[rows], items[rows], times, duplicates, ratings, rows)]
+    users, items = users[rows], items[rows]
+    told.left("duplicates", users, items)
+    core = _core(users, items, min_user_items, min_item_users, told)
+    if not len(core):
         raise InputError(
             f"no user has {min_user_items} items left (ratings of at least {min_rating:g}, items with at least "
             f"{min_item_users} users)",
             path=ratings.source,
             remedy="Lower `min_user_items`, `min_item_users` or `min_rating`, or check that the columns are right.",
         )
-
-    reasons = (
-        f"for ratings below `min_rating`={min_rating:g}",
-        f"for repeats of a user and item (`duplicates`={duplicates})",
-        f"for `min_user_items`={min_user_items} and `min_item_users`={min_item_users}",
-    )
-    steps = zip(pairwise(counts), reasons, strict=True)
-    if dropped := [_dropped(before, after, why) for (before, after), why in steps if before != after]:
-        notices.warning(f"{ratings.source or 'The data'}: dropped {'; '.join(dropped)}.")
-
-    users, first_user = by_first_appearance(users)
-    items, first_item = by_first_appearance(items)
-    order = np.argsort(users, kind="stable")
-    item_ids = ratings.items[rows[first_item]]
+    numbers, first = by_first_appearance(items[core])
+    item_ids = ratings.items[rows[core[first]]]
     titles = None
     if ratings.titles:
         titles = np.array([str(ratings.titles.get(item, item)) for item in item_ids.tolist()])
-    return Interactions(
-        offsets=np.concatenate([[0], np.cumsum(np.bincount(users))]),
-        items=items[order].astype(np.int32),
-        user_ids=ratings.users[rows[first_user]],
-        item_ids=item_ids,
-        timestamps=None if ratings.timestamps is None else ratings.timestamps[rows[order]].astype(np.float64),
-        titles=titles,
+    kept = _rows(ratings, rows[core], users[core], numbers, timed=True, item_ids=item_ids, titles=titles)
+    dropped, filters = _of_dropped_users(ratings, rows, users, items, core, kept), told.filters
+    if filters:
+        reasons = {
+            "min_rating": f"ratings below `min_rating`={min_rating:g}",
+            "duplicates": f"repeats of a user and item (`duplicates`={duplicates})",
+            "min_user_items": f"users with fewer than `min_user_items`={min_user_items} items",
+            "min_item_users": f"items with fewer than `min_item_users`={min_item_users} users",
+        }
+        told_of = "; ".join(f"{_format(each)} for {reasons[each.setting]}" for each in filters)
+        served = (
+            f" {dropped.num_users:,} dropped user(s) are served by the items that they have left." if dropped else ""
+        )
+        notices.warning(f"{ratings.source or 'The data'}: dropped {told_of}.{served}")
+    return replace(kept, filters=filters, dropped=dropped)
+
+
+def _of_dropped_users(
+    ratings: Ratings, rows: np.ndarray, users: np.ndarray, items: np.ndarray, core: np.ndarray, kept: Interactions
+) -> Interactions | None:
+    """The users who are not in the core, with what they have of its items; None where nobody has any.
+
+    Args:
+      ratings: the source.
+      rows: [n] which of its rows are positives.
+      users: [n] codes of their users.
+      items: [n] likewise.
+      core: positions in `rows` of those that are kept.
+      kept: those.
+    """
+    numbers, is_kept = np.full(items.max() + 1, -1), np.zeros(users.max() + 1, bool)
+    numbers[items[core]], is_kept[users[core]] = by_first_appearance(items[core])[0], True
+    others = np.flatnonzero(~is_kept[users] & (numbers[items] >= 0))
+    if not len(others):
+        return None
+    of_others = rows[others], users[others], numbers[items[others]]
+    return _rows(ratings, *of_others, timed=False, item_ids=kept.item_ids)
+
+
+def _none_reaches(min_rating: float, ratings: Ratings) -> InputError:
+    """The error for grades that are all below `min_rating`, which is of another scale."""
+    low, high = ratings.ratings.min(), ratings.ratings.max()
+    remedy = f"Set `min_rating` to the lowest rating of this scale that means liked, {high:g} or less"
+    if low >= 0 and high == 1:
+        remedy = "Set `min_rating`=1: then 1 counts as liked"
+    return InputError(
+        f"the ratings go from {low:g} to {high:g}, and none reaches `min_rating`={min_rating:g}",
+        path=ratings.source,
+        remedy=f"{remedy}; or name no rating column, and every row counts.",
     )
+
+
+class _Told:
+    """Keeps count of what each filter drops."""
+
+    def __init__(self, users: np.ndarray, items: np.ndarray) -> None:
+        self._before, self._dropped = _counts(users, items), {}
+
+    def left(self, setting: str, users: np.ndarray, items: np.ndarray) -> None:
+        """What is left after a filter, which may have its turn again."""
+        after = _counts(users, items)
+        former = self._dropped.get(setting, (0, 0, 0))
+        self._dropped[setting] = tuple(n + old - new for n, old, new in zip(former, self._before, after, strict=True))
+        self._before = after
+
+    @property
+    def filters(self) -> tuple[Filter, ...]:
+        return tuple(Filter(setting, *counts) for setting, counts in self._dropped.items() if any(counts))
 
 
 def _counts(users: np.ndarray, items: np.ndarray) -> tuple[int, int, int]:
     """How many rows, users and items there are."""
-    return len(users), np.count_nonzero(np.bincount(users)), np.count_nonzero(np.bincount(items))
+    return len(users), *(int(np.count_nonzero(np.bincount(ids))) for ids in (users, items))
 
 
-def _dropped(before: tuple[int, int, int], after: tuple[int, int, int], why: str) -> str:
-    """Such as "1,204 row(s), among them all those of 3 user(s) and 0 item(s), for repeats"."""
-    rows, users, items = (f"{old - new:,}" for old, new in zip(before, after, strict=True))
-    return f"{rows} row(s), among them all those of {users} user(s) and {items} item(s), {why}"
+def _format(dropped: Filter) -> str:
+    """Such as "1,204 row(s), among them all those of 3 user(s) and 0 item(s),"."""
+    return f"{dropped.rows:,} row(s), among them all those of {dropped.users:,} user(s) and {dropped.items:,} item(s),"
+
+
+def _core(users: np.ndarray, items: np.ndarray, min_user_items: int, min_item_users: int, told: _Told) -> np.ndarray:
+    """Positions of the rows that are left when users and items with too few rows go, until there are none."""
+    core, before = np.arange(len(users)), -1
+    filters = ("min_user_items", users, min_user_items), ("min_item_users", items, min_item_users)
+    while len(core) != before:
+        before = len(core)
+        for setting, ids, fewest in filters:
+            enough = np.bincount(ids[core])[ids[core]] >= fewest
+            if not enough.all():
+                core = core[enough]
+                told.left(setting, users[core], items[core])
+    return core
+
+
+def _rows(
+    ratings: Ratings, rows: np.ndarray, users: np.ndarray, items: np.ndarray, *, timed: bool, **of_items: object
+) -> Interactions:
+    """Some rows of the source as interactions.
+
+    Args:
+      ratings: the source.
+      rows: [n] which rows.
+      users: [n] a code of each row's user.
+      items: [n] the number of each row's item.
+      timed: whether they keep their times.
+      **of_items: ids and titles of all items.
+    """
+    users, first = by_first_appearance(users)
+    order = np.argsort(users, kind="stable")
+    times = ratings.timestamps if timed else None
+    return Interactions(
+        offsets=np.concatenate([[0], np.cumsum(np.bincount(users))]),
+        items=items[order].astype(np.int32),
+        user_ids=ratings.users[rows[first]],
+        timestamps=None if times is None else times[rows[order]].astype(np.float64),
+        **of_items,
+    )
 
 
 def _without_repeats(

@@ -3,33 +3,32 @@
 from dataclasses import fields
 from types import ModuleType
 
-from pipelines.config import DataConfig
+import numpy as np
+
+from pipelines.config import DEFAULT_COLUMNS, LEAVE_ONE_OUT, RATIO, SHARES, TIME, DataConfig
 from pipelines.errors import InputError
+from pipelines.infer import infer
 from pipelines.interactions import Ratings, from_ratings
 from pipelines.notices import notices
 from pipelines.paths import as_path
 from pipelines.readers import reader
-from pipelines.split import Split, leave_one_out
+from pipelines.split import Split, by_ratio, leave_one_out
+from pipelines.time_cut import by_time, no_timestamps
 
 IN_MEMORY = "dataframe"
 """The `dataset` of what was made of DataFrames and can be loaded from nowhere."""
 SAVED = "saved"
 """That of what `pipelines.readers.saved` wrote."""
-_BY_ENDING = {
-    ".csv": "table",
-    ".tsv": "table",
-    ".parquet": "table",
-    ".inter": "inter",
-    ".dat": "ml-1m",
-    ".npz": "saved",
-}
+_HIGHEST_STARS = 5
+"""Of the scale that the default of `min_rating` is meant for."""
 
 
 def load_dataset(config: DataConfig) -> Split:
     """Reads, filters and splits the data set that `config` names.
 
-    `srns` and `saved` keep their own split and negatives, and `planted` is generated whole: they are not filtered.
-    Notices tell what was kept, what was dropped, and which of the changed settings have no effect.
+    What `config` leaves open is inferred: see `pipelines.infer`. `srns` and `saved` keep their own split and negatives,
+    and `planted` is generated whole: they are not filtered. Notices tell what was kept, what was dropped, and which of
+    the changed settings have no effect.
 
     Raises:
       InputError: there is no such data set, `data_dir` is missing or out of place, or the input cannot be used.
@@ -39,6 +38,7 @@ def load_dataset(config: DataConfig) -> Split:
             f"`dataset`={IN_MEMORY} lies in no file: it was made of a DataFrame",
             remedy="Hand on the Dataset itself, or save it (Dataset.save) and load it by `dataset`=saved.",
         )
+    config = infer(config)
     module = reader(config.dataset)
     _check_settings(config, module)
     found = module.read(as_path(config.data_dir) if config.data_dir else None, config)
@@ -46,33 +46,59 @@ def load_dataset(config: DataConfig) -> Split:
 
 
 def split_ratings(ratings: Ratings, config: DataConfig) -> Split:
-    """Filters and splits ratings as `config` says; see `from_ratings` and `leave_one_out`.
+    """Filters and splits ratings as `config` says; see `from_ratings`, `leave_one_out`, `by_ratio` and `by_time`.
+
+    Filters count all that a user or an item has, after a cut in time too.
 
     Raises:
       InputError: nothing is left, or what is left cannot be split.
     """
     check_splittable(config)
+    by_moment = config.split_by == TIME
+    if by_moment and ratings.timestamps is None:
+        raise no_timestamps()
     interactions = from_ratings(
         ratings,
         min_rating=config.min_rating,
         min_user_items=config.min_user_items,
         min_item_users=config.min_item_users,
-        duplicates=config.duplicates,
+        # What a user has had before the cut must not leave training for being had again after it.
+        duplicates="first" if by_moment and config.duplicates == "last" else config.duplicates,
     )
     notices.info(
         f"{ratings.source}: {interactions.num_interactions:,} of {len(ratings.users):,} rows count as positives, "
         f"of {interactions.num_users:,} users and {interactions.num_items:,} items."
     )
-    if ratings.ratings is None and config.min_rating != DataConfig.min_rating:
+    if ratings.ratings is not None:
+        _check_scale(ratings, config)
+    elif config.min_rating != DataConfig.min_rating:
         notices.warning(f"`min_rating`={config.min_rating:g} has no effect: there are no ratings.")
     if ratings.timestamps is None:
         notices.warning(f"There are no timestamps: the split is random, from `split_seed`={config.split_seed}.")
-    return leave_one_out(config.dataset, interactions, config.split_seed)
+    if config.split_by == LEAVE_ONE_OUT:
+        for name in SHARES:
+            if (value := getattr(config, name)) != getattr(DataConfig, name):
+                notices.warning(f"`{name}`={value:g} has no effect on `split_by`={LEAVE_ONE_OUT}.")
+        return leave_one_out(config.dataset, interactions, config.split_seed)
+    split = by_ratio if config.split_by == RATIO else by_time
+    return split(config.dataset, interactions, config.valid_share, config.test_share, config.split_seed)
+
+
+def _check_scale(ratings: Ratings, config: DataConfig) -> None:
+    """Gives notice of ratings that go beyond the scale that the default threshold is meant for."""
+    low, high = ratings.ratings.min(), ratings.ratings.max()
+    if high > _HIGHEST_STARS and config.min_rating == DataConfig.min_rating:
+        share = np.mean(ratings.ratings >= config.min_rating)
+        notices.warning(
+            f"{ratings.source}: the ratings go from {low:g} to {high:g}, and `min_rating`={config.min_rating:g} is for "
+            f"1 to {_HIGHEST_STARS}: {share:.0%} of the rows count as positives. Set `min_rating` to the lowest rating "
+            "that means liked; of counts that may be 1."
+        )
 
 
 def check_splittable(config: DataConfig) -> None:
     """Raises InputError where `min_user_items` admits users of whom nothing is left to learn from."""
-    if config.min_user_items < 3:
+    if config.split_by != TIME and config.min_user_items < 3:
         raise InputError(
             f"`min_user_items`={config.min_user_items} is too few: validation, test and training need an item each",
             remedy="Set `min_user_items` to 3 or more.",
@@ -86,12 +112,18 @@ def format_statistics(dataset: Split) -> str:
     density = (statistics["#Train"] + held_out) / (statistics["#User"] * statistics["#Item"])
     cold_valid, cold_test = dataset.cold_held_out
     rows = {"Dataset": dataset.name} | {name: f"{count:,}" for name, count in statistics.items()}
+    if not dataset.leaves_one_out:
+        rows |= {"#User with valid": f"{len(dataset.valid.users):,}", "#User with test": f"{len(dataset.test.users):,}"}
     rows |= {
         "Density": f"{density:.2%}",
         "#Valid not in training": f"{cold_valid:,}",
         "#Test not in training": f"{cold_test:,}",
-        "Fingerprint": dataset.fingerprint,
     }
+    for each in dataset.train.filters:
+        rows[f"Dropped: {each.setting}"] = f"{each.rows:,} rows, {each.users:,} users, {each.items:,} items"
+    if dataset.train.filters:
+        rows["#User served by history"] = f"{dataset.train.num_dropped_users:,}"
+    rows["Fingerprint"] = dataset.fingerprint
     names, values = max(map(len, rows)), max(map(len, rows.values()))
     return "\n".join(f"{name:<{names}}  {value:>{values}}" for name, value in rows.items())
 
@@ -99,16 +131,13 @@ def format_statistics(dataset: Split) -> str:
 def _check_settings(config: DataConfig, module: ModuleType) -> None:
     """Refuses settings that contradict the data set, and gives notice of those that it does not look at."""
     if config.data_dir and "data_dir" not in module.SETTINGS:
-        path = as_path(config.data_dir)
-        endings = path.suffixes[-2:] if path.suffix == ".gz" else [path.suffix]
-        likely = next((name for ending, name in _BY_ENDING.items() if ending in endings), "the one that is meant")
         raise InputError(
             f"`data_dir`={config.data_dir} is given, but `dataset`={config.dataset} reads no files",
-            remedy=f"Set `dataset`={likely}, or leave out `data_dir`.",
+            remedy="Leave out `dataset` and it is told by the file; or leave out `data_dir`.",
         )
     if "min_user_items" in module.SETTINGS:
         check_splittable(config)
     for field in fields(config):
-        value = getattr(config, field.name)
-        if field.name not in ("dataset", *module.SETTINGS) and value != field.default:
+        value, unset = getattr(config, field.name), DEFAULT_COLUMNS.get(field.name, field.default)
+        if field.name not in ("dataset", *module.SETTINGS) and value != unset:
             notices.warning(f"`{field.name}`={value} has no effect on `dataset`={config.dataset}.")

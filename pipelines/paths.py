@@ -9,7 +9,7 @@ import io
 import os
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 import fsspec
@@ -50,6 +50,14 @@ def as_path(path: str | os.PathLike) -> AnyPath:
 def is_remote(path: str | os.PathLike) -> bool:
     """Whether the path is an address in an object store, such as gs://bucket/models, and no place on this machine."""
     return "://" in os.fspath(path)
+
+
+def is_within(path: str | os.PathLike, folder: str | os.PathLike) -> bool:
+    """Whether a path is a folder, or lies in it, however both are written."""
+    path, folder = (
+        PurePosixPath(each) if is_remote(each) else Path(os.path.realpath(as_path(each))) for each in (path, folder)
+    )
+    return path.is_relative_to(folder)
 
 
 class RemotePath(gpath.PosixGPath):

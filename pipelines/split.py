@@ -1,4 +1,4 @@
-"""Leave-one-out split and fixed evaluation negatives (paper, sections 4.1 and 4.3)."""
+"""A split data set, fixed evaluation negatives, and the splits by user (paper, sections 4.1 and 4.3)."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipelines.errors import InputError
+from pipelines.held_out import HeldOut
 from pipelines.interactions import Interactions
 
 NUM_EVALUATION_NEGATIVES = 100
@@ -17,14 +18,9 @@ class Split:
 
     name: str
     train: Interactions
-    valid: np.ndarray
-    """[num_users] int32: each user's validation item."""
-    test: np.ndarray
-    """[num_users] int32: each user's test item."""
-    valid_negatives: np.ndarray
-    """[num_users, 100] int32: the items that the validation item is ranked against."""
-    test_negatives: np.ndarray
-    """[num_users, 100] int32: likewise for test."""
+    """Every user has an item or more here."""
+    valid: HeldOut
+    test: HeldOut
     false_negatives: tuple[np.ndarray, np.ndarray] | None = None
     """Where known: CSR (offsets, items) of the unobserved items that each user would in truth like."""
 
@@ -32,19 +28,34 @@ class Split:
     def fingerprint(self) -> str:
         """16 hex digits that change with any interaction, held-out item, evaluation negative or id."""
         digest = hashlib.sha256()
-        for part in (self.train.offsets, self.train.items, self.valid, self.test):
-            digest.update(np.ascontiguousarray(part, np.int64))
-        for part in (self.valid_negatives, self.test_negatives):
-            digest.update(np.ascontiguousarray(part, np.int32))
+        if self.leaves_one_out:
+            held_out = [self.valid.items, self.test.items]
+        else:
+            digest.update(b"several held out")
+            held_out = [a for part in (self.valid, self.test) for a in (part.users, part.offsets, part.items)]
+        for array in (self.train.offsets, self.train.items, *held_out):
+            digest.update(np.ascontiguousarray(array, np.int64))
+        for part in (self.valid, self.test):
+            digest.update(np.ascontiguousarray(part.negatives, np.int32))
         for ids in (self.train.user_ids, self.train.item_ids):
             digest.update("".join(f"{raw_id}\0" for raw_id in ids.tolist()).encode())
         return digest.hexdigest()[:16]
 
     @property
+    def leaves_one_out(self) -> bool:
+        """Whether each user has one validation item and one test item."""
+        return all(part.is_one_each(self.train.num_users) for part in (self.valid, self.test))
+
+    @property
+    def several(self) -> bool:
+        """Whether validation or test has more than one item of any user."""
+        return self.valid.several or self.test.several
+
+    @property
     def cold_held_out(self) -> tuple[int, int]:
         """How many validation and test items no user has in training: their factors are never learnt."""
         seen = np.bincount(self.train.items, minlength=self.train.num_items) > 0
-        return int((~seen[self.valid]).sum()), int((~seen[self.test]).sum())
+        return int((~seen[self.valid.items]).sum()), int((~seen[self.test.items]).sum())
 
     def known_false_negatives(self) -> tuple[np.ndarray, np.ndarray]:
         """The pairs that training may draw as negatives and that are known to be liked.
@@ -54,21 +65,32 @@ class Split:
         Returns:
           [n] users and [n] items.
         """
-        users = np.arange(self.train.num_users)
         if self.false_negatives is not None:
             offsets, items = self.false_negatives
-            return np.repeat(users, np.diff(offsets)), items
-        return np.tile(users, 2), np.concatenate([self.valid, self.test])
+            return np.repeat(np.arange(self.train.num_users), np.diff(offsets)), items
+        (valid_users, valid), (test_users, test) = self.valid.pairs, self.test.pairs
+        return np.concatenate([valid_users, test_users]), np.concatenate([valid, test])
 
     def all_interactions(self) -> Interactions:
         """Training, validation and test: all that a user is known to have seen; without times."""
+        return self._train_and(self.valid, self.test)
+
+    def seen_before(self, part: str) -> Interactions:
+        """What a user has seen before the items of "valid" or "test", which lists that are asked for them leave out.
+
+        Training for validation, training and validation for test, without times there; as RecBole has it.
+        """
+        return self.train if part == "valid" else self._train_and(self.valid)
+
+    def _train_and(self, *parts: HeldOut) -> Interactions:
+        """The training items of each user and after them the held-out ones."""
         train = self.train
-        added = np.repeat(train.offsets[1:], 2)  # both go to the end of their user's row
-        held_out = np.stack([self.valid, self.test], axis=1).reshape(-1)
+        users, items = (np.concatenate(arrays) for arrays in zip(*(part.pairs for part in parts), strict=True))
+        added = np.bincount(users, minlength=train.num_users)
         return replace(
             train,
-            offsets=train.offsets + 2 * np.arange(train.num_users + 1),
-            items=np.insert(train.items, added, held_out),
+            offsets=train.offsets + np.concatenate([[0], np.cumsum(added)]),
+            items=np.insert(train.items, train.offsets[1:][users], items),  # stable: in the order of the parts
             timestamps=None,
         )
 
@@ -78,8 +100,8 @@ class Split:
             "#User": self.train.num_users,
             "#Item": self.train.num_items,
             "#Train": self.train.num_interactions,
-            "#Valid": len(self.valid),
-            "#Test": len(self.test),
+            "#Valid": len(self.valid.items),
+            "#Test": len(self.test.items),
         }
 
 
@@ -92,6 +114,31 @@ def leave_one_out(name: str, interactions: Interactions, seed: int) -> Split:
     Raises:
       InputError: a user has fewer than three items, or has seen so much that 100 negatives cannot be drawn.
     """
+    one = np.ones(interactions.num_users, np.int64)
+    return _latest_held_out(name, interactions, one, one, seed)
+
+
+def by_ratio(name: str, interactions: Interactions, valid_share: float, test_share: float, seed: int) -> Split:
+    """Holds out a share of each user's items: the latest for test, those before them for validation.
+
+    Shares are rounded down, but each part keeps an item of every user at the least. Ties and missing timestamps count
+    as for `leave_one_out`.
+
+    Raises:
+      InputError: as `leave_one_out`.
+    """
+    counts = interactions.counts
+    valid, test = (
+        np.maximum(np.floor(share * counts + 1e-9).astype(np.int64), 1) for share in (valid_share, test_share)
+    )
+    test = np.minimum(test, counts - 2)
+    return _latest_held_out(name, interactions, np.minimum(valid, counts - test - 1), test, seed)
+
+
+def _latest_held_out(
+    name: str, interactions: Interactions, num_valid: np.ndarray, num_test: np.ndarray, seed: int
+) -> Split:
+    """Holds out so many of each user's latest items: [num_users] each."""
     counts = interactions.counts
     if (short := np.flatnonzero(counts < 3)).size:
         raise InputError(
@@ -105,43 +152,70 @@ def leave_one_out(name: str, interactions: Interactions, seed: int) -> Split:
     else:
         recency = interactions.timestamps
     latest_first = np.lexsort((-recency, users))  # stable: ties stay in the order of the source
-    test_row = latest_first[interactions.offsets[:-1]]
-    valid_row = latest_first[interactions.offsets[:-1] + 1]
-    in_train = np.ones(interactions.num_interactions, bool)
-    in_train[test_row] = in_train[valid_row] = False
-    negatives = draw_negatives(interactions, NUM_EVALUATION_NEGATIVES, seed)
-    return Split(
-        name=name,
-        train=interactions.keep(in_train),
-        valid=interactions.items[valid_row],
-        test=interactions.items[test_row],
-        valid_negatives=negatives,
-        test_negatives=negatives,
-    )
+    place = np.empty(len(users), np.int64)
+    place[latest_first] = np.arange(len(users)) - np.repeat(interactions.offsets[:-1], counts)
+    in_test = place < num_test[users]
+    return divide(name, interactions, (place < (num_test + num_valid)[users]) & ~in_test, in_test, seed)
 
 
-def draw_negatives(interactions: Interactions, count: int, seed: int) -> np.ndarray:
-    """Draws for each user `count` different items that the user has not, uniformly.
-
-    Returns:
-      [num_users, count] int32.
+def divide(name: str, interactions: Interactions, in_valid: np.ndarray, in_test: np.ndarray, seed: int) -> Split:
+    """The split whose parts are told by masks [num_interactions], with evaluation negatives from `seed`.
 
     Raises:
-      InputError: a user has fewer than `count` items left.
+      InputError: a user with a held-out item has seen so much that 100 negatives cannot be drawn.
     """
-    left = interactions.num_items - interactions.counts
+    users = interactions.users
+    valid, test = (HeldOut.of_pairs(users[mask], interactions.items[mask]) for mask in (in_valid, in_test))
+    return with_drawn_negatives(Split(name, interactions.keep(~(in_valid | in_test)), valid, test), interactions, seed)
+
+
+def with_drawn_negatives(split: Split, interactions: Interactions, seed: int) -> Split:
+    """The split with the evaluation negatives that `draw_negatives` draws for whoever has anything held out.
+
+    Args:
+      split: without negatives.
+      interactions: all that users have, in whatever part.
+      seed: of the draws.
+    """
+    evaluated = np.union1d(split.valid.users, split.test.users)
+    drawn = draw_negatives(interactions, NUM_EVALUATION_NEGATIVES, seed, evaluated)
+
+    def of(part: HeldOut) -> HeldOut:  # whose rows are shared where all users are evaluated
+        same = len(part.users) == len(evaluated)
+        return part.with_negatives(drawn if same else drawn[np.searchsorted(evaluated, part.users)])
+
+    return replace(split, valid=of(split.valid), test=of(split.test))
+
+
+def draw_negatives(interactions: Interactions, count: int, seed: int, users: np.ndarray | None = None) -> np.ndarray:
+    """Draws for each user `count` different items that the user has not, uniformly.
+
+    Args:
+      interactions: what users have.
+      count: items a user.
+      seed: of the draws.
+      users: [n] for whom to draw, ascending; None: for all.
+
+    Returns:
+      [n, count] int32.
+
+    Raises:
+      InputError: one of the users has fewer than `count` items left.
+    """
+    users = np.arange(interactions.num_users) if users is None else users
+    left = (interactions.num_items - interactions.counts)[users]
     if (left < count).any():
-        user = int(np.argmin(left))
+        row = int(np.argmin(left))
         raise InputError(
-            f"user {interactions.user_ids[user]} has {left[user]} unobserved item(s) of {interactions.num_items}, "
+            f"user {interactions.user_ids[users[row]]} has {left[row]} unobserved item(s) of {interactions.num_items}, "
             f"fewer than the {count} that evaluation ranks against",
             remedy="Leave such users out, or lower `min_item_users` for a larger catalogue.",
         )
     rng = np.random.default_rng([seed, 1])
-    negatives = np.empty((interactions.num_users, count), np.int32)
-    for user in range(interactions.num_users):
-        rank = np.sort(rng.choice(left[user], count, replace=False, shuffle=False))
+    negatives = np.empty((len(users), count), np.int32)
+    for row, user in enumerate(users.tolist()):
+        rank = np.sort(rng.choice(left[row], count, replace=False, shuffle=False))
         seen = np.sort(interactions.of(user))
         # The r-th unobserved item is r plus the number of observed items before it.
-        negatives[user] = rank + np.searchsorted(seen - np.arange(len(seen)), rank, side="right")
+        negatives[row] = rank + np.searchsorted(seen - np.arange(len(seen)), rank, side="right")
     return negatives

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOUNDATION = ("registry", "flags", "flagfiles", "keras2", "markdown", "progress_bar")
+FOUNDATION = ("registry", "flags", "flagfiles", "keras2", "markdown", "progress_bar", "report_page")
 """Modules of the package that any wing may use, and that use none."""
 WINGS = (
     "models",
@@ -20,13 +20,15 @@ WINGS = (
     "tuning",
     "serving",
     "clients",
+    "server",
     "command",
     "studies",
     "benchmarks",
 )
 """From the lowest up; studies and benchmarks, some of which are commands, do not know each other."""
 APART = {("benchmarks", "studies")}
-ABOVE = ("api", "tfrs", "cli", "train", "tune", "evaluate", "export", "recommend", "study", "serving_files", "examples")
+COMMANDS = ("train", "tune", "evaluate", "export", "serve", "serving_files", "recommend", "study")
+ABOVE = ("api", "tfrs", "cli", *COMMANDS, "examples")
 """What may use every wing: the API, the commands and the examples."""
 
 
@@ -85,8 +87,7 @@ def test_wings_import_only_from_wings_below():
 
 
 def test_the_command_modules_are_imported_by_nothing_but_each_other():
-    names = ("train", "tune", "evaluate", "export", "recommend", "study", "serving_files")
-    commands = {f"gdns_tf.{name}" for name in names}
+    commands = {f"gdns_tf.{name}" for name in COMMANDS}
     for module, uses in modules().items():
         if module != "gdns_tf.cli":
             assert not uses & commands, module

@@ -129,6 +129,9 @@ def _compiled(source: str, dataset: Split, folder: Path) -> list[str] | None:
         missing = f"no {COMPILE[0]}" if Path(source).is_file() else f"{source} is not there"
         print(f"(no reference: {missing})")
         return None
+    if not dataset.leaves_one_out:
+        print("(no reference: it takes one validation and one test item of each user)")
+        return None
     program, data = folder / "reference", folder / "data.bin"
     subprocess.run([*COMPILE, "-o", str(program), source], check=True)
     _write_for_reference(dataset, data)
@@ -151,7 +154,8 @@ def _reference_epoch(program: list[str], options: Mapping[str, object], config: 
 def _write_for_reference(dataset: Split, path: Path) -> None:
     train = dataset.train
     pairs = np.stack([train.users, train.items], axis=1)
-    parts = ([train.num_users, train.num_items, len(pairs)], pairs, dataset.valid, dataset.test, dataset.test_negatives)
+    held_out = dataset.valid.items, dataset.test.items, dataset.test.negatives
+    parts = ([train.num_users, train.num_items, len(pairs)], pairs, *held_out)
     path.write_bytes(b"".join(np.ascontiguousarray(part, np.int32).tobytes() for part in parts))
 
 

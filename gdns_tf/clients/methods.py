@@ -31,6 +31,8 @@ class RecommendMethods:
     ) -> "pd.DataFrame":
         """The best items for users; popular ones for users that the model does not know.
 
+        Users who had too few items to be trained on are known by those, and served as by `recommend_by_history`.
+
         Args:
           users: ids.
           k: items for each; fewer come back where fewer are eligible.

@@ -1,8 +1,36 @@
-"""What a model shows, whether or not it is right: how much of the catalogue, how novel, how popular."""
+"""What a model shows, whether or not it is right: how much of the catalogue, how novel, how popular, how alike."""
 
 import numpy as np
+from scipy import sparse
 
+from gdns_tf.evaluation.model import Model
+from gdns_tf.evaluation.top_items import top_items
 from pipelines.interactions import Interactions
+from pipelines.split import Split
+
+MOST_LISTS = 10_000
+"""Lists that a model is judged by: all items are scored for each."""
+_LARGE = 2**22
+"""Numbers in a block of sparse rows (50 MB)."""
+
+
+def list_users(split: Split, held_out: str) -> np.ndarray:
+    """The users whose lists are looked at: those with held-out items, evenly spaced where they are many."""
+    users = getattr(split, held_out).users
+    return users[np.linspace(0, len(users) - 1, min(len(users), MOST_LISTS)).astype(np.int64)]
+
+
+def beyond_accuracy_of(model: Model, split: Split, held_out: str, k: int) -> dict[str, float]:
+    """`beyond_accuracy` of the model's best k items for `list_users`, without what they had before the held-out items.
+
+    Args:
+      model: by factors or by weights between items.
+      split: the data that it was trained on.
+      held_out: "valid" or "test".
+      k: items a list.
+    """
+    lists = top_items(model, split.seen_before(held_out), list_users(split, held_out), k)
+    return beyond_accuracy(lists, split.train)
 
 
 def beyond_accuracy(lists: np.ndarray, train: Interactions) -> dict[str, float]:
@@ -20,17 +48,59 @@ def beyond_accuracy(lists: np.ndarray, train: Interactions) -> dict[str, float]:
         Castells, RecSys 2011, popularity-based, without discount by rank). An item that nobody has counts as one that
         one user has.
       "popularity@k": mean share of users who have what is shown (Yin et al., VLDB 2012, as a share).
+      "similarity@k": see `intra_list_similarity`; absent where no list has two items.
     """
     k = lists.shape[1]
     shown = lists[lists >= 0]
     times = np.bincount(shown, minlength=train.num_items)
     owners = train.item_counts[shown]
-    return {
+    found = {
         f"coverage@{k}": float(np.count_nonzero(times) / train.num_items),
         f"gini@{k}": gini(times),
         f"novelty@{k}": float(-np.log2(np.maximum(owners, 1) / train.num_users).mean()),
         f"popularity@{k}": float(owners.mean() / train.num_users),
     }
+    alike = intra_list_similarity(lists, train)
+    return found if alike is None else found | {f"similarity@{k}": alike}
+
+
+def intra_list_similarity(lists: np.ndarray, train: Interactions) -> float | None:
+    """Mean likeness of two items of a list, the lower the more diverse (Ziegler et al., WWW 2005).
+
+    Items are alike as far as the same users have them: the cosine of their columns, as item-kNN has it. Vectors that
+    the model itself has learnt would be nearer at hand, but by them each model would be measured on a scale of its own,
+    and one without vectors (neighbourhoods, EASE) on none.
+
+    Needs about 12 bytes for each training interaction with an item that is shown.
+
+    Args:
+      lists: [num_users, k] item numbers, -1 where a place is empty; those with fewer than two items do not count.
+      train: who has what; an item that nobody has is like no other.
+
+    Returns:
+      The mean over lists of the mean over their pairs, in [0, 1]; None where no list has two items.
+    """
+    lengths = (lists >= 0).sum(axis=1)
+    lists, lengths = lists[lengths > 1], lengths[lengths > 1]
+    if not len(lists):
+        return None
+    counts = train.item_counts
+    shown, column_of = np.unique(lists[lists >= 0], return_inverse=True)
+    number = np.full(train.num_items, -1)
+    number[shown] = np.arange(len(shown))
+    of_shown = number[train.items] >= 0
+    users, items = train.users[of_shown], train.items[of_shown]
+    owners = sparse.csr_matrix((counts[items] ** -0.5, (number[items], users)), (len(shown), train.num_users))
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    rows = sparse.csr_matrix((np.ones(len(column_of)), column_of, offsets), (len(lists), len(shown)))
+    # The square of a sum of vectors of length 1 is their number and twice the cosines of their pairs.
+    squares = np.empty(len(lists))
+    size = max(_LARGE // train.num_users, 1)
+    for start in range(0, len(lists), size):
+        sums = rows[start : start + size] @ owners
+        squares[start : start + size] = np.asarray(sums.multiply(sums).sum(axis=1)).ravel()
+    of_length_1 = rows @ (counts[shown] > 0)
+    return float(((squares - of_length_1) / (lengths * (lengths - 1))).mean())
 
 
 def gini(values: np.ndarray) -> float:

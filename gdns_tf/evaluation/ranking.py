@@ -1,5 +1,8 @@
 """Ranks of held-out items, under the sampled and the full protocol.
 
+Where a user has several, a list is of all of them and of what they are ranked against: for each is counted what of the
+latter stands above it, which says where each stands (`metrics.Ranks`).
+
 Scores are inner products in float32, as fast as BLAS makes them; but BLAS gives two items with the same factors scores
 that differ in the last bits, depending on where they stand in the matrix. A model that cannot tell items apart must not
 get its ties broken by such noise, so where two scores are closer than the rounding error of either can explain, the
@@ -14,9 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from gdns_tf.evaluation import metrics
+from gdns_tf.evaluation.metrics import Ranks
 from gdns_tf.evaluation.model import Model, scores_of
 from gdns_tf.models.factors import Factors
 from pipelines.errors import InputError
+from pipelines.held_out import HeldOut
 from pipelines.split import Split
 
 SPLITS = ("valid", "test")
@@ -39,16 +44,20 @@ class Report:
     protocol: str
     ties: str
     ks: tuple[int, ...]
-    ranks: np.ndarray
-    """[num_users] int64: how many items stand above the held-out one."""
+    users: np.ndarray
+    """[num_evaluated] int32: the users that have held-out items, in the order of all that is told of users."""
+    ranks: Ranks
+    """Where the held-out items of each of them stand."""
+    several: bool
+    """Whether the data holds out several items of a user, for validation or test."""
 
     def per_user(self) -> dict[str, np.ndarray]:
         """See `metrics.per_user`."""
-        return metrics.per_user(self.ranks, self.ks)
+        return metrics.per_user(self.ranks, self.ks, self.several)
 
     def means(self) -> dict[str, float]:
         """See `metrics.means`."""
-        return metrics.means(self.ranks, self.ks)
+        return metrics.means(self.ranks, self.ks, self.several)
 
 
 def evaluate(
@@ -59,14 +68,14 @@ def evaluate(
     ties: str = "pessimistic",
     ks: Sequence[int] = (1, 3, 10),
 ) -> Report:
-    """Ranks each user's held-out item.
+    """Ranks each user's held-out items; users without any are not evaluated.
 
     Args:
       model: by factors or by weights between items.
       dataset: the data it was trained on.
       split: "valid" or "test".
       protocol: "sampled" ranks against the data set's evaluation negatives; "full" against all items but those of the
-        user's training and, for test, validation.
+        user's training and, for test, validation, as RecBole does.
       ties: see `sampled_ranks`.
       ks: lengths of the list for the metrics.
 
@@ -78,15 +87,15 @@ def evaluate(
         if value not in choices:
             raise InputError(f"{name}={value!r} is not known", remedy=f"Choose among {', '.join(choices)}.")
     check_fits(model, dataset)
-    items = getattr(dataset, split)
+    part = getattr(dataset, split)
     if protocol == "sampled":
-        ranks = sampled_ranks(model, items, getattr(dataset, f"{split}_negatives"), ties)
+        ranks = sampled_ranks(model, part, ties)
     else:
         masked = [(dataset.train.offsets, dataset.train.items)]
         if split == "test":
-            masked.append((np.arange(len(items) + 1), dataset.valid))
-        ranks = full_ranks(model, items, masked, ties)
-    return Report(split, protocol, ties, tuple(ks), ranks)
+            masked.append((dataset.valid.offsets_over(model.num_users), dataset.valid.items))
+        ranks = full_ranks(model, part, masked, ties)
+    return Report(split, protocol, ties, tuple(ks), part.users, ranks, dataset.several)
 
 
 def check_fits(model: Model, dataset: Split) -> None:
@@ -101,105 +110,118 @@ def check_fits(model: Model, dataset: Split) -> None:
 
 
 @_QUIET
-def sampled_ranks(model: Model, items: np.ndarray, negatives: np.ndarray, ties: str = "pessimistic") -> np.ndarray:
-    """Ranks one item of each user against that user's negatives.
+def sampled_ranks(model: Model, held_out: HeldOut, ties: str = "pessimistic") -> Ranks:
+    """Ranks the held-out items of each user among themselves and that user's negatives.
 
     Args:
-      model: of n users.
-      items: [n] integers: the item of each user.
-      negatives: [n, num_negatives] integers; a negative that stands there twice counts twice, as in SRNS.
-      ties: "pessimistic" puts equal scores, and scores that are not numbers, above the item, and an item in last place
-        as soon as any score of its user is not a number. "optimistic" puts only strictly higher scores above it, as
-        SRNS does: a model that knows nothing looks perfect.
+      model: of all users.
+      held_out: the items; a negative that stands there twice counts twice, as in SRNS.
+      ties: "pessimistic" puts equal scores, and scores that are not numbers, above a held-out item, and the item below
+        all negatives as soon as its score or any of theirs is not a number. "optimistic" puts only strictly higher
+        scores above it, as SRNS does: a model that knows nothing looks perfect.
 
     Returns:
-      [n] int64: how many negatives stand above the item.
+      How many of these items stand above each.
     """
-    comparison = _comparison(model, items, ties)
-    num_negatives = negatives.shape[1]
-    ranks = np.empty(len(items), np.int64)
-    for rows in comparison.blocks_for(num_negatives):
-        above, invalid = comparison.listed(rows, negatives[rows])
-        ranks[rows] = np.where(invalid, num_negatives, above.sum(axis=1))
-    return ranks
+    comparison = _comparison(model, held_out, ties)
+    num_negatives, row_of = held_out.negatives.shape[1], held_out.rows
+    counts = np.empty(len(held_out.items), np.int64)
+    for some in comparison.blocks_for(num_negatives):
+        rows = row_of[some] if held_out.several else some  # a slice, which copies nothing
+        above, invalid = comparison.listed(some, held_out.negatives[rows])
+        counts[some] = np.where(invalid, num_negatives, above.sum(axis=1))
+    return Ranks.above(counts, held_out.offsets)
 
 
 @_QUIET
 def full_ranks(
     model: Model,
-    items: np.ndarray,
+    held_out: HeldOut,
     masked: Sequence[tuple[np.ndarray, np.ndarray]] = (),
     ties: str = "pessimistic",
-) -> np.ndarray:
-    """Ranks one item of each user against all other items but the masked ones.
+) -> Ranks:
+    """Ranks the held-out items of each user among themselves and all other items but the masked ones.
 
     Args:
-      model: of n users.
-      items: [n] integers: the item of each user; it takes part even if it is masked.
-      masked: compressed sparse rows (offsets [n + 1], items) of what takes no part; rows may overlap.
+      model: of all users.
+      held_out: the items, which take part even if they are masked.
+      masked: compressed sparse rows over all users (offsets, items) of what takes no part; rows may overlap.
       ties: see `sampled_ranks`.
 
     Returns:
-      [n] int64: how many items stand above the item.
+      How many of these items stand above each.
     """
-    comparison = _comparison(model, items, ties)
-    num_items = model.num_items
-    ranks = np.empty(len(items), np.int64)
-    for rows in _blocks(len(items), num_items, _LARGE):
-        count = rows.stop - rows.start
-        aside = [np.arange(count) * num_items + items[rows]]
-        for offsets, others in masked:
-            bounds = offsets[rows.start : rows.stop + 1]
-            starts = np.repeat(np.arange(count) * num_items, np.diff(bounds))
-            aside.append(starts + others[bounds[0] : bounds[-1]])
-        aside = np.concatenate(aside)
-        above, invalid = comparison.everything(rows, aside)
+    comparison = _comparison(model, held_out, ties)
+    num_items, users = model.num_items, held_out.pairs[0]
+    counts = np.empty(len(users), np.int64)
+    aside_of = [(held_out.offsets_over(model.num_users), held_out.items), *masked]
+    for some in _blocks(len(users), num_items, _LARGE):
+        size = some.stop - some.start
+        aside = np.concatenate([_cells(users[some], offsets, items, num_items) for offsets, items in aside_of])
+        above, invalid = comparison.everything(some, aside)
         # Counting row by row is several times as fast as a sum along an axis of booleans.
-        ranks[rows] = [np.count_nonzero(row) for row in above]
+        counts[some] = [np.count_nonzero(row) for row in above]
         if invalid.any():
-            last = num_items - np.bincount(np.unique(aside) // num_items, minlength=count)
-            ranks[rows][invalid] = last[invalid]
-    return ranks
+            last = num_items - np.bincount(np.unique(aside) // num_items, minlength=size)
+            counts[some][invalid] = last[invalid]
+    return Ranks.above(counts, held_out.offsets)
+
+
+def _cells(users: np.ndarray, offsets: np.ndarray, items: np.ndarray, num_items: int) -> np.ndarray:
+    """Where the items of each of these users stand in flattened scores [len(users), num_items]."""
+    counts = offsets[users + 1] - offsets[users]
+    ends = np.cumsum(counts)
+    places = np.repeat(offsets[users] - ends + counts, counts) + np.arange(ends[-1])
+    return np.repeat(np.arange(len(users)) * num_items, counts) + items[places]
 
 
 class _FactorComparison:
-    """Which scores by factors stand above the score of each user's item."""
+    """Which scores by factors stand above the score of a held-out item, its user's target."""
 
-    def __init__(self, factors: Factors, targets: np.ndarray, ties: str) -> None:
-        self._factors, self._targets = factors, targets
+    def __init__(self, factors: Factors, users: np.ndarray, targets: np.ndarray, ties: str) -> None:
+        """Args:
+        factors: the model.
+        users: [n] the user of each target, ascending.
+        targets: [n] items.
+        ties: see `sampled_ranks`.
+        """
+        self._factors, self._users, self._targets = factors, users, targets
         self._query, self._items = factors.queries, factors.items
         self._ties_above = ties == "pessimistic"
-        dim = factors.dim
-        query, items = self._query.astype(np.float64), self._items.astype(np.float64)
-        score = np.einsum("nd,nd->n", query, items[targets])
-        # Twice the classic bound on the rounding of a float32 inner product in any order of summation (Higham, Accuracy
-        # and Stability of Numerical Algorithms, 3.1), and what may be lost to underflow.
-        largest = np.linalg.norm(query, axis=1) * np.linalg.norm(items, axis=1).max()
-        margin = (2 * dim + 8) * 2.0**-24 * largest + dim * float(np.finfo(np.float32).tiny)
-        margin[largest > 1e38] = np.inf  # float32 may overflow on the way to a sum that would not
-        self._surely_below = (score - margin).astype(np.float32)[:, None]
-        self._surely_above = (score + margin).astype(np.float32)[:, None]
+        self._surely_below, self._surely_above = np.empty((2, len(targets), 1), np.float32)
+        dim, items = factors.dim, self._items.astype(np.float64)
+        largest_item = np.linalg.norm(items, axis=1).max()
+        for rows in _blocks(len(targets), dim, _LARGE):
+            query = self._query[users[rows]].astype(np.float64)
+            score = np.einsum("nd,nd->n", query, items[targets[rows]])
+            # Twice the classic bound on the rounding of a float32 inner product in any order of summation (Higham,
+            # Accuracy and Stability of Numerical Algorithms, 3.1), and what may be lost to underflow.
+            largest = np.linalg.norm(query, axis=1) * largest_item
+            margin = (2 * dim + 8) * 2.0**-24 * largest + dim * float(np.finfo(np.float32).tiny)
+            margin[largest > 1e38] = np.inf  # float32 may overflow on the way to a sum that would not
+            self._surely_below[rows, 0], self._surely_above[rows, 0] = score - margin, score + margin
 
     def blocks_for(self, count: int) -> list[slice]:
-        """The users in blocks for `listed` with so many items each."""
-        return _blocks(len(self._query), count * self._factors.dim, _CACHED)
+        """The targets in blocks for `listed` with so many items each."""
+        return _blocks(len(self._targets), count * self._factors.dim, _CACHED)
 
     def listed(self, rows: slice, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Compares the items [block, count] of each of the users `rows`; returns as `everything` does."""
-        scores = (self._items.take(items, axis=0) @ self._query[rows, :, None])[..., 0]
+        """Compares the items [block, count] with each of the targets `rows`; returns as `everything` does."""
+        scores = (self._items.take(items, axis=0) @ self._query[self._users[rows], :, None])[..., 0]
         return self._above(scores, rows, items)
 
     def everything(self, rows: slice, aside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Compares all items.
 
         Args:
-          rows: which users, a block.
+          rows: which targets, a block.
           aside: positions in the flattened scores [block, num_items] that take no part.
 
         Returns:
-          [block, num_items] bool: which stand above. [block] bool: whose item takes last place, for want of numbers.
+          [block, num_items] bool: which stand above. [block] bool: which targets take last place, for want of numbers.
         """
-        return self._above(scores_of(self._factors, rows), rows, np.arange(len(self._items)), aside)
+        scores, row_of = _scores_of_users(self._factors, self._users[rows])
+        return self._above(_expanded(scores, row_of), rows, np.arange(len(self._items)), aside)
 
     def _above(
         self, scores: np.ndarray, rows: slice, items: np.ndarray, aside: np.ndarray | None = None
@@ -221,33 +243,29 @@ class _FactorComparison:
                 invalid[row[np.isnan(difference)]] = True
         return above, invalid
 
-    def _difference(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """[n] float64: how far the items' scores exceed those of their users' targets; exactly 0 for equal factors."""
-        beyond = self._items[items].astype(np.float64) - self._items[self._targets[users]]
-        return np.einsum("nd,nd->n", self._query[users], beyond)
+    def _difference(self, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """[n] float64: how far the items' scores exceed those of the targets `rows`; exactly 0 for equal factors."""
+        beyond = self._items[items].astype(np.float64) - self._items[self._targets[rows]]
+        return np.einsum("nd,nd->n", self._query[self._users[rows]], beyond)
 
 
 class _ScoreComparison:
     """The same for scores that can be compared as they are: see `_FactorComparison`."""
 
-    def __init__(self, model: Model, targets: np.ndarray, ties: str) -> None:
-        self._model, self._targets = model, targets
+    def __init__(self, model: Model, users: np.ndarray, targets: np.ndarray, ties: str) -> None:
+        self._model, self._users, self._targets = model, users, targets
         self._ties_above = ties == "pessimistic"
 
     def blocks_for(self, count: int) -> list[slice]:
         return _blocks(len(self._targets), max(count, self._model.num_items), _LARGE)
 
     def listed(self, rows: slice, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        scores, target = self._scores(rows)
-        return self._above(np.take_along_axis(scores, items, axis=1), target)
+        scores, row_of = _scores_of_users(self._model, self._users[rows])
+        return self._above(scores[row_of[:, None], items], scores[row_of, self._targets[rows]][:, None])
 
     def everything(self, rows: slice, aside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return self._above(*self._scores(rows), aside)
-
-    def _scores(self, rows: slice) -> tuple[np.ndarray, np.ndarray]:
-        """[block, num_items]: of all items. [block, 1]: of the users' own."""
-        scores = scores_of(self._model, rows)
-        return scores, np.take_along_axis(scores, self._targets[rows, None], axis=1)
+        scores, row_of = _scores_of_users(self._model, self._users[rows])
+        return self._above(_expanded(scores, row_of), scores[row_of, self._targets[rows]][:, None], aside)
 
     def _above(
         self, scores: np.ndarray, target: np.ndarray, aside: np.ndarray | None = None
@@ -260,16 +278,25 @@ class _ScoreComparison:
         return above, invalid & self._ties_above
 
 
+def _scores_of_users(model: Model, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The scores of all items for each of the different users [n], ascending, and the row there of each: [n]."""
+    different, row_of = np.unique(users, return_inverse=True)
+    return scores_of(model, different), row_of
+
+
+def _expanded(scores: np.ndarray, row_of: np.ndarray) -> np.ndarray:
+    """The row of each, without a copy where each has its own."""
+    return scores if len(scores) == len(row_of) else scores[row_of]
+
+
 def _blocks(num_rows: int, floats_per_row: int, most: int) -> list[slice]:
     """Consecutive slices of rows that hold at most so many floats each, or one row."""
     size = max(most // max(floats_per_row, 1), 1)
     return [slice(start, min(start + size, num_rows)) for start in range(0, num_rows, size)]
 
 
-def _comparison(model: Model, items: np.ndarray, ties: str) -> _FactorComparison | _ScoreComparison:
-    """How the scores of a model are compared with those of each user's item."""
+def _comparison(model: Model, held_out: HeldOut, ties: str) -> _FactorComparison | _ScoreComparison:
+    """How the scores of a model are compared with those of the held-out items."""
     if ties not in TIES:
         raise ValueError(f"ties must be one of {', '.join(TIES)}, is {ties}")
-    if len(items) != model.num_users:
-        raise ValueError(f"there are {len(items)} items for {model.num_users} users: each needs one")
-    return (_FactorComparison if isinstance(model, Factors) else _ScoreComparison)(model, items, ties)
+    return (_FactorComparison if isinstance(model, Factors) else _ScoreComparison)(model, *held_out.pairs, ties)

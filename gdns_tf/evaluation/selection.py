@@ -1,10 +1,12 @@
 """The metric that a run's weights are chosen by, on validation."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from gdns_tf.evaluation import metrics
+from gdns_tf.evaluation.metrics import Ranks
 from gdns_tf.evaluation.model import Model
 from gdns_tf.evaluation.ranking import evaluate
 from pipelines.errors import InputError
@@ -37,13 +39,22 @@ class SelectionMetric:
                 remedy=f"Choose among {', '.join(known)}, and any number in place of 3.",
             )
 
-    def of(self, model: Model, split: Split) -> float:
-        """Its value on the validation items."""
-        return evaluate(model, split, "valid", self.protocol, ks=[self._k]).means()[self.bare]
+    def of(self, model: Model, split: Split, held_out: str = "valid") -> float:
+        """Its value on the validation items, or on those of test."""
+        return float(self.per_user(model, split, held_out).mean())
 
-    def of_ranks(self, ranks: np.ndarray) -> float:
-        """Its value where the ranks [num_users] of the validation items by its protocol are known."""
-        return metrics.means(ranks, [self._k])[self.bare]
+    def per_user(self, model: Model, split: Split, held_out: str = "valid") -> np.ndarray:
+        """[num_users] float64: its value for each user that is evaluated."""
+        return metrics.of_users(self.bare, evaluate(model, split, held_out, self.protocol).ranks)
+
+    def with_others(self, model: Model, split: Split, held_out: str, ks: Sequence[int]) -> dict[str, float]:
+        """The metrics of the sampled protocol for lists of lengths `ks`, and this one: name -> mean over users."""
+        found = evaluate(model, split, held_out, ks=ks).means()
+        return found if self.name in found else found | {self.name: self.of(model, split, held_out)}
+
+    def of_ranks(self, ranks: Ranks) -> float:
+        """Its value where the ranks of the validation items by its protocol are known."""
+        return float(metrics.of_users(self.bare, ranks).mean())
 
     @property
     def protocol(self) -> str:
@@ -54,7 +65,3 @@ class SelectionMetric:
     def bare(self) -> str:
         """Its name within the protocol."""
         return self.name.removeprefix(_FULL)
-
-    @property
-    def _k(self) -> int:
-        return int(self.bare.partition("@")[2] or 1)

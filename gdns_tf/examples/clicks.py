@@ -15,7 +15,7 @@ def make_clicks(num_users: int = 600, num_items: int = 300, seed: int = 0) -> pd
     data = Dataset.load("planted", planted_users=num_users, planted_items=num_items, planted_seed=seed)
     train = data.train
     users = np.concatenate([train.users, np.arange(num_users), np.arange(num_users)])
-    items = np.concatenate([train.items, data.valid, data.test])
+    items = np.concatenate([train.items, data.valid.items, data.test.items])
     minutes = np.concatenate([np.arange(len(train.items)), len(items) + np.arange(2 * num_users)])
     return pd.DataFrame(
         {

@@ -1,6 +1,6 @@
 """A user is the sum of what they have: no table of users (Kabbur et al., KDD 2013, FISM; Liang et al., WWW 2018)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -123,9 +123,12 @@ class History(Scorer):
     def item_factors(self) -> tf.Variable:
         return self.Q
 
-    def arrays(self, variables: list[tf.Variable] | None = None) -> dict[str, np.ndarray]:
-        values = {v.name.partition(":")[0]: v for v in self.trainable_variables}
-        values = {name: v.numpy() for name, v in zip(values, variables or values.values(), strict=True)}
+    @property
+    def variables_by_name(self) -> dict[str, tf.Variable]:
+        return {variable.name.partition(":")[0]: variable for variable in self.trainable_variables}
+
+    def arrays(self, variables: Sequence[tf.Variable] | None = None) -> dict[str, np.ndarray]:
+        values = super().arrays(variables)
         return {"A": values["Q"], **values, "history_power": np.float32(self._power)}  # if tied, there is no A
 
     @classmethod

@@ -15,6 +15,7 @@ import tensorflow as tf
 from gdns_tf.models.factors import Factors
 from gdns_tf.models.setup import Setup
 from pipelines.checks import Settings
+from pipelines.errors import InputError
 from pipelines.interactions import Interactions
 
 LINEAR = "linear"
@@ -41,7 +42,8 @@ class Scorer(tf.keras.Model, ABC):
     """What it offers beyond this interface, of the capabilities above; samplers and objectives need some."""
     parameters: ClassVar[Mapping[str, tuple[str, ...]]]
     """The arrays that `weights.npz` holds: name -> names of its axes, of "num_users", "num_items" and others, such as
-    "d", that must agree among the arrays. The first are the `trainable_variables`, in their order."""
+    "d", that must agree among the arrays. The first are the `trainable_variables`, in their order. By the axes a warm
+    start knows what is whose: rows along "num_users" go with user ids, along "num_items" with item ids."""
 
     @classmethod
     @abstractmethod
@@ -110,16 +112,38 @@ class Scorer(tf.keras.Model, ABC):
         """[num_items, d] float32: factors of all items; of scorers with the capability ITEM_FACTORS."""
         raise NotImplementedError(f"{type(self).__name__} has no capability {ITEM_FACTORS}")
 
+    @property
+    def variables_by_name(self) -> dict[str, tf.Variable]:
+        """The `trainable_variables` by the names of their arrays, in their order."""
+        return dict(zip(self.parameters, self.trainable_variables, strict=False))
+
     def arrays(self, variables: Sequence[tf.Variable] | None = None) -> dict[str, np.ndarray]:
         """The `parameters`, to keep.
 
         Args:
           variables: in place of this model's `trainable_variables`: copies of them, such as averages.
         """
-        return {
-            name: variable.numpy()
-            for name, variable in zip(self.parameters, variables or self.trainable_variables, strict=True)
-        }
+        names = self.variables_by_name
+        return {name: variable.numpy() for name, variable in zip(names, variables or names.values(), strict=True)}
+
+    def assign(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Makes the `trainable_variables` what `arrays` says, to begin from.
+
+        Args:
+          arrays: the `parameters`, of the shapes that `arrays()` gives.
+
+        Raises:
+          InputError: one of them is not a variable here and has another value, such as a constant of other settings.
+        """
+        for name, variable in self.variables_by_name.items():
+            variable.assign(arrays[name])
+        for name, own in self.arrays().items():
+            if not np.array_equal(own, arrays[name]):
+                shown = f" ({arrays[name]:g}, and here {own:g})" if own.ndim == 0 else ""
+                raise InputError(
+                    f"the weights' `{name}` is not what this scorer has{shown}",
+                    remedy="Use the settings of the scorer that the weights were trained with.",
+                )
 
     @classmethod
     @abstractmethod

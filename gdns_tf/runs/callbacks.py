@@ -30,6 +30,10 @@ class RunView(Protocol):
     def best(self) -> Factors:
         """What the weights with the best validation come to."""
 
+    @property
+    def popularity(self) -> dict[str, float]:
+        """What a list of the most popular items comes to on validation: the metrics of `metric_names`."""
+
     def interrupt(self) -> None:
         """Has the run break off, as a signal does: after the epoch under way, and saved."""
 

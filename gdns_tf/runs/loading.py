@@ -3,16 +3,21 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from gdns_tf.evaluation.baselines.untuned import UNTUNED, Fitted, check_untuned, fit_untuned
 from gdns_tf.evaluation.ranking import check_fits
 from gdns_tf.flags import read_config
 from gdns_tf.models.factors import Factors
 from gdns_tf.models.weights_file import Weights, load_weights
+from gdns_tf.runs import leaks
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
+from pipelines.interactions import Interactions
+from pipelines.nearest import did_you_mean
 from pipelines.notices import notices
 from pipelines.paths import as_path
+from pipelines.readers.saved import read_interactions
 from pipelines.split import Split
 
 
@@ -42,6 +47,8 @@ class Trained:
     """Of the second training, with the held-out items, where there was one."""
     first: Factors
     """What the first training came to: what can be evaluated."""
+    trained_on: Interactions
+    """What the first training's weights have learnt from: the training data, and that of the runs they began from."""
     served: Factors
     """What the last training came to, for users with all that they have: what recommends."""
 
@@ -69,7 +76,9 @@ def load_trained(path: str | Path, split: Split) -> Trained:
     first = _fitting(weights.factors(split.train), split, path)
     # Scorers that know users by what they have serve them by all of it, whether or not it was trained on.
     served = _fitting((refit or weights).factors(split.all_interactions()), split, path)
-    return Trained(config, metrics, weights, refit, first, served)
+    # Where nothing went before, it is the data itself.
+    trained_on = read_interactions(folder.trained_on) if config.warm_start else split.train
+    return Trained(config, metrics, weights, refit, first, trained_on, served)
 
 
 def load_model(path: str | Path, split: Split) -> Factors:
@@ -79,8 +88,38 @@ def load_model(path: str | Path, split: Split) -> Factors:
       InputError: there is none, it is of another shape, or the run was trained on other data.
     """
     if as_path(path).is_dir():
-        return load_trained(path, split).first
+        trained = load_trained(path, split)
+        leaks.warn(trained.metrics)
+        return trained.first
     return _fitting(load_weights(path).factors(split.train), split, path)
+
+
+def check_compared(compare: str | Path) -> None:
+    """Raises InputError where `load_compared` cannot work, as far as can be told without the data."""
+    if str(compare) in UNTUNED:
+        check_untuned(str(compare))
+    elif not as_path(compare).exists():
+        raise InputError(
+            f"`compare`={compare}: there is no such baseline, and no such run or file{did_you_mean(compare, UNTUNED)}",
+            remedy=f"Choose among {', '.join(UNTUNED)}, or give the folder of a run or an .npz file.",
+        )
+
+
+def load_compared(compare: str | Path, split: Split, dim: int) -> Fitted:
+    """What a model is to be compared with: a baseline, fitted to the training items untuned, or another model.
+
+    Args:
+      compare: a key of `UNTUNED`, the folder of a run, or an `.npz` file.
+      split: the data.
+      dim: d, of baselines that learn factors.
+
+    Raises:
+      InputError: there is none, a package is missing, it would not fit into memory; or as `load_model`.
+    """
+    check_compared(compare)
+    if str(compare) in UNTUNED:
+        return fit_untuned(str(compare), split.train, dim=dim)
+    return Fitted(load_model(compare, split), {})
 
 
 def _fitting(factors: Factors, split: Split, path: str | Path) -> Factors:

@@ -16,6 +16,7 @@ class ProgressBar(Callback):
     def on_validation(self, run: RunView, validation: Validation) -> None:
         name = run.config.select
         values = {"loss": validation.loss, f"valid {name}": validation.metrics[name], "best": validation.best}
+        values["popularity"] = run.popularity[name]
         self._bar.set_postfix({name: f"{value:.4f}" for name, value in values.items()})
 
     def close(self) -> None:

@@ -154,7 +154,7 @@ def _files_of(run: RunFolder) -> Iterator[RemotePath]:
     if not run.path.exists():
         return
     there = {path.name for path in run.path.iterdir()}
-    for file in (run.flags, run.metrics, run.weights, run.history, run.data):
+    for file in (run.flags, run.metrics, run.weights, run.history, run.data, run.trained_on, run.start):
         if file.name in there:
             yield file
     for folder in (run.checkpoints, run.tensorboard):

@@ -4,14 +4,15 @@ import contextlib
 import math
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 import tensorflow as tf
 
 import gdns_tf
 from gdns_tf.evaluation import metrics
-from gdns_tf.evaluation.ranking import evaluate
+from gdns_tf.evaluation.baselines import popularity
 from gdns_tf.evaluation.selection import SelectionMetric
 from gdns_tf.models.factors import Factors
 from gdns_tf.models.moving_average import WeightAverage
@@ -26,6 +27,7 @@ from gdns_tf.training.config import TrainConfig
 from gdns_tf.training.optimizers import rate_of_epoch
 from gdns_tf.training.recipes import PAIRS
 from pipelines.errors import InputError
+from pipelines.interactions import Filter
 from pipelines.split import Split
 
 KS = (1, 3, 10)
@@ -60,7 +62,7 @@ class Run:
         self.split, self.config, self.folder = split, config, folder
         self._callbacks, self._last_epoch = callbacks, last_epoch
         self._selection, self._interrupts = SelectionMetric(config.select), Interrupts()
-        self.metric_names = list(dict.fromkeys([*metrics.names(KS), config.select]))
+        self.metric_names = list(dict.fromkeys([*metrics.names(KS, split.several), config.select]))
         """Keys of the metrics of a validation, in the order of its history."""
         self.trainer = trainer or build_trainer(split.train, config)
         weights = self.trainer.scorer.trainable_variables
@@ -104,6 +106,15 @@ class Run:
         """Of training so far, resumed runs counted in."""
         return float(self.state.seconds.numpy())
 
+    @cached_property
+    def popularity(self) -> dict[str, float]:
+        """What a list of the most popular items comes to on validation: the metrics of `metric_names`."""
+        return self._measured(popularity(self.split.train), "valid")
+
+    def _measured(self, factors: Factors, held_out: str) -> dict[str, float]:
+        """The metrics of `metric_names`."""
+        return self._selection.with_others(factors, self.split, held_out, KS)
+
     def fit(self) -> str:
         """Trains until a stopping rule holds.
 
@@ -119,6 +130,8 @@ class Run:
             for callback in self._callbacks:
                 stack.callback(callback.close)
                 callback.on_start(self)
+            if self.config.warm_start and not self._checkpoints.latest_checkpoint:
+                self._save()  # from here on the former run may go, or change
             stack.enter_context(self._interrupts)
             for epoch, loss in self._epochs():
                 for callback in self._callbacks:
@@ -187,9 +200,7 @@ class Run:
     def _validate(self, loss: float) -> None:
         averages = self.average.variables_
         factors, selected = self._factors(averages), self.config.select
-        found = evaluate(factors, self.split, split="valid", ks=KS).means()
-        if selected not in found:
-            found[selected] = self._selection.of(factors, self.split)
+        found = self._measured(factors, "valid")
         self.state.validated(found[selected], averages)
         best = float(self.state.best_value.numpy())
         validation = Validation(self.epoch, self.seconds, loss, found, best)
@@ -209,12 +220,15 @@ class Run:
         """Writes the best weights, `weights.npz`."""
         save_arrays(self.folder.weights, self.trainer.scorer.arrays(self.state.best_weights))
 
-    def finish(self, stopped_by: str, held_out: Sequence[str] = ("valid", "test")) -> dict:
+    def finish(
+        self, stopped_by: str, held_out: Sequence[str] = ("valid", "test"), more: Mapping[str, object] | None = None
+    ) -> dict:
         """Writes the best weights and the metrics, `metrics.json`, which it returns.
 
         Args:
           stopped_by: what `fit` returned.
           held_out: what to evaluate on: not on "test" while runs are still being chosen among.
+          more: what else the file is to hold.
         """
         best, split = self.best, self.split
         self.save_weights()
@@ -222,11 +236,18 @@ class Run:
             "stopped_by": stopped_by,
             "epochs": self.epoch,
             "best_epoch": self.best_epoch,
-            **{name: evaluate(best, split, split=name, ks=KS).means() for name in held_out},
+            **{name: self._measured(best, name) for name in held_out},
+            "popularity": {
+                name: self.popularity if name == "valid" else self._measured(popularity(split.train), name)
+                for name in held_out
+            },
             "seconds": self.seconds,
             "seconds_per_epoch": self.seconds / max(1, self.epoch),
             "data_fingerprint": split.fingerprint,
             "dataset": split.statistics(),
+            "dropped": {each.setting: _counts(each) for each in split.train.filters},
+            "users_by_history": split.train.num_dropped_users,
+            **(more or {}),
             "versions": {
                 "gdns_tf": gdns_tf.__version__,
                 "python": platform.python_version(),
@@ -236,6 +257,10 @@ class Run:
         }
         self.folder.write_metrics(summary)
         return summary
+
+
+def _counts(dropped: Filter) -> dict[str, int]:
+    return {"rows": dropped.rows, "users": dropped.users, "items": dropped.items}
 
 
 def _data_fingerprint(checkpoint: str) -> str:

@@ -19,8 +19,9 @@ _PROBE = ".writable."
 class RunFolder:
     """`flags.txt`, `metrics.json`, `weights.npz`, `history.csv`, `checkpoints/`, `tensorboard/`.
 
-    There may also be `refit/`, the folder of a second training with the held-out items, and `data.npz`, the data of a
-    run that was not read from files.
+    There is also `trained_on.npz`, the raw ids and who had what, which a run needs that begins from this one. There may
+    be `refit/`, the folder of a second training with the held-out items; `start.npz`, the weights that a run began
+    with which began from another's; and `data.npz`, the data of a run that was not read from files.
 
     A folder in an object store can be opened and read. What trains works in one of this machine: see
     `gdns_tf.runs.remote`.
@@ -33,6 +34,8 @@ class RunFolder:
         self.weights = self.path / "weights.npz"
         self.history = self.path / "history.csv"
         self.data = self.path / "data.npz"
+        self.trained_on = self.path / "trained_on.npz"
+        self.start = self.path / "start.npz"
         self.checkpoints = self.path / "checkpoints"
         self.tensorboard = self.path / "tensorboard"
 
@@ -101,7 +104,7 @@ class RunFolder:
 
     def clear(self) -> None:
         """Removes the former run but for `flags.txt`, by which the folder stays that of a run if this is broken off."""
-        for part in (self.metrics, self.weights, self.history, self.data):
+        for part in (self.metrics, self.weights, self.history, self.data, self.trained_on, self.start):
             part.unlink(missing_ok=True)
         for part in (self.checkpoints, self.tensorboard, self.refit.path):
             shutil.rmtree(part, ignore_errors=True)

@@ -8,14 +8,16 @@ from pipelines.split import Split
 
 
 def format_metrics(metrics: dict) -> str:
-    """A table of validation and test metrics."""
+    """A table of validation and test metrics, those of popularity beside them."""
+    popular = metrics["popularity"]
     lines = [
         f"Best epoch {metrics['best_epoch']} of {metrics['epochs']} (stopped by {metrics['stopped_by']}), "
         f"{metrics['seconds_per_epoch'] * 1e3:.0f} ms an epoch",
-        f"{'':12}{'validation':>12}{'test':>12}",
+        f"{'':14}{'validation':>12}{'popularity':>12}{'test':>12}{'popularity':>12}",
     ]
-    for name, value in metrics["valid"].items():
-        lines.append(f"{name:12}{value:12.4f}{metrics['test'][name]:12.4f}")
+    for name in metrics["valid"]:
+        figures = (part[held_out][name] for held_out in ("valid", "test") for part in (metrics, popular))
+        lines.append(f"{name:14}" + "".join(f"{figure:12.4f}" for figure in figures))
     return "\n".join(lines)
 
 

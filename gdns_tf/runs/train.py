@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
+from gdns_tf.evaluation.degenerate import degeneracy
+from gdns_tf.evaluation.fitness import REMEDY, no_better_than_popularity
+from gdns_tf.runs import leaks
 from gdns_tf.runs.callbacks import Callback
 from gdns_tf.runs.diagnostics import Diagnostics
 from gdns_tf.runs.history import History
@@ -11,7 +14,10 @@ from gdns_tf.runs.progress import ProgressBar
 from gdns_tf.runs.remote import Uploads, mirrored
 from gdns_tf.runs.run import Run
 from gdns_tf.runs.run_folder import RunFolder
-from gdns_tf.runs.tensorboard import TensorBoard
+from gdns_tf.runs.start import Start, read_start
+from gdns_tf.runs.tensorboard.callback import TensorBoard
+from gdns_tf.runs.tensorboard.finished import write_kept
+from gdns_tf.runs.warm_start import Former, begin, former_run
 from gdns_tf.samplers.given import Given
 from gdns_tf.training.build import build_trainer
 from gdns_tf.training.config import TrainConfig
@@ -24,7 +30,13 @@ from pipelines.split import Split
 
 
 def train(
-    split: Split, data: DataConfig, config: TrainConfig, callbacks: Sequence[Callback] = (), *, progress: bool = True
+    split: Split,
+    data: DataConfig,
+    config: TrainConfig,
+    callbacks: Sequence[Callback] = (),
+    *,
+    progress: bool = True,
+    former: Former | None = None,
 ) -> Run:
     """Trains, or goes on with, the run in `config.output_dir`, and writes its weights and metrics.
 
@@ -34,6 +46,7 @@ def train(
       config: the settings; with `refit`, the run's second training is done too.
       callbacks: look on, after the run's own.
       progress: whether to show a progress bar, where there is a terminal or a notebook.
+      former: what `config.warm_start` names, where it is no folder; see `gdns_tf.runs.warm_start`.
 
     Returns:
       The run, finished.
@@ -47,15 +60,25 @@ def train(
     """
     data, keeps_data = data_of_run(data, config.output_dir)
     opened = folder = RunFolder.open(data, config)
-    trainer = build_trainer(split.train, config)  # which may find that settings do not go with the data: before `claim`
+    # Both may find that settings do not go with the data: before `claim`.
+    trainer, start, trained_on = build_trainer(split.train, config), None, split.train
+    if config.warm_start and (config.overwrite or not opened.has_checkpoint):
+        former = former or former_run(config.warm_start)
+        start, trained_on = begin(former, split, config, trainer.scorer)
     uploads = []
     with ExitStack() as stack:
         if is_remote(opened.path):
             mirror = stack.enter_context(mirrored(opened, afresh=config.overwrite))
             folder, uploads = mirror.folder, [Uploads(mirror)]
         folder.claim(data, config)
-        if keeps_data and not folder.has_checkpoint:  # with one, Run tells other data by its fingerprint
-            saved.save(split, folder.data)
+        if not folder.has_checkpoint:  # with one, Run tells other data by its fingerprint
+            if keeps_data:
+                saved.save(split, folder.data)
+            saved.save_interactions(trained_on, folder.trained_on)
+            if start:
+                start.save(folder.start)
+        elif config.warm_start:
+            start = read_start(folder.start)
         looks = [Diagnostics()] if config.has_sampler else []
         own = [History(), *([*looks, TensorBoard()] if config.tensorboard else [])]
         bars = [ProgressBar()] * progress
@@ -67,11 +90,26 @@ def train(
         stopped_by = run.fit()
         if stopped_by == "max_minutes" and config.schedule != "constant":
             notices.warning("`max_minutes` ended the run before its rate had come down: set `max_epochs` to fewer.")
-        run.finish(stopped_by)
+        metrics = run.finish(stopped_by, more={"warm_start": start.told} if start else None)
+        leaks.warn(metrics)
+        _warn_if_unfit(run, metrics)
+        if config.tensorboard:
+            write_kept(folder, metrics, config.select)
         if config.refit:
-            refit(run, data, uploads, progress=progress)
+            refit(run, data, uploads, progress=progress, start=start)
     run.folder = opened  # which lasts
     return run
+
+
+def _warn_if_unfit(run: Run, metrics: dict) -> None:
+    """Says so where the model is not one to serve; `metrics` is what `Run.finish` returned."""
+    select, best = run.config.select, run.best
+    clauses = [degeneracy(best)]
+    if not metrics["valid"][select] > run.popularity[select]:
+        clauses.append(no_better_than_popularity(best, run.split, select))
+    if found := "; ".join(clause for clause in clauses if clause):
+        told = "The model is no better than a list of the most popular items, which costs nothing: %s. %s Until then"
+        notices.warning(f"{told} it is not exported, unless by `export_anyway`.", found, REMEDY)
 
 
 def data_of_run(data: DataConfig, output_dir: str) -> tuple[DataConfig, bool]:
@@ -85,17 +123,26 @@ def data_of_run(data: DataConfig, output_dir: str) -> tuple[DataConfig, bool]:
     return (DataConfig(dataset=SAVED, data_dir=own), True) if keeps else (data, False)
 
 
-def refit(run: Run, data: DataConfig, callbacks: Sequence[Callback] = (), *, progress: bool = True) -> Run:
+def refit(
+    run: Run,
+    data: DataConfig,
+    callbacks: Sequence[Callback] = (),
+    *,
+    progress: bool = True,
+    start: Start | None = None,
+) -> Run:
     """Trains once more with the held-out items included, for as many epochs as validation chose.
 
     Its weights are what is exported. They cannot be evaluated, for nothing is held out; the metrics are those of the
-    first training. The learning rate goes as it went there.
+    first training. The learning rate goes as it went there. Where that began from a former run's weights, this begins
+    from the very same: the epochs were chosen for a training from there.
 
     Args:
       run: the first training, finished. The second one's folder is `refit` in its folder.
       data: how its data was made.
       callbacks: look on.
       progress: whether to show a progress bar.
+      start: what the first training began with, if it began from another run's weights.
     """
     whole = replace(run.split, train=run.split.all_interactions())
     config = replace(
@@ -112,7 +159,10 @@ def refit(run: Run, data: DataConfig, callbacks: Sequence[Callback] = (), *, pro
     def begun(config: TrainConfig) -> Run:
         folder.prepare(data, config)
         folder.claim(data, config)
-        return Run(whole, config, folder, looks, last_epoch=run.best_epoch)
+        trainer = build_trainer(whole.train, config)
+        if start:
+            trainer.scorer.assign(start.arrays)
+        return Run(whole, config, folder, looks, trainer=trainer, last_epoch=run.best_epoch)
 
     again = begun(config)
     if again.epoch > run.best_epoch:  # more epochs were chosen when it was last done

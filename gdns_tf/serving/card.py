@@ -26,10 +26,12 @@ def format_card(description: dict, examples: Mapping[str, Mapping[str, np.ndarra
         f"{about['versions']['tensorflow']} or TensorFlow Serving of that version or later, and nothing else.",
         "## Data",
         _table(("", ""), about["data"].items()),
+        *([_format_by_history(about)] if about["num_users_by_history"] else []),
         f"Fingerprint {about['data_fingerprint']}. User ids are of type {about['user_id_type']}, item ids "
         f"{about['item_id_type']}.",
         "## Metrics",
         _format_metrics(about["metrics"]),
+        *([f"**Exported, though not fit to be served**: {'; '.join(o)}."] if (o := about.get("objections")) else []),
         *([about["note"]] if "note" in about else []),
         *([format_effect(about["rounding"])] if "rounding" in about else []),
         "## How to call",
@@ -75,6 +77,14 @@ def _format_made_by(flags: dict) -> str:
     return f" by the scorer `{flags['scorer']}`, trained with {how}"
 
 
+def _format_by_history(about: dict) -> str:
+    scores = "" if about["fold_in"] is None else ", so that their scores do not compare with those of others"
+    return (
+        f"{about['num_users_by_history']:,} more users have too few items to be trained on. They are served by those, "
+        f"as by `retrieve_by_history`{scores}."
+    )
+
+
 def _format_flags(flags: dict) -> str:
     return "```\n" + "\n".join(f"--{flag}={value}" for flag, value in flags.items()) + "\n```"
 
@@ -88,10 +98,16 @@ def _by_history(fold_in: dict | None) -> str:
 def _format_metrics(metrics: dict) -> str:
     if not metrics:
         return "Unknown: the run has no metrics.json."
-    rows = ((name, f"{value:.4f}", f"{metrics['test'][name]:.4f}") for name, value in metrics["valid"].items())
+    popular = metrics.get("popularity")  # which former versions did not note
+    columns = {}
+    for held_out, title in (("valid", "validation"), ("test", "test")):
+        columns[title] = metrics[held_out]
+        if popular:
+            columns[f"popularity, {title}"] = popular[held_out]
+    rows = ((name, *(f"{column[name]:.4f}" for column in columns.values())) for name in metrics["valid"])
     return (
-        "The held-out item among 100 fixed items that the user has not, ties against it; "
-        f"epoch {metrics['best_epoch']}.\n\n" + _table(("", "validation", "test"), rows)
+        "The held-out item among 100 fixed items that the user has not (full_: among all), ties against it; "
+        f"epoch {metrics['best_epoch']}.\n\n" + _table(("", *columns), rows)
     )
 
 

@@ -16,7 +16,8 @@ PADDING_IDS = {"int64": -1, "string": ""}
 PADDING_SCORE = float(np.finfo(np.float32).min)
 """The score of padding and of unknown items: JSON has no infinity."""
 TITLES, USER_IDS = "assets.extra/titles.tsv", "assets/user_ids.txt"
-"""Files of a version that clients read, where there are any: `id<TAB>title` lines, and the raw ids of all users."""
+"""Files of a version that clients read, where there are any: `id<TAB>title` lines, and the raw ids of all users,
+those last who are served by what they have and not by what was learnt of them."""
 EXPORTED_K = "the exported k"
 """A default that each model has its own value of."""
 

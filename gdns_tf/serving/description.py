@@ -14,9 +14,9 @@ from gdns_tf.serving.fold_in import FoldIn
 from pipelines.config import DataConfig
 from pipelines.split import Split
 
-_OF_THE_MACHINE = ("data_dir", "output_dir", "export_dir", "overwrite")
+_OF_THE_MACHINE = ("data_dir", "output_dir", "export_dir", "export_anyway", "overwrite", "warm_start")
 """Settings that say nothing about the model."""
-_METRICS = ("best_epoch", "valid", "test")
+_METRICS = ("best_epoch", "valid", "test", "popularity")
 REFIT_NOTE = (
     "The metrics are those of the first training. Then the model was trained once more, with the held-out items "
     "included; what is served comes from that, and cannot be measured on this data."
@@ -62,6 +62,7 @@ def describe(
         "item_id_type": id_type(item_ids),
         "item_dtype": item_dtype,
         "num_users": factors.num_users,
+        "num_users_by_history": split.train.num_dropped_users,
         "num_items": factors.num_items,
         "dim": factors.dim,
         "padding": {"item_id": PADDING_IDS[id_type(item_ids)], "score": PADDING_SCORE},

@@ -2,11 +2,14 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import tensorflow as tf
 
+from gdns_tf.evaluation.degenerate import degeneracy
+from gdns_tf.evaluation.fitness import REMEDY, objections
 from gdns_tf.models.factors import Factors
 from gdns_tf.runs.loading import data_of, load_trained
 from gdns_tf.serving.card import format_card
@@ -18,6 +21,7 @@ from gdns_tf.serving.in_memory import served_model
 from gdns_tf.serving.model import ITEM_DTYPES, stored_items
 from gdns_tf.serving.versions import check_export_dir, new_version, remove_superseded
 from gdns_tf.serving.warmup import example_inputs, write_warmup
+from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
 from pipelines.errors import InputError, require
 from pipelines.interactions import Interactions
@@ -35,6 +39,7 @@ def export_run(
     version: int | None = None,
     keep_versions: int = 0,
     fold_in: FoldIn | None = None,
+    export_anyway: bool = False,
     data: DataConfig | None = None,
     split: Split | None = None,
 ) -> Path:
@@ -42,7 +47,8 @@ def export_run(
 
     Args:
       run_dir: the folder of a training run.
-      export_dir, k, item_dtype, version, keep_versions, fold_in: as for `export_model`.
+      export_dir, k, item_dtype, version, keep_versions, fold_in, export_anyway: as for `export_model`. By which metric
+        the model must be better than popularity, the run says (`select`).
       data: where the data is; None: where the run found it.
       split: the data, where it is loaded already.
 
@@ -66,6 +72,9 @@ def export_run(
         version=version,
         keep_versions=keep_versions,
         fold_in=fold_in,
+        export_anyway=export_anyway,
+        evaluated=trained.first,
+        select=trained.config.select,
         about=about_training(trained, data),
     )
 
@@ -80,9 +89,15 @@ def export_model(
     version: int | None = None,
     keep_versions: int = 0,
     fold_in: FoldIn | None = None,
+    export_anyway: bool = False,
+    evaluated: Factors | None = None,
+    select: str = TrainConfig.select,
     about: Mapping[str, object] | None = None,
 ) -> Path:
     """Exports a model as the next version of a served one; what was done goes to `pipelines.notices`.
+
+    A model is refused that does not rank better than popularity, or whose scores are alike: nobody looks at its metrics
+    again once it is live. See `gdns_tf.evaluation.fitness`.
 
     Args:
       factors: the model.
@@ -94,22 +109,33 @@ def export_model(
       version: number of the version; None: one above the highest.
       keep_versions: how many versions to keep, this one among them; older ones are removed. 0: all.
       fold_in: strengths of `retrieve_by_history`.
+      export_anyway: whether such a model is exported too; its card then says what it is. Factors that are no finite
+        numbers never are.
+      evaluated: the model as far as it knows no held-out items, by which it is judged; None: `factors`.
+      select: the metric on validation that must be better than that of popularity.
       about: what `describe` and the model card tell besides: "flags", "metrics" and "refit", as from `about_training`.
 
     Returns:
       The version folder.
 
     Raises:
-      InputError: an option cannot be used, an id or a number cannot be served, or the folder cannot be written. Nothing
-        is left behind.
+      InputError: an option cannot be used, the model is not fit to be served, an id or a number cannot be served, or
+        the folder cannot be written. Nothing is left behind.
 
     Example:
       export_model(factors, split, "savedmodel/models/gdns")  # -> Path("/.../savedmodel/models/gdns/1")
     """
     check_options(export_dir, k=k, item_dtype=item_dtype, version=version, keep_versions=keep_versions)
     about, strengths = about or {}, fold_in or FoldIn()
+    found = _objections(factors, split, select, evaluated, bool(about.get("refit")))
+    if found and not export_anyway:
+        told = "; ".join(found)
+        raise InputError(f"the model is not fit to be served: {told}", remedy=f"{REMEDY} Or set `export_anyway`.")
     stored = stored_items(factors, item_dtype)
+    if item_dtype != "float32" and not found and (lost := degeneracy(replace(factors, items=stored))):
+        raise InputError(f"in {item_dtype} {lost}", remedy="Export with `item_dtype`=float32.")  # small ones vanish
     description = describe(factors, split, k=k, item_dtype=item_dtype, fold_in=strengths, about=about)
+    description |= {"objections": found} if found else {}
     if item_dtype != "float32":
         knows = description["refit"] or factors.encoder is not None  # whose queries are of all that users have
         description["rounding"] = effect_of_rounding(factors, stored, split, knows_held_out=knows)
@@ -124,12 +150,25 @@ def export_model(
         warm = write_warmup(folder, name, examples)
         _write_titles(folder, split.train)
         (folder / "README.md").write_text(format_card(description, examples, warm), encoding="utf-8")
+    if found:
+        notices.warning("Exported by `export_anyway`, though it is not fit to be served: %s.", "; ".join(found))
     if not warm:
         notices.warning("No warm-up requests were written: pip install 'gdns_tf[serving]' for them.")
     notices.info("Exported version %d: %s", number, published)
     if keep_versions:
         remove_superseded(published, keep_versions)
     return published
+
+
+def _objections(factors: Factors, split: Split, select: str, evaluated: Factors | None, refit: bool) -> list[str]:
+    """What speaks against serving a model; one that was trained once more must pass by both trainings.
+
+    The second one cannot be evaluated, but what it has learnt it must know better than popularity does.
+    """
+    found = objections(factors if evaluated is None else evaluated, split, select)
+    if refit and not found:
+        found = [f"after the second training {clause}" for clause in objections(factors, split, select)]
+    return found
 
 
 def check_options(

@@ -44,7 +44,8 @@ class ServedModel(tf.Module):
     ) -> None:
         """Args:
         factors: the model.
-        seen: what is not to be recommended to each user again, with the raw ids.
+        seen: what is not to be recommended to each user again, with the raw ids. Its `dropped` users are served by
+          what they have, as by `retrieve_by_history`.
         popularity: [num_items] scores of the items for users that are not known.
         k: items that `serving_default` returns.
         item_dtype: one of ITEM_DTYPES, in which the item factors are stored; they are calculated with in float32.
@@ -59,6 +60,8 @@ class ServedModel(tf.Module):
         super().__init__(name="gdns")
         stored = stored_items(factors, item_dtype)
         items = stored.astype(np.float32)
+        self._num_trained, self._any_dropped = seen.num_users, seen.dropped is not None
+        seen = seen.with_dropped()
         self._users = Vocabulary(seen.user_ids, assets / "user_ids.txt")
         self._items = Vocabulary(seen.item_ids, assets / "item_ids.txt")
         self._queries = _table(factors.queries, "queries")
@@ -135,7 +138,7 @@ class ServedModel(tf.Module):
         items = tf.maximum(items, 0)
         factors = tf.cast(tf.gather(self._item_factors, items), tf.float32)
         # Einsum and not matvec: it refuses lists of another rank, which the loader does not.
-        scores = tf.einsum("bcd,bd->bc", factors, tf.gather(self._queries, tf.maximum(users, 0)))
+        scores = tf.einsum("bcd,bd->bc", factors, self._queries_of(users))
         scores = tf.where(known_user[:, None], scores, tf.gather(self._popularity, items))
         scores = tf.where(known_item, scores, PADDING_SCORE)
         return {"scores": scores, "known_item": known_item, "known_user": known_user}
@@ -156,12 +159,7 @@ class ServedModel(tf.Module):
         _check_rows("k", k, history, "history")
         numbers = self._items.numbers(history)
         known = tf.reduce_any(numbers >= 0, axis=1)
-        factors = self._all_items()
-        if self._encodes:
-            queries = encode(self._history_vectors, self._history_power, numbers)
-        else:
-            queries = fold_in(factors, self._penalty, numbers)
-        scores = tf.matmul(queries, factors, transpose_b=True)
+        scores = tf.matmul(self._by_history(numbers), self._all_items(), transpose_b=True)
         scores = _without(self._popular_where(~known, scores), numbers)
         num_unknown = tf.math.count_nonzero((numbers < 0) & (history != self._items.padding), axis=1, dtype=tf.int32)
         return self._best(scores, k) | {"known_user": known, "num_unknown": num_unknown}
@@ -176,8 +174,24 @@ class ServedModel(tf.Module):
 
     def _scores(self, users: tf.Tensor) -> tf.Tensor:
         """[batch, num_items]: scores of all items for users [batch], or popularity where a user is -1."""
-        queries = tf.gather(self._queries, tf.maximum(users, 0))
-        return self._popular_where(users < 0, tf.matmul(queries, self._all_items(), transpose_b=True))
+        scores = tf.matmul(self._queries_of(users), self._all_items(), transpose_b=True)
+        return self._popular_where(users < 0, scores)
+
+    def _queries_of(self, users: tf.Tensor) -> tf.Tensor:
+        """[batch, d]: the queries of users [batch]; of whom nothing was learnt, by what they have; any for -1."""
+        queries = tf.gather(self._queries, tf.clip_by_value(users, 0, self._num_trained - 1))
+        if not self._any_dropped:
+            return queries
+        rows = tf.where(users >= self._num_trained)
+        # Few items each, for which they were dropped: to make a query costs less than to keep one for each.
+        histories = self._seen_by(tf.gather_nd(users, rows)).to_tensor(-1)
+        return tf.tensor_scatter_nd_update(queries, rows, self._by_history(histories))
+
+    def _by_history(self, history: tf.Tensor) -> tf.Tensor:
+        """[batch, d]: the queries of users who are known by a history [batch, n] of item numbers; -1 is passed over."""
+        if self._encodes:
+            return encode(self._history_vectors, self._history_power, history)
+        return fold_in(self._all_items(), self._penalty, history)
 
     def _popular_where(self, unknown: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
         """Puts the popularity of the items into some rows; costs next to nothing where there are none."""
@@ -186,11 +200,15 @@ class ServedModel(tf.Module):
 
     def _without_seen(self, scores: tf.Tensor, users: tf.Tensor) -> tf.Tensor:
         """-inf where users [batch] have seen an item; nothing for user -1."""
+        seen = self._seen_by(users)
+        return _never(scores, tf.stack([seen.value_rowids(), tf.cast(seen.values, tf.int64)], axis=1))
+
+    def _seen_by(self, users: tf.Tensor) -> tf.RaggedTensor:
+        """[batch, (items)] int32: what users [batch] have seen; nothing for user -1."""
         first = tf.gather(self._seen_offsets, tf.maximum(users, 0))
         end = tf.where(users >= 0, tf.gather(self._seen_offsets, tf.maximum(users, 0) + 1), first)
         places = tf.ragged.range(first, end, row_splits_dtype=tf.int64)
-        items = tf.gather(self._seen_items, places.values)
-        return _never(scores, tf.stack([places.value_rowids(), tf.cast(items, tf.int64)], axis=1))
+        return places.with_values(tf.gather(self._seen_items, places.values))
 
     def _best(self, scores: tf.Tensor, k: tf.Tensor, width: int | None = None) -> dict[str, tf.Tensor]:
         """Raw ids and scores of the k best of each row, filled up with padding.

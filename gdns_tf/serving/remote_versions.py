@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from gdns_tf.serving.version_numbers import is_number, next_number
-from pipelines.paths import RemotePath
+from pipelines.paths import AnyPath, RemotePath
 
 _LAST = "saved_model.pb"
 
@@ -35,6 +35,32 @@ def free_number(export_dir: RemotePath, version: int | None) -> int:
     """
     names = [path.name for path in export_dir.iterdir()] if export_dir.exists() else []
     return next_number(names, version, export_dir)
+
+
+@contextlib.contextmanager
+def downloaded(version: RemotePath) -> Iterator[Path]:
+    """A copy of a version on this machine, which goes when the block ends.
+
+    Raises:
+      InputError: the store cannot be reached.
+    """
+    with TemporaryDirectory() as folder:
+        local = Path(folder) / version.name
+        for names, file in files_of(version):
+            copy = local.joinpath(*names)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            file.download(copy)
+        yield local
+
+
+def files_of(folder: AnyPath, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], AnyPath]]:
+    """The names that lead to each file of a folder, here or in a store, and the file."""
+    for path in folder.iterdir():
+        names = (*above, path.name)
+        if path.is_dir():
+            yield from files_of(path, names)
+        else:
+            yield names, path
 
 
 def _copy(folder: Path, published: RemotePath) -> None:

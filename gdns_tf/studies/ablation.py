@@ -2,17 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
+from gdns_tf.report_page import save_report
 from gdns_tf.studies import plots
 from gdns_tf.studies.arm import Arm
-from gdns_tf.studies.arms import all_of, run_arms, users_of
+from gdns_tf.studies.arms import all_of, curve, run_arms, users_of
 from gdns_tf.studies.comparison import compare_all
 from gdns_tf.studies.markdown import interval, mean_sd, provenance, table, verdicts
 from gdns_tf.studies.session import METRICS, Session
 from gdns_tf.studies.systems import SYSTEMS
 from gdns_tf.studies.trial import Result
-from pipelines.atomic import write_text
 
 FIGURE = "ndcg@1"
 BASELINE = "gdns"
@@ -26,12 +24,12 @@ def run(session: Session) -> None:
         if SYSTEMS[name].task == "train"
     ]
     results = run_arms(session, arms, "variants")
-    write_text(session.folder / "report.md", report(session, results))
+    save_report(session.folder / "report.md", report(session, results))
 
 
 def report(session: Session, results: Mapping[str, Sequence[Result]]) -> str:
     """`report.md`; draws the plot on the way."""
-    curves = {title: _curve(group) for title, group in results.items()}
+    curves = {title: curve(group, FIGURE) for title, group in results.items()}
     plots.curves(
         session.folder / "curves.png",
         {title: (x, y) for title, (x, y, _) in curves.items()},
@@ -77,10 +75,3 @@ def report(session: Session, results: Mapping[str, Sequence[Result]]) -> str:
             provenance(session, all_of(results), session.config.seeds),
         ]
     )
-
-
-def _curve(group: Sequence[Result]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Epochs, mean and standard deviation over seeds, as far as all seeds went."""
-    length = min(len(r.history["epoch"]) for r in group)
-    values = np.stack([r.history[FIGURE][:length] for r in group])
-    return group[0].history["epoch"][:length], values.mean(axis=0), values.std(axis=0, ddof=min(1, len(group) - 1))

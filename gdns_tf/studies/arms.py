@@ -48,3 +48,15 @@ def users_of(results: Mapping[str, Sequence[Result]], metric: str, split: str = 
 
 def all_of(results: Mapping[str, Sequence[Result]]) -> list[Result]:
     return [result for group in results.values() for result in group]
+
+
+def curve(group: Sequence[Result], metric: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Epochs, and mean and standard deviation over seeds of a validation metric, as far as all seeds went."""
+    length = min(len(r.history["epoch"]) for r in group)
+    values = np.stack([r.history[metric][:length] for r in group])
+    return group[0].history["epoch"][:length], *mean_and_band(values)
+
+
+def mean_and_band(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation over seeds [num_seeds, ...]; one seed deviates by 0."""
+    return values.mean(axis=0), values.std(axis=0, ddof=min(1, len(values) - 1))

@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 
 from gdns_tf.evaluation import metrics
+from gdns_tf.evaluation.metrics import Ranks
 from gdns_tf.evaluation.significance import PairedTest, holm, paired_bootstrap
 
 
-def per_user(ranks: Sequence[np.ndarray], metric: str) -> np.ndarray:
+def per_user(ranks: Sequence[Ranks], metric: str) -> np.ndarray:
     """A metric such as "ndcg@3" of each seed and user: [num_seeds, num_users]."""
-    k = int(metric.split("@")[1]) if "@" in metric else 1
-    return np.stack([metrics.per_user(of_seed, [k])[metric] for of_seed in ranks])
+    return np.stack([metrics.of_users(metric, of_seed) for of_seed in ranks])
 
 
 def compare_all(systems: Mapping[str, np.ndarray], baseline: str) -> dict[str, PairedTest]:

@@ -48,12 +48,13 @@ class Watch(Callback):
         self._false_users = np.repeat(np.arange(dataset.train.num_users), np.diff(offsets))
         self._false_items = items
         common = draw_negatives(dataset.train, COMMON_A_USER, seed=0)
-        moved = np.full(dataset.train.num_users, -1)
-        moved[self._false_users] = items
-        held_out = np.stack([dataset.valid, dataset.test, moved], axis=1)
-        keep = (common[:, :, None] != held_out[:, None, :]).all(axis=2)
-        self._common_users, column = np.nonzero(keep)
-        self._common_items = common[self._common_users, column]
+        liked = (self._false_users, items), dataset.valid.pairs, dataset.test.pairs
+        num_items = dataset.train.num_items
+        keys = np.concatenate([users.astype(np.int64) * num_items + of_users for users, of_users in liked])
+        self._common_users = np.repeat(np.arange(dataset.train.num_users), COMMON_A_USER)
+        self._common_items = common.ravel()
+        keep = ~np.isin(self._common_users * num_items + self._common_items, keys)
+        self._common_users, self._common_items = self._common_users[keep], self._common_items[keep]
 
     def on_validation(self, run: RunView, validation: Validation) -> None:
         false, false_users = self._look(run, self._false_users, self._false_items)

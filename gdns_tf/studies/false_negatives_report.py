@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from gdns_tf.report_page import save_report
 from gdns_tf.studies import plots
 from gdns_tf.studies.arm import Arm
-from gdns_tf.studies.arms import all_of, run_arms
+from gdns_tf.studies.arms import all_of, mean_and_band, run_arms
 from gdns_tf.studies.false_negatives import INDICATORS, read
 from gdns_tf.studies.markdown import mean_sd, provenance, table
 from gdns_tf.studies.session import Session
 from gdns_tf.studies.systems import SYSTEMS
 from gdns_tf.studies.trial import Result
-from pipelines.atomic import write_text
 
 SYSTEMS_WATCHED = ("gdns", "gdns_without_g")
 """Those that keep H and G."""
@@ -28,7 +28,7 @@ def run(session: Session) -> None:
         if name in session.config.systems
     ]
     results = run_arms(session, arms, "watched runs")
-    write_text(session.folder / "report.md", report(session, results))
+    save_report(session.folder / "report.md", report(session, results))
 
 
 def report(session: Session, results: Mapping[str, Sequence[Result]]) -> str:
@@ -37,11 +37,13 @@ def report(session: Session, results: Mapping[str, Sequence[Result]]) -> str:
     first = next(iter(watched))
     epochs = watched[first][0]["epoch"]
     moments = [int(np.abs(epochs - share * epochs[-1]).argmin()) for share in MOMENTS]
-    lines = {}
+    lines, bands = {}, {}
     for title, group in watched.items():
         for name in INDICATORS:
-            lines[f"{name}, {title}"] = (epochs, np.mean([rows[f"auc_{name}"] for rows in group], axis=0))
-    plots.curves(session.folder / "auc.png", lines, "AUC: false negative above common item (mean over seeds)")
+            mean, bands[f"{name}, {title}"] = mean_and_band(np.stack([rows[f"auc_{name}"] for rows in group]))
+            lines[f"{name}, {title}"] = (epochs, mean)
+    ylabel = "AUC: false negative above common item (mean over seeds; band: sd)"
+    plots.curves(session.folder / "auc.png", lines, ylabel, deviations=bands)
     for place, label in ((moments[0], "early"), (moments[-1], "late")):
         plots.densities(
             session.folder / f"densities_{label}.png",

@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from gdns_tf.command import Read, run_command
+from gdns_tf.evaluation import metrics
 from gdns_tf.evaluation.ranking import evaluate
 from gdns_tf.evaluation.significance import paired_test
 from gdns_tf.flagfiles import FOR_TRAINING
@@ -35,6 +36,7 @@ from gdns_tf.serving.fold_in import FoldIn, encode, fold_in, penalty
 from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig, flag
 from pipelines.errors import InputError
+from pipelines.infer import infer
 from pipelines.interactions import Interactions
 from pipelines.load import format_statistics, load_dataset
 from pipelines.split import Split
@@ -81,16 +83,8 @@ def hidden_groups(num_users: int, config: FoldInBenchConfig) -> list[np.ndarray]
 
 def of_users(dataset: Split, users: np.ndarray) -> Split:
     """The data of some users, in the given order; the catalogue stays whole."""
-    per_user = {name: getattr(dataset, name)[users] for name in ("valid", "test", "valid_negatives", "test_negatives")}
-    return replace(dataset, train=rows_of(dataset.train, users), false_negatives=None, **per_user)
-
-
-def rows_of(train: Interactions, users: np.ndarray) -> Interactions:
-    """The rows of some users, in the given order."""
-    offsets = np.concatenate([[0], np.cumsum(train.counts[users])])
-    places = np.repeat(train.offsets[users] - offsets[:-1], train.counts[users]) + np.arange(offsets[-1])
-    times = None if train.timestamps is None else train.timestamps[places]
-    return replace(train, offsets=offsets, items=train.items[places], user_ids=train.user_ids[users], timestamps=times)
+    valid, test = (part.select(users, dataset.train.num_users) for part in (dataset.valid, dataset.test))
+    return replace(dataset, train=dataset.train.select(users), valid=valid, test=test, false_negatives=None)
 
 
 def first_items(train: Interactions, length: int) -> Interactions:
@@ -151,9 +145,11 @@ def by_encoder(model: Factors) -> Serve:
 
 
 def ndcg(factors: Factors, dataset: Split, split: str, metric: str = METRIC) -> np.ndarray:
-    """[num_users] NDCG of each user's held-out item by the metric's protocol."""
-    k = int(metric.partition("@")[2])
-    return evaluate(factors, dataset, split, METRICS[metric], ks=(k,)).per_user()[metric]
+    """[num_users] NDCG of each user's held-out items by the metric's protocol; NaN of users without any."""
+    report = evaluate(factors, dataset, split, METRICS[metric])
+    values = np.full(dataset.train.num_users, np.nan)
+    values[report.users] = metrics.of_users(metric, report.ranks)
+    return values
 
 
 def choose_strengths(items: np.ndarray, dataset: Split, lengths: Sequence[int]) -> FoldIn:
@@ -169,7 +165,7 @@ def choose_strengths(items: np.ndarray, dataset: Split, lengths: Sequence[int]) 
     for alpha, l2 in itertools.product(ALPHAS, L2S):
         strengths = FoldIn(alpha, l2)
         serve = by_fold_in(items, strengths)
-        values = [ndcg(serve(history), dataset, "valid").mean() for history in histories]
+        values = [np.nanmean(ndcg(serve(history), dataset, "valid")) for history in histories]
         mean = float(np.mean(values))
         print(f"{alpha:8g}{l2:6g}" + "".join(f"{value:8.4f}" for value in [*values, mean]), flush=True)
         if mean > best_mean:
@@ -199,10 +195,12 @@ def compare(serve: Serve, dataset: Split, lengths: Sequence[int], baselines: dic
 def format_comparison(title: str, found: dict[str, np.ndarray], reference: str, metric: str = METRIC) -> str:
     """Means, and the paired difference of each from the reference with its interval and p-value."""
     lines = [f"\n{title}", f"{'':28}{metric.upper():>8}{'- ' + reference:>26}  {'95% interval':>18}{'p':>9}"]
+    evaluated = ~np.isnan(found[reference])
     for name, values in found.items():
+        values = values[evaluated]
         line = f"{name:28}{values.mean():8.4f}"
         if name != reference:
-            test = paired_test(values, found[reference])
+            test = paired_test(values, found[reference][evaluated])
             line += f"{test.difference:+26.4f}  [{test.low:+7.4f}, {test.high:+7.4f}]{test.p_value:9.4f}"
         lines.append(line)
     return "\n".join(lines)
@@ -266,7 +264,7 @@ def main(read: Read) -> None:
     config = read(TrainConfig)
     if not config.output_dir:
         raise InputError("`output_dir` is not set", remedy="Name a folder for the runs.")
-    bench(read(DataConfig), config, read(FoldInBenchConfig))
+    bench(infer(read(DataConfig)), config, read(FoldInBenchConfig))
 
 
 def run() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from gdns_tf.report_page import save_report
 from gdns_tf.studies import plots
 from gdns_tf.studies.arm import Arm
 from gdns_tf.studies.arms import all_of, run_arms, users_of
@@ -12,7 +13,6 @@ from gdns_tf.studies.comparison import compare_all
 from gdns_tf.studies.markdown import interval, mean_sd, provenance, table, verdicts
 from gdns_tf.studies.session import METRICS, SELECTION, Session, overrides_of
 from gdns_tf.studies.trial import Result
-from pipelines.atomic import write_text
 from pipelines.errors import InputError
 
 
@@ -23,7 +23,7 @@ def run(session: Session) -> None:
     for combination in itertools.product(*varied):
         overrides = overrides_of(";".join(combination))
         arms.append(Arm(" ".join(combination), str(overrides.get("sampler", session.train.sampler)), overrides))
-    write_text(session.folder / "report.md", report(session, run_arms(session, arms, "grid")))
+    save_report(session.folder / "report.md", report(session, run_arms(session, arms, "grid")))
 
 
 def _values(part: str) -> list[str]:

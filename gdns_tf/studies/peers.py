@@ -8,6 +8,7 @@ import numpy as np
 from gdns_tf.evaluation.baselines import BASELINES
 from gdns_tf.evaluation.baselines.packages import require_package
 from gdns_tf.evaluation.selection import SelectionMetric
+from gdns_tf.report_page import save_report
 from gdns_tf.studies.peer_systems import TRAIN, Contender, contenders, ours
 from gdns_tf.studies.peers_report import report
 from gdns_tf.studies.search import alternatives
@@ -31,7 +32,7 @@ def run(session: Session) -> None:
     session.write_results(rows)
     chosen = {c.title: dict(tuned[c].chosen) for c in systems}
     write_text(session.folder / "tuned.json", json.dumps(chosen, indent=2) + "\n")
-    write_text(session.folder / "report.md", report(session, tuned, finals))
+    save_report(session.folder / "report.md", report(session, tuned, finals))
 
 
 def _tune(session: Session, systems: Sequence[Contender]) -> tuple[dict[Contender, Tuned], list[Result]]:

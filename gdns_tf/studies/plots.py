@@ -1,7 +1,7 @@
 """The plots of the reports."""
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -32,27 +32,39 @@ def ranking(path: Path, systems: Mapping[str, Sequence[float]], published: Mappi
     """
     order = sorted(systems, key=lambda title: np.mean(systems[title]))
     figure, axes = plt.subplots(figsize=(7.5, 1.0 + 0.36 * len(order)), layout="constrained")
-    values = np.concatenate([np.asarray(values) for values in systems.values()])
-    room = 0.12 * np.ptp(values) + 1e-4
-    axes.set_xlim(min([values.min(), *_near(published.values(), values)]) - room, values.max() + room)
+    least = _floor([np.mean(values) for values in systems.values()])
+    shown = np.concatenate([values for values in systems.values() if np.mean(values) >= least])
+    near = [figure for figure in published.values() if figure > shown.min() - 1.5 * np.ptp(shown)]
+    room = 0.12 * np.ptp([*shown, *near]) + 1e-4
+    left = min([*shown, *near]) - room
+    axes.set_xlim(left, shown.max() + room)
     for row, title in enumerate(order):
         values = np.asarray(systems[title])
         colour = _OURS if title.startswith("GDNS") else _OTHER
-        axes.plot(values, np.full(len(values), row), "|", color=colour, alpha=0.5)
-        axes.errorbar(values.mean(), row, xerr=values.std(ddof=1) if len(values) > 1 else 0, fmt="o", color=colour)
-        if title in published and published[title] >= axes.get_xlim()[0]:
+        told = []  # rather than drawn: it is far off
+        if values.mean() >= left:
+            axes.plot(values, np.full(len(values), row), "|", color=colour, alpha=0.5)
+            axes.errorbar(values.mean(), row, xerr=values.std(ddof=1) if len(values) > 1 else 0, fmt="o", color=colour)
+        else:
+            told.append(f"{values.mean():.4f}")
+        if title in published and published[title] >= left:
             axes.plot(published[title], row, "x", color="black")
-        elif title in published:  # far off: told rather than drawn
-            axes.annotate(f"← × {published[title]:.4f}", (axes.get_xlim()[0], row), fontsize=8, va="center")
+        elif title in published:
+            told.append(f"× {published[title]:.4f}")
+        if told:
+            axes.annotate(f"← {', '.join(told)}", (left, row), fontsize=8, va="center")
     axes.set_yticks(range(len(order)), order)
-    axes.set_xlabel(f"test {metric}: mean ± sd over seeds (bars: seeds; ×: published in the paper)")
+    axes.set_ylim(-0.6, len(order) - 0.4)
+    marks = "bars: seeds; ×: published in the paper" if published else "bars: seeds"
+    axes.set_xlabel(f"test {metric}: mean ± sd over seeds ({marks})")
     axes.grid(axis="x", alpha=0.3)
     _save(figure, path)
 
 
-def _near(figures: Iterable[float], values: np.ndarray) -> list[float]:
-    """The figures that are not so far below the values that they would take most of the plot."""
-    return [figure for figure in figures if figure > values.min() - 1.5 * np.ptp(values)]
+def _floor(values: Sequence[float]) -> float:
+    """Below which a value is so far from most that to draw it would press the others together."""
+    middle = float(np.median(values))
+    return middle - max(3 * (max(values) - middle), 0.15 * abs(middle))
 
 
 def curves(
@@ -70,7 +82,7 @@ def curves(
       lines: title -> (x, y).
       ylabel, xlabel: of the axes.
       deviations: title -> half the height of a band around y.
-      floor: where the y axis begins, if not below all.
+      floor: where the y axis begins, if not below all. A line that ends below it is named there, with its last value.
     """
     figure, axes = plt.subplots(figsize=(8.5, 5), layout="constrained")
     ends = {}
@@ -81,6 +93,11 @@ def curves(
         ends[title] = (x[-1], y[-1], colour)
     if floor is not None:
         axes.set_ylim(bottom=floor)
+        lowest = floor + 0.03 * (axes.get_ylim()[1] - floor)
+        ends = {
+            title if y >= floor else f"{title} ↓ {y:.4f}": (x, max(y, lowest), colour)
+            for title, (x, y, colour) in ends.items()
+        }
     _name_ends(axes, ends)
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
@@ -120,13 +137,16 @@ def trade_off(path: Path, points: Mapping[str, tuple[float, float]], metric: str
     """Quality over the time it takes: title -> (seconds, value)."""
     figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
     axes.set_xscale("log")
+    least = _floor([value for _, value in points.values()])
+    lowest = min(value for _, value in points.values() if value >= least)
+    ends = {}
     for title, (seconds, value) in points.items():
-        axes.plot(seconds, value, "o", color=_OURS if title.startswith("GDNS") else _OTHER)
-    colours = {title: _OURS if title.startswith("GDNS") else _OTHER for title in points}
-    _name_ends(axes, {title: (*point, colours[title]) for title, point in points.items()}, lines=True)
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter("{x:g}")
-    axes.set_xlabel("seconds of training until the best validation (log scale)")
+        colour, is_far = _OURS if title.startswith("GDNS") else _OTHER, value < least
+        value_shown = lowest if is_far else value
+        axes.plot(seconds, value_shown, "v" if is_far else "o", color=colour)
+        ends[f"{title} ↓ {value:.4f}" if is_far else title] = (seconds, value_shown, colour)
+    _name_ends(axes, ends, lines=True)
+    _label_seconds(axes)
     axes.set_ylabel(f"test {metric}")
     axes.grid(alpha=0.3)
     _save(figure, path)
@@ -153,10 +173,7 @@ def families(
         axes.plot(x, y, "o", linestyle=style, color=colour, label=title, linewidth=1.2)
         for place in zip(x, y, sizes, strict=True):
             axes.annotate(place[2], place[:2], xytext=(4, 4), textcoords="offset points", fontsize=8, color=colour)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter("")
-    axes.set_xlabel("seconds of training until the best validation (log scale)")
+    _label_seconds(axes)
     axes.set_ylabel(f"test {metric}")
     figure.legend(frameon=False, fontsize=9, loc="outside right upper")
     axes.grid(alpha=0.3)
@@ -194,8 +211,15 @@ def densities(path: Path, groups: Mapping[str, tuple[np.ndarray, np.ndarray]]) -
             axes.stairs(density, edges, fill=True, alpha=0.4, color=colour, label=label)
         axes.set_xlabel(name)
         axes.set_ylabel("density")
-        axes.legend(frameon=False)
+    figure.legend(*axes.get_legend_handles_labels(), frameon=False, ncols=2, loc="outside upper center")
     _save(figure, path)
+
+
+def _label_seconds(axes: Axes) -> None:
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
+    axes.set_xlabel("seconds of training until the best validation (log scale)")
 
 
 def _save(figure: Figure, path: Path) -> None:

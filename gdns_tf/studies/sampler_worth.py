@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from gdns_tf.report_page import save_report
 from gdns_tf.studies import plots
 from gdns_tf.studies.arms import all_of, run_arms
 from gdns_tf.studies.comparison import compare_pairs, per_user
@@ -11,7 +12,6 @@ from gdns_tf.studies.markdown import interval, mean_sd, provenance, table
 from gdns_tf.studies.sampler_arms import ARMS, QUESTIONS
 from gdns_tf.studies.session import METRICS, SELECTION, Session
 from gdns_tf.studies.trial import Result
-from pipelines.atomic import write_text
 
 TESTED = {"test NDCG@3": ("test", "ndcg@3"), "test full NDCG@20": ("full_test", "ndcg@20")}
 """Title -> (ranks, metric)."""
@@ -21,7 +21,7 @@ def run(session: Session) -> None:
     """Trains all arms for all seeds and writes the report."""
     arms = [ARMS[name] for name in session.config.arms]
     results = run_arms(session, arms, "samplers", full=True)
-    write_text(session.folder / "report.md", report(session, results))
+    save_report(session.folder / "report.md", report(session, results))
 
 
 def report(session: Session, results: Mapping[str, Sequence[Result]]) -> str:

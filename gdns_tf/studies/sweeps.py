@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from gdns_tf.report_page import save_report
 from gdns_tf.studies import plots
 from gdns_tf.studies.arm import Arm
 from gdns_tf.studies.arms import all_of, run_arms, users_of
@@ -12,7 +13,6 @@ from gdns_tf.studies.comparison import compare_all
 from gdns_tf.studies.markdown import interval, mean_sd, provenance, table, verdicts
 from gdns_tf.studies.session import METRICS, SELECTION, Session, overrides_of
 from gdns_tf.studies.trial import Result
-from pipelines.atomic import write_text
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Sweep:
         values = session.config.values or self.values
         arms = [Arm(value, session.train.sampler, self._overrides(session, value)) for value in values]
         results = run_arms(session, arms, f"values of {self.setting}")
-        write_text(session.folder / "report.md", report(session, results, self.axis.format(ratio=_ratio(session))))
+        save_report(session.folder / "report.md", report(session, results, self.axis.format(ratio=_ratio(session))))
 
     def _overrides(self, session: Session, value: str) -> dict[str, object]:
         """The setting, and what must go with it: candidates keep their ratio to the group."""

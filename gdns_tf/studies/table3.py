@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from gdns_tf.report_page import save_report
 from gdns_tf.studies import cost, plots
+from gdns_tf.studies.arms import curve
 from gdns_tf.studies.comparison import compare_all, per_user
 from gdns_tf.studies.markdown import interval, mean_sd, provenance, table, verdicts
 from gdns_tf.studies.session import METRICS, SELECTION, Session, result_row
@@ -32,7 +34,7 @@ def run(session: Session) -> None:
     chosen = {name: dict(choice.chosen) for name, choice in tuned.items()}
     write_text(session.folder / "tuned.json", json.dumps(chosen, indent=2) + "\n")
     costs = cost.measure(session, {n: trials[n][0] for n in finals}) if session.config.cost_rounds else {}
-    write_text(session.folder / "report.md", report(session, tuned, finals, costs))
+    save_report(session.folder / "report.md", report(session, tuned, finals, costs))
 
 
 def report(
@@ -46,10 +48,15 @@ def report(
     values = {titles[n]: [r.metrics["test"]["ndcg@3"] for r in group] for n, group in compared.items()}
     published = {titles[n]: SYSTEMS[n].paper[1] for n in finals if has_published and SYSTEMS[n].paper}
     plots.ranking(session.folder / "ranking.png", values, published, "NDCG@3")
-    curves = _curves(finals, titles)
+    curves = {titles[n]: curve(group, SELECTION) for n, group in finals.items() if group[0].history}
     if curves:  # the first epochs, where all rise, would leave no room for what comes after
-        floor = float(np.median([y[len(y) // 8] for _, y in curves.values()]))
-        plots.curves(session.folder / "curves.png", curves, "validation NDCG@3 (mean over seeds)", floor=floor)
+        plots.curves(
+            session.folder / "curves.png",
+            {title: (x, y) for title, (x, y, _) in curves.items()},
+            "validation NDCG@3 (mean over seeds; band: sd)",
+            deviations={title: sd for title, (_, _, sd) in curves.items()},
+            floor=float(np.median([y[len(y) // 8] for _, y, _ in curves.values()])),
+        )
     parts = [
         f"# {len(finals)} systems on {session.data.dataset}",
         "",
@@ -157,14 +164,6 @@ def _cost(
         "![quality over cost](cost.png)",
         "",
     ]
-
-
-def _curves(finals: Finals, titles: Mapping[str, str]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    return {
-        titles[n]: (group[0].history["epoch"], np.mean([r.history[SELECTION] for r in group], axis=0))
-        for n, group in finals.items()
-        if group[0].history and len({len(r.history["epoch"]) for r in group}) == 1
-    }
 
 
 def _tuning(session: Session, tuned: Mapping[str, Tuned], titles: Mapping[str, str]) -> list[str]:

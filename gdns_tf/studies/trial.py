@@ -14,6 +14,7 @@ import numpy as np
 from gdns_tf.evaluation import metrics
 from gdns_tf.evaluation.baselines import BASELINES
 from gdns_tf.evaluation.beyond_accuracy import beyond_accuracy
+from gdns_tf.evaluation.metrics import Ranks
 from gdns_tf.evaluation.model import Model
 from gdns_tf.evaluation.ranking import evaluate
 from gdns_tf.evaluation.selection import SelectionMetric
@@ -25,6 +26,8 @@ from gdns_tf.runs.history import read_history
 from gdns_tf.runs.loading import load_model
 from gdns_tf.runs.run import KS
 from gdns_tf.runs.run_folder import RunFolder
+from gdns_tf.runs.tensorboard.finished import write_log
+from gdns_tf.runs.tensorboard.hparams import row_of
 from gdns_tf.runs.train import train
 from gdns_tf.studies import false_negatives
 from gdns_tf.studies.memory import peak_memory
@@ -41,6 +44,7 @@ SPLITS = ("valid", "test")
 LIST_LENGTH = 20
 """Of the lists whose coverage, novelty and popularity are measured."""
 MEASURES = "measures.json"
+_OFFSETS = "_offsets"
 
 
 @dataclass(frozen=True)
@@ -84,8 +88,8 @@ class Result:
     trial: Trial
     metrics: dict
     """Of `metrics.json`."""
-    ranks: dict[str, np.ndarray]
-    """Split -> [num_users] ranks of the held-out items; also full_valid and full_test of trials that are `full`."""
+    ranks: dict[str, Ranks]
+    """Split -> ranks of the held-out items; also full_valid and full_test of trials that are `full`."""
     history: dict[str, np.ndarray]
     """Column -> a value for each validation; empty for baselines."""
     folder: Path
@@ -132,13 +136,15 @@ def run_trial(trial: Trial, root: Path) -> str:
     except FloatingPointError as error:
         failed.write_text(str(error))
         return str(error)
-    ranks = {split: evaluate(model, dataset, split).ranks.astype(np.int32) for split in SPLITS}
+    ranks = {split: evaluate(model, dataset, split).ranks for split in SPLITS}
     if trial.full:
-        ranks |= {_full(split): evaluate(model, dataset, split, "full").ranks.astype(np.int32) for split in SPLITS}
+        ranks |= {_full(split): evaluate(model, dataset, split, "full").ranks for split in SPLITS}
         measures = _beyond_accuracy(model, dataset) | {"memory": peak_memory(), "memory_before": memory_before}
         write_text(folder / MEASURES, json.dumps(measures, indent=2) + "\n")
+    if trial.config.tensorboard:
+        _write_log(trial, dataset, RunFolder(folder))
     with whole(folder / "ranks.npz") as unfinished:
-        np.savez_compressed(unfinished, **ranks)
+        np.savez_compressed(unfinished, **_as_arrays(ranks))
     shutil.rmtree(RunFolder(folder).checkpoints, ignore_errors=True)  # large, and done with
     return ""
 
@@ -149,9 +155,19 @@ def read_result(trial: Trial, root: Path) -> Result | None:
     if not (folder.path / "ranks.npz").exists():
         return None
     with np.load(folder.path / "ranks.npz") as file:
-        ranks = dict(file)
+        ranks = _of_arrays(dict(file))
     measures = json.loads((folder.path / MEASURES).read_text()) if trial.full else {}
     return Result(trial, folder.read_metrics(), ranks, read_history(folder.history), folder.path, measures)
+
+
+def _write_log(trial: Trial, dataset: Split, folder: RunFolder) -> None:
+    """Writes what TensorBoard shows beside the other trials; at the end it costs less than on the way."""
+    if trial.task in BASELINES:
+        options = ", ".join(f"{name}={value:g}" for name, value in trial.options)
+        settings = {"dataset": dataset.name, "scorer": trial.task, "other settings": options or "as they come"}
+    else:
+        settings = row_of(dataset.name, trial.config)
+    write_log(folder, settings, folder.read_metrics(), read_history(folder.history), trial.config.select)
 
 
 @functools.lru_cache(maxsize=2)
@@ -164,16 +180,27 @@ def _full(split: str) -> str:
     return f"full_{split}"
 
 
+def _as_arrays(ranks: Mapping[str, Ranks]) -> dict[str, np.ndarray]:
+    """By name the places and, where users have several, the offsets of their rows."""
+    arrays = {name: of_part.places.astype(np.int32) for name, of_part in ranks.items()}
+    return arrays | {f"{name}{_OFFSETS}": of_part.offsets for name, of_part in ranks.items() if of_part.several}
+
+
+def _of_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, Ranks]:
+    """The inverse of `_as_arrays`."""
+    offsets = {name.removesuffix(_OFFSETS): value for name, value in arrays.items() if name.endswith(_OFFSETS)}
+    return {
+        name: Ranks(places, offsets[name]) if name in offsets else Ranks.one_each(places)
+        for name, places in arrays.items()
+        if not name.endswith(_OFFSETS)
+    }
+
+
 def _beyond_accuracy(model: Model, dataset: Split) -> dict[str, float]:
-    """Of the lists that are asked for the test items: what is in training or is the validation item is left out."""
+    """Of the lists that are asked for the test items: what is in training or validation is left out."""
     train = dataset.train
-    seen = replace(
-        train,
-        offsets=train.offsets + np.arange(train.num_users + 1),
-        items=np.insert(train.items, train.offsets[1:], dataset.valid),
-        timestamps=None,
-    )
-    return beyond_accuracy(top_items(model, seen, np.arange(train.num_users), LIST_LENGTH), train)
+    lists = top_items(model, dataset.seen_before("test"), np.arange(train.num_users), LIST_LENGTH)
+    return beyond_accuracy(lists, train)
 
 
 def _train(trial: Trial, split: Split, config: TrainConfig) -> tuple[Split, Model]:

@@ -28,9 +28,12 @@ from pipelines.errors import InputError, require, require_above_0, require_not_n
 from pipelines.interactions import Interactions
 from pipelines.nearest import did_you_mean
 from pipelines.notices import notices
+from pipelines.paths import is_within
 
 OPTIMIZERS = ("adagrad", "adam", "sgd")
 SCHEDULES = ("constant", "cosine")
+MODEL = "model:"
+"""Begins the setting `warm_start` of a run that began from a model in memory; its fingerprint follows."""
 HARMLESS = {
     "output_dir",
     "overwrite",
@@ -41,6 +44,7 @@ HARMLESS = {
     "tensorboard",
     "show_users",
     "export_dir",
+    "export_anyway",
     "keep_versions",
 }
 """Settings in which a run may differ when it is gone on with."""
@@ -63,6 +67,11 @@ class TrainConfig:
         main=True,
     )
     overwrite: bool = flag(False, "Start afresh in an output_dir that holds a run, deleting that run.", main=True)
+    warm_start: str = flag(
+        "",
+        "Begin from the weights of this finished run, matched by user and item ids: its folder, here or in a store.",
+        main=True,
+    )
     seed: int = flag(0, "Seed of initialisation, batches, candidates and dropout.", main=True)
 
     scorer: str = flag("gmf", "What scores items for users.", main=True)
@@ -115,6 +124,7 @@ class TrainConfig:
     export_dir: str = flag(
         "", "At the end export for TensorFlow Serving, as the next version in this folder; empty: no.", main=True
     )
+    export_anyway: bool = flag(False, "Export a model too that ranks no better than popularity.")
     keep_versions: int = flag(0, "Versions to keep in export_dir, the new one among them; older ones go. 0: all.")
 
     # Settings of what is chosen above; None becomes the defaults. See `gdns_tf.flags`.
@@ -124,6 +134,10 @@ class TrainConfig:
     def __post_init__(self) -> None:
         check_fields(self)
         SelectionMetric(self.select)
+        is_path = bool(self.warm_start) and not self.warm_start.startswith(MODEL)
+        if is_path and self.output_dir and is_within(self.warm_start, self.output_dir):
+            rule = f"is what is written to (`output_dir`={self.output_dir}): name another folder for the new run"
+            require(False, "warm_start", self.warm_start, rule)
         for part in _parts(type(self)):
             self._complete(part.name, part.metadata["chosen_by"], part.metadata["registry"])
         for name in ("group_size", "num_candidates", "dim", "max_epochs", "eval_every", "patience"):

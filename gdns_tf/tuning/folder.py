@@ -11,7 +11,8 @@ from pipelines.paths import is_remote
 
 
 class TuningFolder:
-    """`study.db`, `trials/0000/` and so on, each a run's folder, `report.md`, `tuning.png`; and the files of a run.
+    """`study.db`, `trials/0000/` and so on, each a run's folder, `report.md`, `report.html` and `tuning.png`; and the
+    files of a run.
 
     Raises:
       InputError: it is not named, in an object store, or holds something else.

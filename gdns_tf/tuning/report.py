@@ -1,6 +1,5 @@
 """`report.md`: what was chosen, what was tried, what mattered, and how to train it again."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from statistics import median
 
@@ -9,14 +8,14 @@ from optuna.trial import TrialState
 
 from gdns_tf.evaluation.ranking import evaluate
 from gdns_tf.markdown import table
+from gdns_tf.report_page import save_report
+from gdns_tf.runs.repeating import as_call, as_command
 from gdns_tf.runs.run import KS, Run
-from gdns_tf.samplers.given import PREFIX
-from gdns_tf.training.config import HARMLESS, TrainConfig
+from gdns_tf.training.config import TrainConfig
 from gdns_tf.tuning import plots
 from gdns_tf.tuning.folder import TuningFolder
 from gdns_tf.tuning.space import Between, Choice, Space
 from gdns_tf.tuning.table import FEWEST, Row, best_quarter, importances, rows_of
-from pipelines.atomic import write_text
 
 _BEST = 10
 """Trials in the table."""
@@ -58,7 +57,7 @@ def write_report(
         _space(space),
         _rest(config, run, rows),
     ]
-    write_text(folder.report, "\n\n".join(parts) + "\n")
+    save_report(folder.report, "\n\n".join(parts) + "\n")
 
 
 def _gist(rows: Sequence[Row], chosen: Row, metric: str) -> str:
@@ -72,14 +71,11 @@ def _gist(rows: Sequence[Row], chosen: Row, metric: str) -> str:
 
 
 def _metrics(metrics: Mapping, chosen: Row, metric: str) -> str:
-    rows = [
-        [name, f"{value:.4f}", f"{metrics['test'][name]:.4f}"]
-        for name, value in metrics["valid"].items()
-        if not name.startswith("hr@")
-    ]  # which recall is
+    columns = [part[held_out] for held_out in ("valid", "test") for part in (metrics, metrics["popularity"])]
+    rows = [[name, *(f"{column[name]:.4f}" for column in columns)] for name in metrics["valid"]]
     return "\n\n".join(
         [
-            table(["chosen trial", "validation", "test"], rows),
+            table(["chosen trial", "validation", "popularity", "test", "popularity"], rows),
             f"The validation figures are optimistic: the trial was chosen for having the best {metric} of all on these "
             "very items, by chance in part. Test was not looked at before; its figures are those to go by, as long as "
             "one does not choose among several searches by them.",
@@ -88,23 +84,14 @@ def _metrics(metrics: Mapping, chosen: Row, metric: str) -> str:
 
 
 def _commands(config: TrainConfig, folder: TuningFolder) -> str:
-    unasked = TrainConfig.from_settings(objective=config.objective, scorer=config.scorer).settings()
-    left_out = HARMLESS - {"max_epochs"}
-    changed = {
-        name: value
-        for name, value in config.settings().items()
-        if name in ("objective", "scorer") or (name not in left_out and unasked.get(name) != value)
-    }
-    # A sampler that was given as an object is known by its name only.
-    keywords = ", ".join(f"{n}={'...' if str(v).startswith(PREFIX) else repr(v)}" for n, v in changed.items())
     return "\n".join(
         [
             "```python",
-            f"gdns_tf.fit(data, {keywords})",
+            as_call(config),
             "```",
             "",
             "```sh",
-            f"python -m gdns_tf.train --flagfile={shlex.quote(str(folder.run.flags))} --output_dir=runs/again",
+            as_command(str(folder.path)),
             "```",
             "",
             "This folder is its run already: `gdns_tf.load`, `gdns_tf.evaluate --run_dir` and `gdns_tf.export "

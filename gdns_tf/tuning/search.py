@@ -78,6 +78,11 @@ def tune(
     fixed, choices = split_choices(settings)
     space = Space(fixed, config.choices | choices)
     base = next(iter(space.models.values())).base
+    if base.warm_start:
+        raise InputError(
+            "`warm_start` does not go with tuning, whose trials begin afresh",
+            remedy="Tune without it; then train by what was found, and begin later runs from that one.",
+        )
     folder = TuningFolder(base.output_dir, overwrite=base.overwrite)
     with folder.claimed(), _quiet_optuna():
         if base.overwrite:
@@ -227,9 +232,9 @@ class Search:
             self._fail(trial, f"{error}")
             return
         config = replace(config, output_dir=str(folder.path), overwrite=False, refit=False, export_dir="")
-        watch = Watch(trial, is_to_stop, prunable=number > 0)
+        looks = [*self._callbacks, Watch(trial, is_to_stop, prunable=number > 0)]
         try:
-            run, stopped_by = run_trial(self._split, self._data, config, [*self._callbacks, watch])
+            run, stopped_by = run_trial(self._split, self._data, config, looks, self._space.searched)
         except optuna.TrialPruned as pruned:
             write_text(folder.path / "pruned.txt", f"{pruned}\n")
             self._study.tell(trial, state=TrialState.PRUNED)

@@ -195,6 +195,12 @@ class Space:
         for model in self.models.values():
             yield model.defaults()
 
+    @property
+    def searched(self) -> set[str]:
+        """The settings in which trials differ."""
+        named = {"objective", "scorer"} if len(self.models) > 1 else set()
+        return named.union(*(model.ranges for model in self.models.values()))
+
     def suggest(self, trial: "optuna.Trial") -> TrainConfig:
         """The settings of a trial.
 

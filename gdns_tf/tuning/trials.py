@@ -1,6 +1,6 @@
 """One trial: a training run that can be pruned, broken off and gone on with."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import optuna
 
@@ -9,7 +9,8 @@ from gdns_tf.runs.diagnostics import Diagnostics
 from gdns_tf.runs.history import History
 from gdns_tf.runs.run import Run
 from gdns_tf.runs.run_folder import RunFolder
-from gdns_tf.runs.tensorboard import TensorBoard
+from gdns_tf.runs.tensorboard.callback import TensorBoard
+from gdns_tf.runs.tensorboard.finished import write_kept
 from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
 from pipelines.split import Split
@@ -60,8 +61,17 @@ class TrialTensorBoard(TensorBoard):
         pass
 
 
-def run_trial(split: Split, data: DataConfig, config: TrainConfig, callbacks: Sequence[Callback]) -> tuple[Run, str]:
+def run_trial(
+    split: Split, data: DataConfig, config: TrainConfig, callbacks: Sequence[Callback], searched: Collection[str]
+) -> tuple[Run, str]:
     """Trains, or goes on with, a trial in `config.output_dir`, an ordinary run but that test is not looked at.
+
+    Args:
+      split: the data.
+      data: how it was made.
+      config: the settings.
+      callbacks: look on, after the run's own.
+      searched: settings in which trials differ.
 
     Returns:
       The run, and what stopped it.
@@ -75,8 +85,10 @@ def run_trial(split: Split, data: DataConfig, config: TrainConfig, callbacks: Se
     folder = RunFolder.open(data, config)
     folder.claim(data, config)
     looks = [Diagnostics()] if config.has_sampler else []
-    own = [History(), *([*looks, TrialTensorBoard()] if config.tensorboard else [])]
+    own = [History(), *([*looks, TrialTensorBoard(searched)] if config.tensorboard else [])]
     run = Run(split, config, folder, [*own, *callbacks])
     stopped_by = run.fit()
-    run.finish(stopped_by, held_out=("valid",))
+    metrics = run.finish(stopped_by, held_out=("valid",))
+    if config.tensorboard:
+        write_kept(folder, metrics, config.select)
     return run, stopped_by

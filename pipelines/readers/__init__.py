@@ -3,7 +3,9 @@
 A reader's module has
 
     SETTINGS: the fields of `DataConfig` that it looks at, with `FILTERS` where it returns `Ratings`;
-    read(path, config): the data, where `path` is `as_path(config.data_dir)`, or None where that is empty.
+    read(path, config): the data, where `path` is `as_path(config.data_dir)`, or None where that is empty;
+    recognise(path), where its files can be told by looking: the `dataset` that they plainly are, or "". A reader that
+    has it is named in `pipelines.infer`.
 
 A new source is a new module and one line of `READERS`. Modules are imported when they are first asked for.
 """

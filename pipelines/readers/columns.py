@@ -50,5 +50,5 @@ def to_ratings(columns: Mapping[str, np.ndarray | pa.DictionaryArray], config: D
     """
     users, items = columns[config.user_column], columns[config.item_column]
     grades, times = columns.get(config.rating_column), columns.get(config.timestamp_column)
-    titles = titles_by_item(items, columns[config.title_column]) if config.title_column else {}
+    titles = titles_by_item(items, columns[config.title_column], source) if config.title_column else {}
     return Ratings(users, items, grades, times, titles, source=str(source))

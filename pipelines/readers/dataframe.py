@@ -1,6 +1,7 @@
 """Tables in memory: pandas and polars DataFrames and Arrow tables, which narwhals gives one face."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import narwhals as nw
 import numpy as np
@@ -8,12 +9,30 @@ import pyarrow as pa
 from narwhals.exceptions import DuplicateError
 from narwhals.typing import IntoDataFrame
 
-from pipelines.config import DataConfig
+from pipelines.config import COLUMNS, DEFAULT_COLUMNS, DataConfig
 from pipelines.errors import InputError
 from pipelines.interactions import Ratings
+from pipelines.notices import notices
 from pipelines.readers.columns import to_ratings, wanted_columns
 from pipelines.readers.kinds import Kind
 from pipelines.readers.typed import convert, require_columns
+from pipelines.readers.usual_columns import recognised
+
+_SOURCE = "the DataFrame"
+
+
+def with_columns(frame: IntoDataFrame, config: DataConfig) -> DataConfig:
+    """The settings with the columns that they leave open: told by usual names, where neither user nor item is named.
+
+    Raises:
+      InputError: it is no DataFrame, or it is not plain which column is what.
+    """
+    if config.user_column or config.item_column:
+        return replace(config, **{name: getattr(config, name) or column for name, column in DEFAULT_COLUMNS.items()})
+    found = recognised(config, _opened(frame, _SOURCE).columns, _SOURCE)
+    named = ", ".join(f"`{name}`={getattr(found, name)!r}" for name in COLUMNS if getattr(found, name))
+    notices.info(f"{_SOURCE}: read with {named}, where not given told by the names of the columns.")
+    return found
 
 
 def read(frame: IntoDataFrame, config: DataConfig) -> Ratings:
@@ -29,7 +48,7 @@ def read(frame: IntoDataFrame, config: DataConfig) -> Ratings:
     Raises:
       InputError: it is no DataFrame or has no rows, a column is missing, or a value is missing or not of its kind.
     """
-    return to_ratings(read_columns(frame, wanted_columns(config), "the DataFrame"), config, "the DataFrame")
+    return to_ratings(read_columns(frame, wanted_columns(config), _SOURCE), config, _SOURCE)
 
 
 def read_columns(
@@ -42,8 +61,16 @@ def read_columns(
       kinds: column name -> what it must hold.
       source: what error messages call the table.
     """
+    table = _opened(frame, source)
+    require_columns(kinds, table.columns, source)
+    if not len(table):
+        raise InputError("empty: there are no rows", path=source)
+    return {name: convert(_arrow(table.get_column(name), source), kind, name, source) for name, kind in kinds.items()}
+
+
+def _opened(frame: IntoDataFrame, source: str) -> nw.DataFrame:
     try:
-        table = nw.from_native(frame, eager_only=True)
+        return nw.from_native(frame, eager_only=True)
     except TypeError:
         raise InputError(
             f"a {type(frame).__module__}.{type(frame).__name__} is not a DataFrame",
@@ -53,10 +80,6 @@ def read_columns(
     except DuplicateError as error:
         problem = " ".join(str(error).split())
         raise InputError(problem, path=source, remedy="Rename or drop one of the columns.") from None
-    require_columns(kinds, table.columns, source)
-    if not len(table):
-        raise InputError("empty: there are no rows", path=source)
-    return {name: convert(_arrow(table.get_column(name), source), kind, name, source) for name, kind in kinds.items()}
 
 
 def _arrow(column: nw.Series, source: str) -> pa.ChunkedArray:

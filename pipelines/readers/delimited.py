@@ -16,9 +16,11 @@ from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from pipelines.errors import InputError
+from pipelines.notices import notices
 from pipelines.readers.files import Source, not_utf8
 from pipelines.readers.ids import decode_ids
 from pipelines.readers.kinds import INTEGER_ID, TEXT, WORDS, Kind
@@ -83,7 +85,7 @@ def read_parts(
     tables = [table for source in sources for table in _tables(source, form, kinds)]
     if not sum(table.num_rows for table in tables):
         raise InputError("empty: there are no rows", path=sources[0], remedy="Check that the file was copied whole.")
-    table = pa.concat_tables(tables)
+    table = _without_headers(pa.concat_tables(tables), kinds, sources[0])
     del tables
     columns = {}
     for name, kind in kinds.items():
@@ -104,8 +106,31 @@ def _tables(source: Source, form: Format, kinds: Mapping[str, Kind]) -> Iterator
             form, start = replace(form, names=tuple(form.split(header))), line + 1
         positions = _positions(source, form, kinds)
         parser = _Parser(source, form, positions | dict.fromkeys(unnamed, _NOTHING))
+        blank = 0
         for line, block in _blocks(file, source, form, start):
-            yield parser.parse(line, block).select(list(map(str, positions))).rename_columns(list(kinds))
+            table = parser.parse(line, block)
+            if not form.quoted or b'"' not in block:  # else a value may have lines of its own
+                blank += block.count(b"\n") + (not block.endswith(b"\n")) - table.num_rows
+            yield table.select(list(map(str, positions))).rename_columns(list(kinds))
+        if blank:
+            notices.info(f"{source}: {blank:,} blank line(s) are passed over.")
+
+
+def _without_headers(table: pa.Table, kinds: Mapping[str, Kind], source: Source) -> pa.Table:
+    """Without rows that say the names of the columns once more, as files do that were put together from several.
+
+    Where a column holds numbers, such a row is an error of its own.
+    """
+    if any(kind.arrow != WORDS for kind in kinds.values()):
+        return table
+    again = np.ones(table.num_rows, bool)
+    for name in kinds:
+        if all(pc.index(chunk.dictionary, name).as_py() < 0 for chunk in table[name].chunks):  # for speed
+            return table
+        again &= pc.equal(table[name].cast(pa.string()), name).to_numpy()
+    if again.any():
+        notices.warning(f"{source}: {np.count_nonzero(again):,} row(s) that repeat the header are left out.")
+    return table.filter(~again)
 
 
 def _ids(words: pa.DictionaryArray, name: str, sources: Sequence[Source], form: Format) -> np.ndarray:

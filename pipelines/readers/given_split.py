@@ -8,11 +8,13 @@ from narwhals.typing import IntoDataFrame
 
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
+from pipelines.held_out import HeldOut
 from pipelines.interactions import Interactions, Ratings, by_first_appearance
 from pipelines.notices import notices
 from pipelines.readers import dataframe
 from pipelines.readers.columns import to_ratings, wanted_columns
-from pipelines.split import NUM_EVALUATION_NEGATIVES, Split, draw_negatives
+from pipelines.split import Split, with_drawn_negatives
+from pipelines.time_cut import tell_who_is_evaluated
 
 _PARTS = ("train", "valid", "test")
 
@@ -21,15 +23,16 @@ def read(frames: Mapping[str, IntoDataFrame], config: DataConfig) -> Split:
     """Reads a split as it is given, and draws its evaluation negatives.
 
     Users and items are numbered by first appearance in training, then validation, then test. Negatives are drawn, from
-    `split_seed`, from the items that the user has in no part.
+    `split_seed`, from the items that the user has in no part. Repeats within a part count once, and users without a row
+    in training are left out, which is said.
 
     Args:
-      frames: "train", "valid" and "test"; each user stands in every one, and once in the latter two.
+      frames: "train", "valid" and "test".
       config: the names of the columns, which all three have (but for the times: training alone), and `split_seed`.
 
     Raises:
-      InputError: a user stands not once in validation and test, or not in training; an item of a user stands in two
-        parts; or what `dataframe.read_columns` and `draw_negatives` refuse.
+      InputError: an item of a user stands in two parts; no user of training has a row in validation, or in test; or
+        what `dataframe.read_columns` and `draw_negatives` refuse.
     """
     ratings: dict[str, Ratings] = {}
     for part in _PARTS:
@@ -38,14 +41,17 @@ def read(frames: Mapping[str, IntoDataFrame], config: DataConfig) -> Split:
         columns = dataframe.read_columns(frames[part], wanted_columns(of_part), source)
         ratings[part] = to_ratings(columns, of_part, source)
     user_ids, users = _numbered([ratings[part].users for part in _PARTS])
-    item_ids, items = _numbered([ratings[part].items for part in _PARTS])
-    train, valid, test = np.split(np.arange(len(users)), np.cumsum([len(ratings[part].users) for part in _PARTS[:2]]))
-    for part, rows in zip(_PARTS, (train, valid, test), strict=True):
-        _check_users(part, np.bincount(users[rows], minlength=len(user_ids)), user_ids)
-    pairs = users * len(item_ids) + items
-    train = _without_repeats(train, pairs)
-    _check_disjoint(pairs[np.concatenate([train, valid, test])], user_ids, item_ids)
+    lengths = [len(ratings[part].users) for part in _PARTS]
+    parts = np.repeat(np.arange(3), lengths)
+    known = users[: lengths[0]].max(initial=-1) + 1  # training's users are numbered first
+    rows = np.flatnonzero(users < known)
+    _tell_new_users(user_ids[known:], np.bincount(parts[users >= known], minlength=3))
+    item_ids, items = _numbered([ratings[part].items for part in _PARTS], rows)
+    user_ids, users, parts = user_ids[:known], users[rows], parts[rows]
 
+    pairs = users * len(item_ids) + items
+    train, valid, test = (_without_repeats(np.flatnonzero(parts == n), pairs, part) for n, part in enumerate(_PARTS))
+    _check_disjoint(pairs[np.concatenate([train, valid, test])], user_ids, item_ids)
     train, valid, test = (rows[np.argsort(users[rows], kind="stable")] for rows in (train, valid, test))
     times = ratings["train"].timestamps
     split = Split(
@@ -58,43 +64,41 @@ def read(frames: Mapping[str, IntoDataFrame], config: DataConfig) -> Split:
             timestamps=None if times is None else times[train],
             titles=_titles(ratings, item_ids) if config.title_column else None,
         ),
-        valid=items[valid].astype(np.int32),
-        test=items[test].astype(np.int32),
-        valid_negatives=np.empty((len(user_ids), 0), np.int32),
-        test_negatives=np.empty((len(user_ids), 0), np.int32),
+        valid=HeldOut.of_pairs(users[valid], items[valid]),
+        test=HeldOut.of_pairs(users[test], items[test]),
     )
-    negatives = draw_negatives(split.all_interactions(), NUM_EVALUATION_NEGATIVES, config.split_seed)
-    return replace(split, valid_negatives=negatives, test_negatives=negatives)
+    if not split.leaves_one_out:
+        tell_who_is_evaluated(split, "Give rows of users that `train` has too.")
+    return with_drawn_negatives(split, split.all_interactions(), config.split_seed)
 
 
-def _numbered(ids: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """The different ids in the order of their first appearance, and the number of each row's.
+def _numbered(ids: list[np.ndarray], rows: np.ndarray | slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
+    """The different ids, of some of the rows, in the order of their first appearance, and the number of each row's.
 
     Ids are text in all parts where they are in one: see `pipelines.readers.ids`.
     """
     if len({part.dtype.kind for part in ids}) > 1:
         ids = [part.astype(str) for part in ids]
-    joined = np.concatenate(ids)
+    joined = np.concatenate(ids)[rows]
     numbers, first = by_first_appearance(joined)
     return joined[first], numbers
 
 
-def _check_users(part: str, counts: np.ndarray, user_ids: np.ndarray) -> None:
-    """Each user has one row in validation and test, and one or more in training."""
-    if (wrong := np.flatnonzero(counts < 1 if part == "train" else counts != 1)).size:
-        raise InputError(
-            f"user {user_ids[wrong[0]]} has {counts[wrong[0]]} rows, and {wrong.size - 1} other users have not "
-            f"{'one or more' if part == 'train' else 'exactly one'} either",
-            path=f"the DataFrame `{part}`",
-            remedy="Leave such users out of all three, or use Dataset.from_dataframe, which splits by itself.",
+def _tell_new_users(user_ids: np.ndarray, counts: np.ndarray) -> None:
+    """Gives notice of users without training, of so many rows in each part."""
+    if len(user_ids):
+        notices.warning(
+            f"{len(user_ids):,} user(s), the first {user_ids[0]}, have no row in the DataFrame `train`, so that "
+            f"nothing can be learnt about them: left out, with {counts[1]:,} row(s) of `valid` and {counts[2]:,} of "
+            "`test`. No figure speaks of such new users; a model serves them by their history."
         )
 
 
-def _without_repeats(rows: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """The rows of training without those whose user and item stand in an earlier one."""
+def _without_repeats(rows: np.ndarray, pairs: np.ndarray, part: str) -> np.ndarray:
+    """The rows of a part without those whose user and item stand in an earlier one."""
     _, first = np.unique(pairs[rows], return_index=True)
     if repeats := len(rows) - len(first):
-        notices.warning(f"The DataFrame `train`: dropped {repeats:,} repeats of a user and item.")
+        notices.warning(f"The DataFrame `{part}`: dropped {repeats:,} repeats of a user and item.")
     return rows[np.sort(first)]
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.errors import InputError
+from pipelines.notices import notices
 
 _PLAIN_INTEGER = r"^(0|-?[1-9][0-9]*)$"
 MAX_ID = 2**63 - 1
@@ -31,12 +32,25 @@ def decode_ids(tokens: pa.DictionaryArray, name: str, source: object) -> np.ndar
     """
     words, codes = tokens.dictionary, tokens.indices.to_numpy()
     if not pc.all(pc.match_substring_regex(words, _PLAIN_INTEGER), min_count=0).as_py():
+        _tell_white_space(words, name, source)
         return np.array(words.to_pylist(), dtype=str)[codes]
     numbers = [int(word) for word in words.to_pylist()]
     if bad := {code for code, number in enumerate(numbers) if not 0 <= number <= MAX_ID}:
         row = next(row for row, code in enumerate(codes.tolist()) if code in bad)
         raise bad_id(numbers[codes[row]], name, row, source)
     return np.array(numbers, dtype=np.int64)[codes]
+
+
+def _tell_white_space(words: pa.StringArray, name: str, source: object) -> None:
+    """Gives notice of ids that white space around them makes others than they seem."""
+    trimmed = pc.utf8_trim_whitespace(words)
+    padded = words.filter(pc.not_equal(words, trimmed))
+    if len(padded):
+        twins = pc.sum(pc.is_in(pc.utf8_trim_whitespace(padded), words)).as_py()
+        notices.warning(
+            f"{source}: {len(padded):,} id(s) of column {name!r} have white space around them, such as "
+            f"{padded[0].as_py()!r}, and count as written; {twins:,} of them are also there without it."
+        )
 
 
 def bad_id(number: int, name: str, row: int, source: object) -> InputError:
@@ -48,14 +62,19 @@ def bad_id(number: int, name: str, row: int, source: object) -> InputError:
     )
 
 
-def titles_by_item(items: np.ndarray, titles: pa.DictionaryArray) -> dict:
-    """Each item's first title that is not empty.
+def titles_by_item(items: np.ndarray, titles: pa.DictionaryArray, source: object) -> dict:
+    """Each item's first title that is not empty; a notice tells of items that have several.
 
     Args:
       items: [num_rows] ids.
       titles: [num_rows] dictionary-encoded strings, the title of each row's item.
+      source: the table, for the notice.
     """
     words, codes = np.array(titles.dictionary.to_pylist(), dtype=object), titles.indices.to_numpy(zero_copy_only=False)
     rows = np.flatnonzero(np.isin(codes, np.flatnonzero([bool(word) for word in words])))
-    unique, first = np.unique(items[rows], return_index=True)
+    unique, first, number = np.unique(items[rows], return_index=True, return_inverse=True)
+    other = codes[rows] != codes[rows[first]][number]
+    if several := len(np.unique(number[other])):
+        item = unique[number[np.argmax(other)]]
+        notices.info(f"{source}: {several:,} item(s) have several titles, such as item {item}: the first counts.")
     return dict(zip(unique.tolist(), words[codes[rows[first]].astype(np.int64)].tolist(), strict=True))

@@ -11,6 +11,7 @@ import numpy as np
 from pipelines.config import FILTERS, DataConfig
 from pipelines.errors import InputError
 from pipelines.interactions import Ratings
+from pipelines.notices import notices
 from pipelines.paths import AnyPath
 from pipelines.readers.delimited import Format, peek, read_columns
 from pipelines.readers.files import Source, require_given
@@ -19,6 +20,13 @@ from pipelines.readers.kinds import RATING, SECONDS, TOKEN
 SETTINGS = ("data_dir", *FILTERS)
 _KINDS = {"user_id": TOKEN, "item_id": TOKEN, "rating": RATING, "timestamp": SECONDS}
 _TITLE_NAMES = ("title", "movie_title", "item_title", "item_name", "book_title", "product_title", "name")
+
+
+def recognise(path: AnyPath) -> str:
+    """The data set's name if this is such a file or its folder; "" if not."""
+    if path.is_dir():
+        return "inter" if any(file.suffix == ".inter" for file in path.iterdir()) else ""
+    return "inter" if path.suffix == ".inter" else ""
 
 
 def read(path: AnyPath | None, config: DataConfig) -> Ratings:
@@ -63,6 +71,7 @@ def _titles(source: Source, numbers: bool) -> Iterator[tuple[int | str, str]]:
     names = [column.partition(":")[0] for column in lines[0].rstrip("\r").split("\t")]
     title = next((names.index(name) for name in _TITLE_NAMES if name in names), None)
     if title is None:
+        notices.info(f"{source}: no column of titles among {names[:50]}: items are shown by id.")
         return
     if "item_id" not in names:
         raise InputError(f"no column item_id; there are {names}", path=source, line=1, remedy="Correct the header.")

@@ -64,6 +64,30 @@ RELEASES = {
 }
 
 
+def recognise(path: AnyPath) -> str:
+    """The release that a file or folder plainly is; "" if it is none, or if it may be several.
+
+    A `ratings.csv` is that of a release where its folder has the release's name.
+    """
+    found = [name for name, release in RELEASES.items() if _is_of(path, name, release)]
+    return found[0] if len(found) == 1 else ""
+
+
+def _is_of(path: AnyPath, name: str, release: Release) -> bool:
+    if path.is_dir():
+        inside = (path / name / release.ratings, path / f"{name}.zip")
+        return _is_ratings(path / release.ratings, name, release) or any(file.is_file() for file in inside)
+    if path.suffix == ".zip":
+        with Source(path).open() as file, ZipFile(file) as members:
+            return path.stem == name or f"{name}/{release.ratings}" in members.namelist()
+    return _is_ratings(path, name, release)
+
+
+def _is_ratings(path: AnyPath, name: str, release: Release) -> bool:
+    own_name = sum(other.ratings == release.ratings for other in RELEASES.values()) == 1
+    return path.name == release.ratings and path.is_file() and (own_name or path.parent.name == name)
+
+
 def read(path: AnyPath | None, config: DataConfig) -> Ratings:
     """Reads the release that `config.dataset` names.
 

@@ -1,6 +1,7 @@
 """Reads typed columns from Parquet files; the counterpart of `pipelines.readers.delimited` for tables with types."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import pyarrow as pa
@@ -38,14 +39,29 @@ def read_parts(
     return {name: convert(table[name], kind, name, whole) for name, kind in kinds.items()}
 
 
+def header(source: Source) -> list[str]:
+    """The names of the columns.
+
+    Raises:
+      InputError: the file is damaged.
+    """
+    with _opened(source) as content:
+        return content.schema_arrow.names
+
+
 _AGAIN = "Write or copy it again."
 
 
 def _read(source: Source, kinds: Mapping[str, Kind]) -> pa.Table:
+    with _opened(source) as content:
+        require_columns(kinds, content.schema_arrow.names, source)
+        return content.read(columns=list(kinds))
+
+
+@contextmanager
+def _opened(source: Source) -> Iterator[pyarrow.parquet.ParquetFile]:
     with source.open() as file:
         try:
-            content = pyarrow.parquet.ParquetFile(file)
-            require_columns(kinds, content.schema_arrow.names, source)
-            return content.read(columns=list(kinds))
+            yield pyarrow.parquet.ParquetFile(file)
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"not Parquet, or damaged ({error})", path=source, remedy=_AGAIN) from None

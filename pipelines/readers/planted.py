@@ -90,10 +90,11 @@ def generate(config: DataConfig) -> Split:
     offsets, items = _rows_of(liked)
     all_liked = replace(interactions, offsets=offsets, items=items, timestamps=None)
     negatives = draw_negatives(all_liked, NUM_EVALUATION_NEGATIVES, config.split_seed)
+    split = leave_one_out("planted", interactions, config.split_seed)
     return replace(
-        leave_one_out("planted", interactions, config.split_seed),
-        valid_negatives=negatives,
-        test_negatives=negatives,
+        split,
+        valid=split.valid.with_negatives(negatives),
+        test=split.test.with_negatives(negatives),
         false_negatives=_rows_of(liked & ~taken),
     )
 

@@ -5,19 +5,25 @@ with the offsets at which each ends: one long title does not make every title as
 """
 
 import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
 from pipelines.atomic import whole
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
-from pipelines.interactions import Interactions
+from pipelines.held_out import HeldOut
+from pipelines.interactions import Filter, Interactions
 from pipelines.paths import AnyPath
 from pipelines.readers.files import Source, require_given
 from pipelines.split import Split
 
 SETTINGS = ("data_dir",)
-_FORMAT = 1
+_LEAVES_ONE_OUT, _SEVERAL = _FORMATS = (1, 2)
+"""Of a split with one validation and one test item of each user, as former versions read and wrote it; of others."""
+Made = TypeVar("Made")
 
 
 def save(split: Split, path: str | os.PathLike) -> None:
@@ -31,24 +37,56 @@ def save(split: Split, path: str | os.PathLike) -> None:
       InputError: the file cannot be written.
     """
     train = split.train
-    arrays = {"format": np.array(_FORMAT), "offsets": train.offsets, "items": train.items}
-    arrays |= {name: getattr(split, name) for name in ("valid", "test", "test_negatives")}
-    if not np.array_equal(split.valid_negatives, split.test_negatives):
-        arrays["valid_negatives"] = split.valid_negatives
+    form = _LEAVES_ONE_OUT if split.leaves_one_out else _SEVERAL
+    arrays = {"format": np.array(form), "offsets": train.offsets, "items": train.items}
+    for name, part in (("valid", split.valid), ("test", split.test)):
+        arrays |= {name: part.items, f"{name}_negatives": part.negatives}
+        if form == _SEVERAL:
+            arrays |= {f"{name}_users": part.users, f"{name}_offsets": part.offsets}
+    if np.array_equal(split.valid.negatives, split.test.negatives):
+        del arrays["valid_negatives"]
     if train.timestamps is not None:
         arrays["timestamps"] = train.timestamps
     if split.false_negatives is not None:
         arrays["liked_offsets"], arrays["liked_items"] = split.false_negatives
     texts = {"name": np.array([split.name]), "user_ids": train.user_ids, "item_ids": train.item_ids}
+    if train.filters:
+        texts["filters"] = np.array([each.setting for each in train.filters])
+        arrays["filter_counts"] = np.array([(each.rows, each.users, each.items) for each in train.filters])
+    if train.dropped is not None:
+        arrays |= {"dropped_offsets": train.dropped.offsets, "dropped_items": train.dropped.items}
+        texts["dropped_user_ids"] = train.dropped.user_ids
     for name, values in (texts | {"titles": train.titles}).items():
         if values is not None:
             arrays |= _packed(name, values)
+    _write(path, arrays, np.savez_compressed)
+
+
+def save_interactions(interactions: Interactions, path: str | os.PathLike) -> None:
+    """Writes users, items and who has what, without times and titles, into one file, whole or not at all.
+
+    It is quick, and the file not compressed; `read_interactions` reads it.
+
+    Raises:
+      InputError: the file cannot be written.
+    """
+    arrays = {"format": np.array(_LEAVES_ONE_OUT), "offsets": interactions.offsets, "items": interactions.items}
+    arrays |= _packed("user_ids", interactions.user_ids) | _packed("item_ids", interactions.item_ids)
+    _write(path, arrays, np.savez)
+
+
+def _write(path: str | os.PathLike, arrays: dict[str, np.ndarray], save_npz: Callable) -> None:
     try:
         with whole(path) as unfinished, unfinished.open("wb") as file:
-            np.savez_compressed(file, **arrays)
+            save_npz(file, **arrays)
     except OSError as error:
         remedy = "Check that the folder exists, and its permissions."
         raise InputError(f"cannot be written ({error.strerror or error})", path=str(path), remedy=remedy) from error
+
+
+def recognise(path: AnyPath) -> str:
+    """The data set's name if this is a file of the kind; "" if not."""
+    return "saved" if path.suffix == ".npz" and path.is_file() else ""
 
 
 def read(path: AnyPath | None, _config: DataConfig | None = None) -> Split:
@@ -57,6 +95,20 @@ def read(path: AnyPath | None, _config: DataConfig | None = None) -> Split:
     Raises:
       InputError: there is no such file, it is damaged, or was not written by `save`.
     """
+    return _read(path, _split)
+
+
+def read_interactions(path: AnyPath) -> Interactions:
+    """Reads what `save_interactions` wrote.
+
+    Raises:
+      InputError: as `read`.
+    """
+    return _read(path, _interactions)
+
+
+def _read(path: AnyPath | None, make: Callable[[dict[str, np.ndarray], int], Made]) -> Made:
+    """What `make` makes of the arrays in a file and the number of their format."""
     require_given(path, "a file that was saved")
     with Source(path).open() as file:
         try:
@@ -65,15 +117,24 @@ def read(path: AnyPath | None, _config: DataConfig | None = None) -> Split:
         except (ValueError, TypeError, AttributeError, EOFError, MemoryError) as error:
             raise _foreign(path, str(error)) from None
     try:
-        if arrays.pop("format").tolist() != _FORMAT:
+        if (form := arrays.pop("format").tolist()) not in _FORMATS:
             raise _foreign(path, "another format")
-        split = _split(arrays)
+        return make(arrays, form)
+    except InputError:  # which is a ValueError, and says all
+        raise
     except (KeyError, ValueError, IndexError, TypeError) as error:
         raise _foreign(path, f"{type(error).__name__}: {error}") from None
-    return split
 
 
-def _split(arrays: dict[str, np.ndarray]) -> Split:
+def _interactions(arrays: dict[str, np.ndarray], _form: int) -> Interactions:
+    """As `_split`, of what `save_interactions` wrote."""
+    ids = {name: _unpacked(name, arrays) for name in ("user_ids", "item_ids")}
+    made = Interactions(arrays["offsets"], arrays["items"], **ids)
+    _check_rows(made.offsets, made.items, made.num_users, made.num_items)
+    return made
+
+
+def _split(arrays: dict[str, np.ndarray], form: int) -> Split:
     """The data set that the arrays describe, raising KeyError or ValueError where they do not describe one."""
     train = Interactions(
         offsets=arrays["offsets"],
@@ -83,7 +144,7 @@ def _split(arrays: dict[str, np.ndarray]) -> Split:
         timestamps=arrays.get("timestamps"),
         titles=_unpacked("titles", arrays) if "titles_bytes" in arrays else None,
     )
-    negatives = arrays["test_negatives"]
+    train = replace(train, filters=_filters(arrays), dropped=_dropped(arrays, train))
     liked = (arrays["liked_offsets"], arrays["liked_items"]) if "liked_items" in arrays else None
     for offsets, items in ((train.offsets, train.items), *([liked] if liked else [])):
         _check_rows(offsets, items, train.num_users, train.num_items)
@@ -91,23 +152,58 @@ def _split(arrays: dict[str, np.ndarray]) -> Split:
         values = getattr(train, name)
         if values is not None and values.shape != per_item.shape:
             raise ValueError(f"{len(values)} {name} of {len(per_item)}")
-    split = Split(
+    return Split(
         name=str(_unpacked("name", arrays)[0]),
         train=train,
-        valid=arrays["valid"],
-        test=arrays["test"],
-        valid_negatives=arrays.get("valid_negatives", negatives),
-        test_negatives=negatives,
+        valid=_held_out("valid", arrays, form, train),
+        test=_held_out("test", arrays, form, train),
         false_negatives=liked,
     )
-    held_out = (split.valid, 1), (split.test, 1), (split.valid_negatives, 2), (split.test_negatives, 2)
-    for items, dimensions in held_out:
-        if items.ndim != dimensions:
-            raise ValueError(f"an array of {items.ndim} dimensions")
+
+
+def _held_out(name: str, arrays: dict[str, np.ndarray], form: int, train: Interactions) -> HeldOut:
+    items, negatives = arrays[name], arrays.get(f"{name}_negatives", arrays["test_negatives"])
+    for held, dimensions in ((items, 1), (negatives, 2)):
+        if held.ndim != dimensions:
+            raise ValueError(f"an array of {held.ndim} dimensions")
+        _check_items(held, train.num_items)
+    if form == _LEAVES_ONE_OUT:
+        part = HeldOut.one_each(items, negatives)
         if len(items) != train.num_users:
             raise ValueError(f"{len(items)} rows of {train.num_users} users")
-        _check_items(items, train.num_items)
-    return split
+    else:
+        part = HeldOut(arrays[f"{name}_users"], arrays[f"{name}_offsets"], items, negatives)
+        _check_rows(part.offsets, items, len(part.users), train.num_items)
+        ascend = part.users.dtype == np.int32 and (np.diff(part.users, prepend=-1) > 0).all()
+        if not ascend or part.users.max(initial=-1) >= train.num_users or (part.counts < 1).any():
+            raise ValueError(f"users of {name} that there are not")
+    if len(negatives) != len(part.users):
+        raise ValueError(f"{len(negatives)} rows of {len(part.users)} users")
+    return part
+
+
+def _filters(arrays: dict[str, np.ndarray]) -> tuple[Filter, ...]:
+    """What was dropped; nothing in files of former versions."""
+    if "filter_counts" not in arrays:
+        return ()
+    return tuple(
+        Filter(setting, *counts)
+        for setting, counts in zip(_unpacked("filters", arrays).tolist(), arrays["filter_counts"].tolist(), strict=True)
+    )
+
+
+def _dropped(arrays: dict[str, np.ndarray], train: Interactions) -> Interactions | None:
+    """The dropped users, where there are any."""
+    if "dropped_offsets" not in arrays:
+        return None
+    dropped = Interactions(
+        offsets=arrays["dropped_offsets"],
+        items=arrays["dropped_items"],
+        user_ids=_unpacked("dropped_user_ids", arrays),
+        item_ids=train.item_ids,
+    )
+    _check_rows(dropped.offsets, dropped.items, dropped.num_users, dropped.num_items)
+    return dropped
 
 
 def _check_rows(offsets: np.ndarray, items: np.ndarray, num_users: int, num_items: int) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
+from pipelines.held_out import HeldOut
 from pipelines.interactions import Interactions
 from pipelines.paths import AnyPath
 from pipelines.readers.files import require_given
@@ -20,6 +21,11 @@ from pipelines.split import Split
 SETTINGS = ("data_dir",)
 FILES = ("train.pkl", "val.pkl", "test.pkl", "test_neg.pkl")
 _ITEMS_HEADER = ["item", "movie_id", "title", "genres"]
+
+
+def recognise(path: AnyPath) -> str:
+    """The data set's name if this is a folder of the kind; "" if not."""
+    return "srns" if path.is_dir() and any((path / name).is_file() for name in FILES) else ""
 
 
 def read(path: AnyPath | None, _config: DataConfig | None = None) -> Split:
@@ -64,10 +70,8 @@ def read(path: AnyPath | None, _config: DataConfig | None = None) -> Split:
             item_ids=item_ids,
             titles=titles,
         ),
-        valid=valid.items.astype(np.int32),
-        test=test.items.astype(np.int32),
-        valid_negatives=shared_negatives,
-        test_negatives=shared_negatives,
+        valid=HeldOut.one_each(valid.items.astype(np.int32), shared_negatives),
+        test=HeldOut.one_each(test.items.astype(np.int32), shared_negatives),
     )
 
 

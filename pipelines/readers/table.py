@@ -16,6 +16,7 @@ import pyarrow as pa
 from pipelines.config import COLUMNS, FILTERS, DataConfig
 from pipelines.errors import InputError
 from pipelines.interactions import Ratings
+from pipelines.notices import notices
 from pipelines.paths import AnyPath
 from pipelines.readers import delimited, parquet
 from pipelines.readers.columns import to_ratings, wanted_columns
@@ -25,6 +26,30 @@ from pipelines.readers.kinds import DATE, SECONDS, ZONED_DATE, Kind
 
 SETTINGS = ("data_dir", *FILTERS, *COLUMNS)
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
+
+
+def recognise(path: AnyPath) -> str:
+    """The data set's name if this is such a file, or a folder of such parts; "" if not."""
+    parts = _listed(path)
+    alike = len({_suffix(part) for part in parts}) == 1 and not any(part.is_dir() for part in parts)
+    return "table" if alike and _suffix(parts[0]) in (".parquet", *_DELIMITERS) else ""
+
+
+def header(path: AnyPath) -> tuple[list[str], Source]:
+    """The names of the columns, and the file that names them: of a folder the first part that says anything.
+
+    Raises:
+      InputError: there is no table, or it is empty.
+    """
+    sources = [Source(part) for part in _parts(path)]
+    suffix = _suffix(sources[0].path)
+    if suffix == ".parquet":
+        return parquet.header(sources[0]), sources[0]
+    heads = ((delimited.peek(source, Format(_DELIMITERS[suffix], quoted=True), 1), source) for source in sources)
+    found = next(((head[0], source) for head, source in heads if head), None)
+    if found is None:
+        raise InputError("empty", path=sources[0], remedy="The first line must name the columns.")
+    return found
 
 
 def read(path: AnyPath | None, config: DataConfig) -> Ratings:
@@ -51,12 +76,17 @@ def _suffix(file: AnyPath) -> str:
     return PurePath(file.name.removesuffix(".gz")).suffix.lower()
 
 
+def _listed(path: AnyPath) -> list[AnyPath]:
+    """The file itself, or what a folder holds but for marks and checksums, in the order of the names."""
+    if not path.is_dir():
+        return [path]
+    return sorted((part for part in path.iterdir() if not part.name.startswith((".", "_"))), key=str)
+
+
 def _parts(path: AnyPath) -> list[AnyPath]:
     """The file itself, or the files of a folder that have something to say, in the order of their names."""
-    if not path.is_dir():
-        parts = [path]
-    else:
-        parts = sorted((part for part in path.iterdir() if not part.name.startswith((".", "_"))), key=str)
+    parts = _listed(path)
+    if path.is_dir():
         if folders := [part.name for part in parts if part.is_dir()]:
             raise InputError(
                 f"this folder of parts holds a folder, {folders[0]}", path=path, remedy="Write the parts side by side."
@@ -79,6 +109,8 @@ def _text(
     """`delimited.read_parts`, with dates in the time column turned into seconds since 1970."""
     heads = [delimited.peek(source, form, 2) for source in sources]
     if any(heads):  # Spark writes a file without even a header where a part has no rows
+        if silent := heads.count([]):
+            notices.info(f"{sources[0].path.parent}: {silent} part(s) are empty.")
         sources = [source for source, head in zip(sources, heads, strict=True) if head]
     time_kind = _time_kind(next((head for head in heads if len(head) == 2), []), time_column)
     if time_kind is SECONDS:

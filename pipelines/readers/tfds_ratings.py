@@ -19,7 +19,7 @@ import pyarrow as pa
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from pipelines.config import COLUMNS, FILTERS, DataConfig
+from pipelines.config import COLUMNS, DEFAULT_COLUMNS, FILTERS, DataConfig
 from pipelines.download import cache_folder, require_reachable
 from pipelines.errors import InputError
 from pipelines.interactions import Ratings
@@ -59,7 +59,7 @@ def read(path: AnyPath | None, config: DataConfig) -> Ratings:
     columns = _columns(builder, paths, source)
     users, items = columns["user_column"], columns["item_column"]
     grades, times = columns.get("rating_column"), columns.get("timestamp_column")
-    titles = titles_by_item(items, columns["title_column"]) if "title_column" in columns else {}
+    titles = titles_by_item(items, columns["title_column"], source) if "title_column" in columns else {}
     order = np.lexsort([key for key in (grades, items, times, users) if key is not None])
     return Ratings(
         users[order],
@@ -139,7 +139,7 @@ def _recognise(features: Mapping[str, object], config: DataConfig, source: str) 
         given = getattr(config, setting)
         by_name = {path.rsplit("/", 1)[-1].lower(): path for path in reversed(features)}
         path = given if given in features else next((by_name[name] for name in usual if name in by_name), None)
-        chosen = given != getattr(DataConfig, setting)
+        chosen = given not in ("", DEFAULT_COLUMNS.get(setting))
         if (chosen and path != given) or (path is None and setting in ("user_column", "item_column")):
             raise InputError(
                 f"no feature {given!r} for `{setting}` among {sorted(features)}",

@@ -33,7 +33,7 @@ def run(*arguments):
 
 def test_the_command(planted_run, tmp_path, capsys):
     flags = [f"--run_dir={planted_run}", f"--export_dir={tmp_path / 'm'}", "--version=4", "--k=7", "--fold_in_l2=3"]
-    assert run(*flags) == 0
+    assert run(*flags, "--export_anyway") == 0
     shown = capsys.readouterr()
     assert shown.err.splitlines()[-1] == f"Exported version 4: {tmp_path / 'm' / '4'}"
     assert shown.out == ""
@@ -45,7 +45,7 @@ def test_the_command(planted_run, tmp_path, capsys):
 def test_older_versions_go(planted_run, tmp_path, capsys):
     for number in (3, 4):
         flags = [f"--run_dir={planted_run}", f"--export_dir={tmp_path}", f"--version={number}", "--keep_versions=1"]
-        assert run(*flags) == 0
+        assert run(*flags, "--export_anyway") == 0
     assert capsys.readouterr().err.splitlines()[-1] == "Removed version 3: --keep_versions=1"
     assert [path.name for path in tmp_path.iterdir()] == ["4"]
 
@@ -75,6 +75,7 @@ def test_what_it_refuses(planted_run, tmp_path, capsys, more, code, message):
 def test_a_killed_export_leaves_no_version_and_the_next_one_tidies_up(planted_run, tmp_path):
     folder = tmp_path / "models"
     command = [sys.executable, "-m", "gdns_tf.export", f"--run_dir={planted_run}", f"--export_dir={folder}"]
+    command.append("--export_anyway")
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while not list(folder.glob(".unfinished-1/variables/*")):
@@ -84,5 +85,5 @@ def test_a_killed_export_leaves_no_version_and_the_next_one_tidies_up(planted_ru
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     assert [path.name for path in folder.iterdir()] == [".unfinished-1"]
-    assert export_run(planted_run, folder) == folder / "1"
+    assert export_run(planted_run, folder, export_anyway=True) == folder / "1"
     assert [path.name for path in folder.iterdir()] == ["1"]

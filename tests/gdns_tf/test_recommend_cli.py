@@ -27,7 +27,8 @@ def factors(dataset):
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory, dataset, factors):
-    return export_model(factors, dataset, tmp_path_factory.mktemp("models") / "planted", k=10).parent
+    models = tmp_path_factory.mktemp("models")
+    return export_model(factors, dataset, models / "planted", k=10, export_anyway=True).parent
 
 
 @pytest.fixture

@@ -52,5 +52,5 @@ def test_what_it_refuses(tmp_path, capsys):
     assert run() == 1
     assert "--to is not set" in capsys.readouterr().err
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="cannot be written: (File exists|Not a directory)"):
+    with pytest.raises(InputError, match=r"cannot be written: (File exists|Not a directory)"):
         serving_files.write_serving_files(tmp_path / "file")

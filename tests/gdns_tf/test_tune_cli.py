@@ -86,7 +86,7 @@ def test_it_says_what_it_found(undisturbed):
     folder, out, err = undisturbed
     assert "Best epoch" in out
     assert "may like:" in out
-    assert f"the report {folder}/report.md" in out
+    assert f"the report {folder}/report.html" in out
     assert "Trial 0: ndcg@3 0." in err
     report = (folder / "report.md").read_text()
     for told in (

@@ -11,6 +11,7 @@ import pytest
 from pipelines.config import DataConfig
 from pipelines.dataset import Dataset
 from pipelines.errors import InputError
+from pipelines.infer import infer
 from pipelines.load import load_dataset
 from pipelines.split import leave_one_out
 
@@ -45,6 +46,8 @@ def test_a_data_frame_is_what_its_csv_is(frame, tmp_path):
     config = DataConfig(
         dataset="table",
         data_dir=str(tmp_path / "a.csv"),
+        user_column="user_id",
+        item_column="item_id",
         rating_column="stars",
         timestamp_column="at",
         title_column="title",
@@ -128,9 +131,9 @@ def holed(name, row, value):
         (with_column("at", ["soon"] * 160), "'at' of type .*string cannot be read as a finite number of seconds"),
         (with_column("at", pd.to_datetime(ROWS["at"], unit="s").where(ROWS.index != 4)), "at None in row 5"),
         (ROWS[:0], "empty: there are no rows"),
-        (ROWS.drop(columns="item_id").assign(itemid=1), "no column named 'item_id'; did you mean 'itemid'"),
+        (ROWS.drop(columns="item_id").assign(what=1), r"no column of \['user_id', .*'what'\] is plainly the `item`"),
         (ROWS.assign(other=1).rename(columns={"other": "item_id"}), "'item_id' 2 times.* Rename or drop"),
-        (pd.DataFrame([[1, 2]]), r"no column named 'user_id'; there are \[0, 1\]\. Set `user`, `item`"),
+        (pd.DataFrame([[1, 2]]), r"no column of \[0, 1\] is plainly the `user`\. Set `user` to"),
         ({"user_id": [1]}, r"a builtins\.dict is not a DataFrame"),
     ],
 )
@@ -155,7 +158,7 @@ def test_arguments_are_named_as_they_were_given(tmp_path):
         Dataset.load("table")
     with pytest.raises(InputError, match=r"no such file or folder\. Set `path` to"):
         Dataset.load("table", tmp_path / "nowhere.csv")
-    with pytest.raises(InputError, match=r"`path`=a\.csv is given, but `name`=planted .* Set `name`=table"):
+    with pytest.raises(InputError, match=r"`path`=a\.csv is given, but `name`=planted .* Leave out `name`"):
         Dataset.load("planted", "a.csv")
     with pytest.raises(InputError, match=r"`name`=plantd is not known; did you mean 'planted'\?"):
         Dataset.load("plantd")
@@ -167,15 +170,15 @@ def test_load_and_save(tmp_path):
     config = DataConfig(planted_users=40, planted_items=150, planted_seed=2)
     data = Dataset.load("planted", planted_users=40, planted_items=150, planted_seed=2)
     assert data.fingerprint == load_dataset(config).fingerprint
-    assert data.source == config
+    assert data.source == infer(config)
     data.save(tmp_path / "a.npz")
     again = Dataset.load("saved", tmp_path / "a.npz")
     assert again.fingerprint == data.fingerprint
-    assert again.source == DataConfig(dataset="saved", data_dir=str(tmp_path / "a.npz"))
+    assert again.source == infer(DataConfig(dataset="saved", data_dir=str(tmp_path / "a.npz")))
 
 
 def test_it_is_short_when_shown():
-    data = Dataset.from_dataframe(ROWS)
+    data = Dataset.from_dataframe(ROWS, user="user_id")
     assert repr(data) == str(data) == "<Dataset dataframe: 20 users, 160 items, 160 interactions>"
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipelines.errors import InputError
-from pipelines.interactions import Ratings, from_ratings
+from pipelines.interactions import Filter, Ratings, from_ratings
 
 
 def brute_force(ratings, min_rating, min_user_items, min_item_users, duplicates):
@@ -77,6 +77,20 @@ def test_equals_brute_force(seed, duplicates, graded, timed, text, min_user_item
             assert times.tolist() == list(of_user.values())
     assert found.offsets.dtype == np.int64
     assert found.items.dtype == np.int32
+    # The dropped: all others who have items that are left, by the same filters without those of users and items.
+    everybody, _ = brute_force(ratings, 3, 1, 1, duplicates)
+    others = {user: [item for item in have if item in wanted_items] for user, have in everybody.items()}
+    others = {user: have for user, have in others.items() if have and user not in wanted}
+    assert found.num_dropped_users == len(others)
+    if found.dropped:
+        assert {
+            user: found.item_ids[found.dropped.of(number)].tolist()
+            for number, user in enumerate(found.dropped.user_ids.tolist())
+        } == others
+        assert max(map(len, others.values())) < min_user_items, "the core is the largest there is"
+    assert sum(each.rows for each in found.filters) == len(ratings.users) - found.num_interactions
+    assert sum(each.users for each in found.filters) == len(set(ratings.users.tolist())) - found.num_users
+    assert sum(each.items for each in found.filters) == len(set(ratings.items.tolist())) - found.num_items
 
 
 def test_k_core_goes_on_to_a_fixed_point():
@@ -86,6 +100,25 @@ def test_k_core_goes_on_to_a_fixed_point():
     found = from_ratings(Ratings(users, items), min_user_items=2, min_item_users=2)
     assert found.user_ids.tolist() == [8, 9]
     assert found.item_ids.tolist() == [8, 9]
+
+
+def test_what_users_and_items_have_too_few_of_is_told_apart():
+    # User 1 has one item, 5, which then has one user, 2; without it that one has one item; 6 is left with two users.
+    users, items = np.array([1, 2, 2, 3, 3, 4, 4]), np.array([5, 5, 6, 6, 7, 6, 7])
+    found = from_ratings(Ratings(users, items), min_user_items=2, min_item_users=2)
+    assert found.filters == (Filter("min_user_items", 2, 2, 0), Filter("min_item_users", 1, 0, 1))
+    assert found.dropped.user_ids.tolist() == [2]
+    assert found.item_ids[found.dropped.items].tolist() == [6]
+
+
+def test_dropped_users_stay_when_interactions_are_taken_out_and_come_last_in_all():
+    found = from_ratings(random_ratings(1), min_user_items=8)
+    kept = found.keep(np.arange(found.num_interactions) % 2 == 0)
+    assert kept.dropped is found.dropped
+    everyone = kept.with_dropped()
+    rows = [*map(kept.of, range(kept.num_users)), *map(found.dropped.of, range(found.num_dropped_users))]
+    assert [everyone.of(user).tolist() for user in range(everyone.num_users)] == [row.tolist() for row in rows]
+    assert everyone.user_ids.tolist() == [*kept.user_ids.tolist(), *found.dropped.user_ids.tolist()]
 
 
 def test_a_repeat_can_be_an_error():
@@ -133,10 +166,31 @@ def test_what_each_filter_drops_is_told(caplog):
         "x.csv: dropped 3 row(s), among them all those of 1 user(s) and 2 item(s), for ratings below `min_rating`=4; "
         "1 row(s), among them all those of 0 user(s) and 0 item(s), "
         "for repeats of a user and item (`duplicates`=last); "
-        "1 row(s), among them all those of 1 user(s) and 1 item(s), for `min_user_items`=2 and `min_item_users`=1."
+        "1 row(s), among them all those of 1 user(s) and 1 item(s), for users with fewer than `min_user_items`=2 items."
     )
 
 
 def test_nothing_is_told_where_nothing_is_dropped(caplog):
     from_ratings(Ratings(np.array([1, 1, 2]), np.array([5, 6, 5])), min_user_items=1)
     assert caplog.records == []
+
+
+def test_users_who_are_dropped_later_join_those_who_are_already():
+    rng = np.random.default_rng(0)
+    rows = np.unique(rng.integers(0, (30, 25), (150, 2)), axis=0)
+    rng.shuffle(rows)
+    data = from_ratings(Ratings(users=rows[:, 0], items=rows[:, 1]), min_user_items=4)
+    leaving = rng.choice(data.num_users, data.num_users - 2, replace=False)
+    left = data.drop(leaving)
+
+    def pairs(of):
+        return {(of.user_ids[u], of.item_ids[i]) for u, i in zip(of.users, of.items, strict=True)}
+
+    gone = set(data.user_ids[leaving])
+    assert pairs(left) == {(u, i) for u, i in pairs(data) if u not in gone}
+    catalogue = {i for _, i in pairs(left)}
+    assert set(left.item_ids) == catalogue
+    assert len(catalogue) < data.num_items  # or it shows nothing
+    expected = pairs(data) | pairs(data.dropped)
+    assert pairs(left.dropped) == {(u, i) for u, i in expected if i in catalogue} - pairs(left)
+    assert (left.dropped.counts > 0).all()

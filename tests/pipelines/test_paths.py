@@ -19,7 +19,7 @@ from pipelines.atomic import whole, write_text
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
 from pipelines.load import load_dataset
-from pipelines.paths import RemotePath, as_path
+from pipelines.paths import RemotePath, as_path, is_within
 from pipelines.readers import saved
 
 ROWS = [(user, 8 * user + item) for user in range(20) for item in range(8)]
@@ -170,3 +170,17 @@ def test_whole_or_not_at_all(place, request):
         break_off(as_path(f"{folder}/a.txt"))
     assert [path.name for path in as_path(folder).iterdir()] == ["a.txt"]
     assert as_path(f"{folder}/a.txt").read_bytes() == "é".encode()
+
+
+def test_a_folder_is_known_however_it_is_written(tmp_path, monkeypatch):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    monkeypatch.chdir(tmp_path)
+    for path in ("a", "./a/", "a/b/../c", "link", str(tmp_path / "a")):
+        assert is_within(path, tmp_path / "a"), path
+    for path in ("ab", ".", "b"):
+        assert not is_within(path, "a"), path
+    assert is_within("gs://bucket/run/", "gs://bucket/run")
+    assert is_within("gs://bucket/run/refit", "gs://bucket/run")
+    assert not is_within("gs://bucket/run2", "gs://bucket/run")
+    assert not is_within("gs://bucket/run", "bucket")

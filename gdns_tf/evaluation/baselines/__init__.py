@@ -40,9 +40,14 @@ class Baseline:
         Raises:
           InputError: it is not installed.
         """
+        self.check()
+        if self.package:
+            import_module(self.package)
+
+    def check(self) -> None:
+        """Raises InputError if its package is not installed."""
         if self.package:
             require_package(self.package, self.fit.__name__)
-            import_module(self.package)
 
     def __call__(self, train: Interactions, *, dim: int, seed: int, **options: float) -> Model:
         """Fits it; `dim` and `seed` may be given in any case."""

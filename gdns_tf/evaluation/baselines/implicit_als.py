@@ -32,6 +32,7 @@ def implicit_als(
       InputError: the package is not installed.
     """
     require_package("implicit", "iALS")
+    require_package("threadpoolctl", "iALS")
     from implicit.cpu.als import AlternatingLeastSquares
     from threadpoolctl import threadpool_limits
 

@@ -8,6 +8,7 @@ REMEDIES = {
     "cornac": "pip install 'gdns_tf[peers]'",
     "implicit": "pip install 'gdns_tf[peers]'",
     "irspack": "pip install 'gdns_tf[peers]'",
+    "threadpoolctl": "pip install 'gdns_tf[peers]'",
     "lightfm": "pip install 'gdns_tf[warp]', which needs a C compiler; or leave WARP out",
 }
 

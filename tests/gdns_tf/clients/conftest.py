@@ -2,7 +2,7 @@
 
 import pytest
 from served_models import export_model
-from serving_server import ModelServer
+from serving_folder import serving
 
 from gdns_tf.clients import Recommender, Signatures
 from gdns_tf.clients.in_process import InProcess
@@ -34,7 +34,7 @@ def oracle(models, id_type):
 @pytest.fixture(scope="session")
 def servers(models):
     """Id type -> a server of the model."""
-    with ModelServer(models["int64"][0]) as of_int64, ModelServer(models["string"][0]) as of_string:
+    with serving(models["int64"][0]) as of_int64, serving(models["string"][0]) as of_string:
         yield {"int64": of_int64, "string": of_string}
 
 

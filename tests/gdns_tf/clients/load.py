@@ -1,6 +1,6 @@
 """Requests in their thousands at a server whose versions change, each answer checked.
 
-    TF_CPP_MIN_LOG_LEVEL=3 python tests/gdns_tf/clients/load.py --requests=100000 --threads=64
+    PYTHONPATH=.:tests/gdns_tf python tests/gdns_tf/clients/load.py --requests=100000 --threads=64
 
 About a quarter of the requests are malformed. gRPC answers say which version answered, and must be exactly that
 version's; REST answers do not, and must be exactly those of one version that has been published.
@@ -26,7 +26,7 @@ import numpy as np
 import requests
 import tensorflow as tf
 from served_models import PADDING, Oracle, export_model
-from serving_server import ModelServer
+from serving_folder import serving
 from tensorflow.core.framework import tensor_pb2, types_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
@@ -94,12 +94,12 @@ def run_load(folder: Path, num_requests: int, num_threads: int, swap_seconds: fl
     published = Published(folder, num_models)
     lock = threading.Lock()
     done = threading.Event()
-    with ModelServer(published.base_path, threads=32) as server:
+    with serving(published.base_path) as server:
 
         def swap() -> None:
             while not done.wait(swap_seconds):
                 number = published.publish()
-                server.versions.wait_for(number)
+                assert server.models["gdns"].wait_for(number, 60), f"version {number} never came"
                 with lock:
                     figures.swaps += 1
                 for old in range(1, number - 1):  # long since replaced

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
-from serving_server import ModelServer
-from serving_versions import model_config
+from serving_folder import model_config, serving
 
 from gdns_tf.clients import Recommender
 
@@ -80,11 +79,11 @@ def test_models_config_serves_the_newest_version_and_keeps_the_one_before(models
     for version in ("1", "2", "3"):
         shutil.copytree(models["int64"][0] / "1", tmp_path / version)
     config = model_config((CONFIG / "models.config").read_text().replace("$MODEL", "gdns"))
-    with ModelServer(tmp_path, config=config) as server:
+    with serving(tmp_path, config=config) as server:
         for version in (None, 2, 3):
             with Recommender.from_grpc(server.grpc_address, version=version) as recommender:
                 assert recommender.describe()["num_items"] == 130
-        states = server.versions.status("gdns", None).model_version_status
+        states = server.models["gdns"].status().model_version_status
         assert [entry.version for entry in states] == [2, 3]
 
 

@@ -8,7 +8,7 @@ from toy import PAPER, toy_interactions
 
 from gdns_tf.runs.callbacks import Validation
 from gdns_tf.runs.diagnostics import Diagnostics, FalseNegatives
-from gdns_tf.runs.tensorboard import TensorBoard
+from gdns_tf.runs.tensorboard.callback import TensorBoard
 from gdns_tf.training.build import build_batches, build_trainer
 from gdns_tf.training.config import TrainConfig
 from pipelines.split import Split

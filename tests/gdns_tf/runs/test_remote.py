@@ -131,6 +131,7 @@ def test_a_run_in_a_store_is_that_of_a_folder(store, undisturbed, tmp_path, monk
         "refit/flags.txt",
         "refit/metrics.json",
         "refit/weights.npz",
+        "trained_on.npz",
         "weights.npz",
     ]
     assert str(finished.folder.path) == address
@@ -168,7 +169,7 @@ def test_killed_at_any_moment_it_ends_the_same(part, store, undisturbed, steps):
             travel_to(moments[place])
         run(address, refit=part == "refit", overwrite=is_old)
         assert_same(address, undisturbed[part], steps[place])
-        assert len(names(address)) == {"overwritten": 7, "refit": 13}[part], steps[place]
+        assert len(names(address)) == {"overwritten": 8, "refit": 14}[part], steps[place]
 
 
 def test_killed_again_and_again(store, undisturbed, steps):
@@ -189,7 +190,7 @@ def test_killed_again_and_again(store, undisturbed, steps):
             kills += 1
     assert kills > 4
     assert_same(f"{store}/run", undisturbed["refit"])
-    assert len(names(f"{store}/run")) == 13
+    assert len(names(f"{store}/run")) == 14
 
 
 def test_only_what_changed_is_uploaded(store, steps):

@@ -44,7 +44,7 @@ def planted_run(tmp_path_factory, planted_dataset):
 def integer_model(tmp_path_factory, planted_run, planted_dataset):
     """Integer ids, k = 10."""
     options = {"k": 10, "fold_in": FoldIn(alpha=0.2, l2=0.7)}
-    folder = export_run(planted_run, tmp_path_factory.mktemp("models") / "planted", **options)
+    folder = export_run(planted_run, tmp_path_factory.mktemp("models") / "planted", export_anyway=True, **options)
     return Served(folder, planted_dataset, random_factors(planted_dataset), options)
 
 
@@ -59,7 +59,8 @@ def string_model(tmp_path_factory, planted_dataset):
     factors = random_factors(dataset, seed=1)
     folder = tmp_path_factory.mktemp("strings")
     run = make_run(folder / "run", PLANTED, dataset, factors)
-    return Served(export_run(run, folder / "words", k=10_000, split=dataset), dataset, factors, {"k": 10_000})
+    served = export_run(run, folder / "words", k=10_000, split=dataset, export_anyway=True)
+    return Served(served, dataset, factors, {"k": 10_000})
 
 
 @pytest.fixture(scope="session")

@@ -57,7 +57,7 @@ def test_warm_up_requests_name_every_signature_with_all_its_inputs(integer_model
 
 def test_without_the_serving_package_there_is_no_warm_up_and_it_says_so(planted_run, tmp_path, caplog, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_serving.apis", None)
-    folder = export_run(planted_run, tmp_path)
+    folder = export_run(planted_run, tmp_path, export_anyway=True)
     assert not (folder / "assets.extra/tf_serving_warmup_requests").exists()
     assert "No warm-up requests were written: pip install 'gdns_tf[serving]'" in caplog.text
     assert "It has no warm-up requests" in (folder / "README.md").read_text()
@@ -67,8 +67,8 @@ def test_half_precision_is_smaller_and_its_effect_is_told(planted_dataset, tmp_p
     caplog.set_level("INFO", logger="gdns_tf")
     factors = random_factors(planted_dataset, seed=1, dim=64)
     run = make_run(tmp_path / "run", PLANTED, planted_dataset, factors)
-    whole = export_run(run, tmp_path / "models", k=20)
-    half = export_run(run, tmp_path / "models", k=20, item_dtype="float16")
+    whole = export_run(run, tmp_path / "models", k=20, export_anyway=True)
+    half = export_run(run, tmp_path / "models", k=20, item_dtype="float16", export_anyway=True)
     size = {folder: (folder / "variables/variables.data-00000-of-00001").stat().st_size for folder in (whole, half)}
     assert size[whole] - size[half] == 2 * factors.items.size
     users = tf.constant(planted_dataset.train.user_ids)
@@ -132,14 +132,15 @@ def test_numbers_too_large_are_refused(planted_dataset, tmp_path):
     ):
         factors = overflowing(random_factors(planted_dataset), name, value)
         with pytest.raises(InputError, match=message):
-            export_model(factors, planted_dataset, tmp_path / "models", item_dtype=item_dtype)
+            export_model(factors, planted_dataset, tmp_path / "models", item_dtype=item_dtype, export_anyway=True)
     assert not (tmp_path / "models").exists() or not list((tmp_path / "models").iterdir())
 
 
 def test_zero_factors_are_served_without_nan(planted_dataset, tmp_path):
     train = planted_dataset.train
     factors = Factors(np.zeros((train.num_users, 4)), np.zeros((train.num_items, 4)))
-    model = tf.saved_model.load(str(export_model(factors, planted_dataset, tmp_path / "models", k=5)))
+    folder = export_model(factors, planted_dataset, tmp_path / "models", k=5, export_anyway=True)
+    model = tf.saved_model.load(str(folder))
     items, k = tf.constant([[0, 1]], tf.int64), tf.constant([3])
     default = model.signatures["serving_default"](user_ids=tf.constant([0], tf.int64))
     unseen = [item for item in range(train.num_items) if item not in seen_by(planted_dataset, 0)]
@@ -159,7 +160,7 @@ def test_ids_that_cannot_be_served_are_named(planted_dataset, tmp_path, side, ba
     ids[5] = bad
     dataset = replace(planted_dataset, train=replace(train, **{side: ids}))
     with pytest.raises(InputError, match="cannot be served"):
-        export_model(random_factors(dataset), dataset, tmp_path / "models")
+        export_model(random_factors(dataset), dataset, tmp_path / "models", export_anyway=True)
     assert not list((tmp_path / "models").iterdir())
 
 
@@ -176,7 +177,7 @@ def test_a_full_disk_leaves_nothing(planted_run, tmp_path, monkeypatch):
 
     monkeypatch.setattr(export_module, "format_card", full)
     with pytest.raises(InputError, match="cannot be written: No space left on device"):
-        export_run(planted_run, tmp_path / "models")
+        export_run(planted_run, tmp_path / "models", export_anyway=True)
     assert not list((tmp_path / "models").iterdir())
 
 
@@ -205,7 +206,7 @@ def test_what_is_exported_after_a_second_training_and_what_is_said_of_it(planted
     scores = refit.queries @ refit.items.T
     assert not np.allclose(scores, run.best.queries @ run.best.items.T)
 
-    folder = export_run(run.folder.path, tmp_path / "models", item_dtype="float16")
+    folder = export_run(run.folder.path, tmp_path / "models", item_dtype="float16", export_anyway=True)
     model = tf.saved_model.load(str(folder))
     users, items = tf.constant([3], tf.int64), tf.constant([[5, 9]], tf.int64)
     served = model.signatures["rank"](user_ids=users, item_ids=items)["scores"]
@@ -223,7 +224,7 @@ def test_what_is_exported_after_a_second_training_and_what_is_said_of_it(planted
 
 def test_a_model_that_is_no_run(planted_dataset, tmp_path):
     factors = Factors(np.ones((planted_dataset.train.num_users, 1)), planted_dataset.train.item_counts[:, None])
-    folder = export_model(factors, planted_dataset, tmp_path / "popular", k=3)
+    folder = export_model(factors, planted_dataset, tmp_path / "popular", k=3, export_anyway=True)
     assert folder == tmp_path / "popular/1"
     card = (folder / "README.md").read_text()
     assert "Top-K recommendations, d = 1. Exported" in card

@@ -36,7 +36,7 @@ FLAGS = [
     "--checkpoint_minutes=0",
 ]
 RUN = "runpy.run_module('gdns_tf.study', run_name='__main__')"
-TABLE3 = ["--study=table3", "--systems=popularity,uniform,gdns", "--tune=l2=0.1", "--cost_rounds=1"]
+TABLE3 = ["--study=table3", "--systems=popularity,gdns", "--tune=l2=0.1", "--cost_rounds=1"]
 
 
 def start(folder, *flags, sigint="default_int_handler"):
@@ -77,18 +77,20 @@ def undisturbed(tmp_path_factory):
 def test_table3(undisturbed):
     rows = results(undisturbed)
     by = {phase: [row for row in rows if row["phase"] == phase] for phase in ("tuning", "final")}
-    # Two shared alternatives and two of its own for each system that has any, and two seeds of each system.
-    assert sorted(row["label"] for row in by["tuning"]) == ["gdns"] * 4 + ["uniform"] * 4
+    # Two shared alternatives and two of its own for a system that has any, and two seeds of each system.
+    assert [row["label"] for row in by["tuning"]] == ["gdns"] * 4
     assert [(row["label"], row["seed"]) for row in by["final"]] == [
-        (name, seed) for name in ("popularity", "uniform", "gdns") for seed in (0, 1)
+        (name, seed) for name in ("popularity", "gdns") for seed in (0, 1)
     ]
     assert all("test" not in row for row in by["tuning"])
     report = (undisturbed / "report.md").read_text()
-    means = [row["test"]["ndcg@3"] for row in by["final"] if row["label"] == "uniform"]
-    line = next(line for line in report.splitlines() if line.startswith("| Uniform |"))
+    means = [row["test"]["ndcg@3"] for row in by["final"] if row["label"] == "gdns"]
+    line = next(line for line in report.splitlines() if line.startswith("| GDNS |"))
     assert f"{sum(means) / 2:.4f} ±" in line
     for plot in re.findall(r"\((\w+\.png)\)", report):
         assert (undisturbed / plot).read_bytes().startswith(b"\x89PNG")
+    page = (undisturbed / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == len(re.findall(r"\((\w+\.png)\)", report))
     tuned = json.loads((undisturbed / "tuned.json").read_text())
     best = max((row for row in by["tuning"] if row["label"] == "gdns"), key=lambda row: row["valid"]["ndcg@3"])
     flags = (undisturbed.parent / "trials" / best["folder"] / "flags.txt").read_text()
@@ -98,9 +100,9 @@ def test_table3(undisturbed):
 def test_killed_and_interrupted_it_ends_the_same(undisturbed, tmp_path):
     folder, trials = tmp_path / "study", tmp_path / "trials"
     for number, done, sigint in (
-        (signal.SIGKILL, 2, "default_int_handler"),
-        (signal.SIGINT, 4, "default_int_handler"),
-        (signal.SIGTERM, 6, "SIG_IGN"),
+        (signal.SIGKILL, 1, "default_int_handler"),
+        (signal.SIGINT, 2, "default_int_handler"),
+        (signal.SIGTERM, 4, "SIG_IGN"),
     ):
         process = start(folder, *TABLE3, sigint=sigint)
         deadline = time.monotonic() + 120
@@ -121,7 +123,7 @@ def test_figures_from_the_same_trials(undisturbed):
     """The others find the final runs of table3 done, where the flags are the same, and report in turn."""
     root = undisturbed.parent
     before = set((root / "trials").iterdir())
-    finish(start(root / "ablation", "--study=ablation", "--systems=uniform,gdns"))
+    finish(start(root / "ablation", "--study=ablation", "--systems=gdns"))
     finish(start(root / "candidates", "--study=candidates", "--values=4,8"))
     assert "fall since the peak" in (root / "ablation/report.md").read_text()
     assert "Best on validation" in (root / "candidates/report.md").read_text()

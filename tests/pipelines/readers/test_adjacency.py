@@ -45,6 +45,32 @@ def test_agrees_with_line_by_line(tmp_path, monkeypatch, block_bytes, end):
     assert ratings.timestamps is None
 
 
+@pytest.mark.parametrize("block_bytes", [5, 1 << 20])
+def test_what_is_merged_or_left_out_is_told(tmp_path, monkeypatch, caplog, block_bytes):
+    caplog.set_level("INFO", logger="gdns_tf")
+    monkeypatch.setattr(adjacency, "_BLOCK_BYTES", block_bytes)
+    path = tmp_path / "a.txt"
+    path.write_text("7 1 2\n\n8 5 5 5\n9\n7 3 3\n8 5\n7 1\n  \n10\n")
+    ratings = read(path)
+    assert (ratings.users == 7).sum() == 5, "repeats are left to `duplicates`"
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        (
+            "WARNING",
+            f"{path}: 2 user(s) have more than one line, and these are merged; the first is user 7, again in line 5.",
+        ),
+        ("WARNING", f"{path}: 3 item(s) stand in their line before; the first is item 5 of user 8, line 3."),
+        ("WARNING", f"{path}: 2 user(s) have no items and are left out; the first is user 9, line 4."),
+        ("INFO", f"{path}: 2 blank line(s) are passed over."),
+    ]
+
+
+def test_nothing_is_told_where_nothing_is_merged(tmp_path, caplog):
+    caplog.set_level("INFO", logger="gdns_tf")
+    (tmp_path / "a.txt").write_text("7 1 2\n8 1 2")
+    read(tmp_path / "a.txt")
+    assert caplog.records == []
+
+
 def test_gzip_under_any_name(tmp_path):
     (tmp_path / "a").write_bytes(gzip.compress(b"3 4 5\n"))
     assert read(tmp_path / "a").items.tolist() == [4, 5]

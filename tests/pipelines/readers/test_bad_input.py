@@ -9,6 +9,7 @@ import pytest
 
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
+from pipelines.load import load_dataset
 from pipelines.readers import reader
 
 
@@ -237,3 +238,36 @@ def test_first_of_several_bad_lines_is_named_across_blocks(tmp_path, monkeypatch
         path = tmp_path / layout.file
         path.write_text(layout.text(rows).replace("\n", "\r\n"))
         assert error(layout, path).line == layout.line(BAD_ROW)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "says"),
+    [
+        ("x.csv", "", r"x\.csv: empty\. The first line must name the columns"),
+        ("x.txt", "", r"x\.txt: it is not plain how to read this: an empty file"),
+        ("x.csv", "user,customer_id,item\n1,2,3\n", r"\['user', 'customer_id'\] may each be the `user_column`\. Set"),
+        ("x.csv", "user,item,date,time\n1,2,3,4\n", r"\['date', 'time'\] may each be the `timestamp_column`\. Set"),
+        ("x.csv", "1,7,5,100\n1,8,4,101\n", r"no column of \['1', '7', '5', '100'\] .* The first line looks like data"),
+        (
+            "x.csv",
+            "ann,song\nbob,tune\n",
+            r"no column of \['ann', 'song'\] is plainly the `user_column`.* line of names",
+        ),
+        ("x.csv", "user;item\n1;2\n", r"no column of \['user;item'\] .* separated by ','"),
+        ("x.csv", "user\n1\n", r"no column of \['user'\] is plainly the `item_column`"),
+        ("x.parquet", "user,item\n", r"x\.parquet: not Parquet, or damaged"),
+        ("x.zip", "user,item\n", r"x\.zip: the archive is truncated or damaged"),
+    ],
+)
+def test_wrong_files_of_which_nothing_is_said(tmp_path, file, content, says):
+    (tmp_path / file).write_text(content)
+    with pytest.raises(InputError, match=says) as raised:
+        load_dataset(DataConfig(data_dir=str(tmp_path / file)))
+    assert str(tmp_path / file) in str(raised.value)
+
+
+def test_a_folder_with_nothing_readable(tmp_path):
+    (tmp_path / "readme.md").write_text("x")
+    (tmp_path / ".hidden.csv").write_text("user,item\n")
+    with pytest.raises(InputError, match=r"a folder of \['.hidden.csv', 'readme.md'\]\. Set `dataset` to what it is"):
+        load_dataset(DataConfig(data_dir=str(tmp_path)))

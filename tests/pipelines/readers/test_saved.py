@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
-from pipelines.interactions import Interactions
+from pipelines.interactions import Filter, Interactions
 from pipelines.load import load_dataset
 from pipelines.readers import planted, saved
 from pipelines.split import leave_one_out
@@ -38,6 +38,10 @@ def named(texts: bool):
         titles=titles,
         timestamps=rng.random(30) if texts else None,
     )
+    if texts:
+        dropped = Interactions(np.array([0, 2, 3]), np.array([7, 139, 7], np.int32), ids[[8, 7]], ids)
+        filters = (Filter("duplicates", 9, 0, 2), Filter("min_user_items", 12, 3, 4))
+        interactions = replace(interactions, dropped=dropped, filters=filters)
     split = leave_one_out("näme", interactions, 3)
     return replace(split, valid_negatives=split.test_negatives[:, ::-1].copy()) if texts else split
 
@@ -58,6 +62,17 @@ def test_there_and_back(split, tmp_path):
         else:
             assert found[key] == value
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_the_dropped_are_no_part_of_the_fingerprint(tmp_path):
+    split = named(True)
+    without = replace(split, train=replace(split.train, dropped=None, filters=()))
+    assert without.fingerprint == split.fingerprint
+    saved.save(without, tmp_path / "a.npz")
+    with np.load(tmp_path / "a.npz") as archive:
+        assert not [name for name in archive.files if name.startswith(("dropped", "filter"))], "as files were before"
+    back = saved.read(tmp_path / "a.npz").train
+    assert (back.dropped, back.filters) == (None, ())
 
 
 def test_one_long_title_does_not_make_all_long(tmp_path):
@@ -110,6 +125,9 @@ def test_flipped_byte_anywhere_is_noticed(file):
         ({"titles_ends": np.array([3])}, "1 titles of 140"),
         ({"name_bytes": np.frombuffer(b"\xff\xff", np.uint8)}, "UnicodeDecodeError"),
         ({"user_ids": np.zeros(6)}, "TypeError"),
+        ({"dropped_items": np.full(3, 140, np.int32)}, "an item that there is not"),
+        ({"dropped_offsets": np.array([0, 3])}, "offsets do not fit"),
+        ({"filter_counts": np.zeros((1, 3), np.int64)}, "ValueError"),
         ({"item_ids": np.array([{}], object)}, "allow_pickle=False"),
     ],
 )
@@ -132,3 +150,18 @@ def test_foreign_npz_and_npy(tmp_path):
 def test_folder_that_is_not_there(tmp_path):
     with pytest.raises(InputError, match=r"b\.npz: cannot be written \(No such file or directory\)"):
         saved.save(named(False), tmp_path / "a" / "b.npz")
+
+
+@pytest.mark.parametrize("texts", [True, False])
+def test_interactions_come_back_and_no_other_file_does(texts, tmp_path):
+    train = named(texts).train
+    saved.save_interactions(train, tmp_path / "who.npz")
+    read = saved.read_interactions(tmp_path / "who.npz")
+    for name in ("offsets", "items", "user_ids", "item_ids"):
+        assert getattr(read, name).tolist() == getattr(train, name).tolist()
+    assert read.timestamps is None
+    np.savez(tmp_path / "other.npz", items=train.items)
+    with pytest.raises(InputError, match="not a saved data set"):
+        saved.read_interactions(tmp_path / "other.npz")
+    with pytest.raises(InputError, match="not a saved data set"):
+        saved.read(tmp_path / "who.npz")

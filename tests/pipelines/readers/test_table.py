@@ -143,7 +143,7 @@ def test_bad_parquet_values(tmp_path, change, says):
 def test_bad_parquet_files(tmp_path):
     path = write(tmp_path, ".parquet")
     with pytest.raises(InputError, match=r"no column named 'user_id'; there are \['who'"):
-        read(path, DataConfig(dataset="table"))
+        read(path, DataConfig(dataset="table", user_column="user_id", item_column="what"))
     content = path.read_bytes()
     for damaged in (b"", b"user,item\n1,2\n", content[: len(content) // 2]):
         path.write_bytes(damaged)
@@ -244,3 +244,53 @@ def test_near_name_is_suggested(tmp_path):
     config = DataConfig(dataset="table", user_column="who", item_column="waht")
     with pytest.raises(InputError, match=r"no column named 'waht'; did you mean 'what'\?"):
         read(write(tmp_path, ".parquet"), config)
+
+
+@pytest.fixture
+def said(caplog):
+    caplog.set_level("INFO", logger="gdns_tf")
+    return lambda: [(record.levelname, record.getMessage().partition(": ")[2]) for record in caplog.records]
+
+
+IDS = DataConfig(dataset="table", user_column="who", item_column="what")
+
+
+def test_rows_that_repeat_the_header_are_left_out_and_told(tmp_path, said):
+    path = tmp_path / "a.csv"
+    path.write_text("who,what,more\nann,x,1\nwho,what,more\nwho,x,1\nwho,what,more\nbob,what,2\n")
+    ratings = read(path, IDS)
+    pairs = list(zip(ratings.users.tolist(), ratings.items.tolist(), strict=True))
+    assert pairs == [("ann", "x"), ("who", "x"), ("bob", "what")]
+    assert said() == [("WARNING", "2 row(s) that repeat the header are left out.")]
+    path.write_text("who,what,grade\n1,2,3\nwho,what,grade\n")
+    with pytest.raises(InputError, match="line 3: grade 'grade' is not a finite number"):
+        read(path, DataConfig(dataset="table", user_column="who", item_column="what", rating_column="grade"))
+
+
+def test_blank_lines_are_told(tmp_path, said):
+    path = tmp_path / "a.csv"
+    path.write_text("who,what\n\nann,x\r\n\r\n\nbob,y\n\n")
+    assert len(read(path, IDS).users) == 2
+    assert said() == [("INFO", "4 blank line(s) are passed over.")]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_ids_with_white_space_around_them_are_told(tmp_path, said, suffix):
+    ratings = read(write(tmp_path, suffix, {"who": ["ann", " ann", "bob "], "what": ["7", "7", "7"]}), IDS)
+    assert ratings.users.tolist() == ["ann", " ann", "bob "]
+    ((level, text),) = said()
+    assert level == "WARNING"
+    assert text == (
+        "2 id(s) of column 'who' have white space around them, such as ' ann', and count as written; 1 of them are "
+        "also there without it."
+    )
+
+
+def test_items_with_several_titles_and_empty_parts_are_told(spark, said):
+    folder = spark(".csv", COLUMNS, COLUMNS)
+    (folder / "part-00000-4f6c-c000.csv").write_bytes(b"")
+    read(folder)
+    assert said() == [
+        ("INFO", "1 part(s) are empty."),
+        ("INFO", "1 item(s) have several titles, such as item 8: the first counts."),
+    ]
