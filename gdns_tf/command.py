@@ -166,4 +166,7 @@ def _lines(group: Group, full: bool, width: int) -> list[str]:
         default = ",".join(map(str, default)) if isinstance(default, tuple) else default
         text = f"{field.metadata['help']}{choices} (default: {default!s})" if default != "" else field.metadata["help"]
         lines += textwrap.wrap(f"--{field.name:<18} {text}", width, initial_indent="  ", subsequent_indent=" " * 23)
+    if full and group.brings:
+        told = ", ".join(f"--{name}={value}" for name, value in group.brings)
+        lines.append(f"  brings {told}, unless told")
     return lines

@@ -80,6 +80,8 @@ class Group:
     config_class: type
     chosen: tuple[str, str] | None = None
     """The flag and the value of it that this group belongs to, such as ("sampler", "gdns")."""
+    brings: tuple[tuple[str, object], ...] = ()
+    """Settings of the run that this value brings where they are not given, and their values."""
 
     @property
     def settings(self) -> list[Field]:
@@ -92,8 +94,9 @@ def groups(config_class: type) -> Iterator[Group]:
     for part in parts(config_class):
         name = part.metadata["chosen_by"]
         for value, chosen in part.metadata["registry"].items():
-            if fields(chosen.config_class):
-                yield Group(f"{name} {value}", chosen.config_class, (name, value))
+            brings = tuple(getattr(chosen, "defaults", {}).items())
+            if fields(chosen.config_class) or brings:
+                yield Group(f"{name} {value}", chosen.config_class, (name, value), brings)
 
 
 def define(config_class: type, flag_values: flags.FlagValues = flags.FLAGS) -> None:

@@ -1,6 +1,6 @@
 """Recommendations in the shell, from an exported model or from TensorFlow Serving.
 
-python -m gdns_tf.recommend --user=42 -k 10
+python -m gdns_tf.recommend --user=42 -k 10 --why
 python -m gdns_tf.recommend --user=42 --server=localhost:8500          (gRPC)
 python -m gdns_tf.recommend --user=42 --server=http://localhost:8501   (REST)
 python -m gdns_tf.recommend --history=260,1196 --format=json
@@ -24,6 +24,9 @@ from pipelines.checks import Settings
 from pipelines.config import flag
 from pipelines.errors import InputError, require, require_above_0
 
+REASONS = 3
+"""Items that are named for each one that is recommended, with `why`."""
+
 
 @dataclass(frozen=True)
 class RecommendConfig(Settings):
@@ -38,6 +41,8 @@ class RecommendConfig(Settings):
     exclude_seen: bool = flag(True, "Leave out items that the user is known to have.")
     exclude: tuple[str, ...] = flag((), "Raw item ids to leave out.")
     restrict_to: tuple[str, ...] = flag((), "Raw item ids to choose from; empty: all.")
+    why: bool = flag(False, "Name what of the user's history speaks most for each item.", main=True)
+    mmr: float = flag(0.0, "How much a list avoids items that are alike, from 0 to 1 (maximal marginal relevance).")
     model: str = flag(
         "savedmodel/models/gdns", "Folder of an exported model (its newest version), or of one version.", main=True
     )
@@ -76,9 +81,12 @@ class RecommendConfig(Settings):
             require(path.suffix in WRITERS, "output", path, f"must end in {', '.join(WRITERS)}")
             require(path.parent.is_dir(), "output", path, "is in a folder that is not there")
         if not self.user and not self.all_users:
-            for name, unset in (("exclude", ()), ("restrict_to", ()), ("exclude_seen", True)):
+            for name, unset in (("exclude", ()), ("restrict_to", ()), ("exclude_seen", True), ("mmr", 0.0)):
                 if getattr(self, name) != unset:
                     raise InputError(f"`{name}` has no effect on {asked[0]}")
+        require(0 <= self.mmr <= 1, "mmr", self.mmr, "must lie in [0, 1]")
+        if self.why and not self.user:
+            raise InputError(f"`why` has no effect on {asked[0]}")
 
 
 def open_recommender(config: RecommendConfig) -> Recommender:
@@ -106,7 +114,7 @@ def ask(config: RecommendConfig, signatures: Signatures) -> tuple[str, Recommend
         return "history", signatures.recommend_by_history([config.history], config.k)
     if config.similar:
         return "similar", signatures.similar_items(config.similar, config.k)
-    return "user", signatures.recommend(config.user, config.k, **_options(config))
+    return "user", signatures.recommend(config.user, config.k, why=REASONS * config.why, **_options(config))
 
 
 def recommend(config: RecommendConfig) -> None:
@@ -133,7 +141,7 @@ def recommend(config: RecommendConfig) -> None:
 
 
 def _options(config: RecommendConfig) -> dict:
-    return {name: getattr(config, name) for name in ("exclude_seen", "exclude", "restrict_to")}
+    return {name: getattr(config, name) for name in ("exclude_seen", "exclude", "restrict_to", "mmr")}
 
 
 def _beside_the_model(config: RecommendConfig, name: str) -> Path | None:

@@ -37,7 +37,7 @@ def study(session: Session) -> None:
 
 
 def main(read: Read) -> None:
-    session = Session(infer(read(DataConfig)), read(TrainConfig), read(StudyConfig))
+    session = Session(infer(read(DataConfig)), read(TrainConfig), read(StudyConfig), read.given(TrainConfig).keys())
     study(session)
     print(f"The report is {session.folder / 'report.md'}, and as one page {session.folder / 'report.html'}")
 

@@ -128,11 +128,10 @@ def by_ratio(name: str, interactions: Interactions, valid_share: float, test_sha
       InputError: as `leave_one_out`.
     """
     counts = interactions.counts
-    valid, test = (
-        np.maximum(np.floor(share * counts + 1e-9).astype(np.int64), 1) for share in (valid_share, test_share)
-    )
-    test = np.minimum(test, counts - 2)
-    return _latest_held_out(name, interactions, np.minimum(valid, counts - test - 1), test, seed)
+    # A share of 0.29 of 100 is 29, though its product in binary is less.
+    valid, test = (np.floor(share * counts + 1e-9).astype(np.int64) for share in (valid_share, test_share))
+    test = np.clip(test, 1, counts - 2)
+    return _latest_held_out(name, interactions, np.clip(valid, 1, counts - test - 1), test, seed)
 
 
 def _latest_held_out(

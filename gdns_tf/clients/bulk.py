@@ -28,6 +28,7 @@ def recommend_everyone(
     exclude_seen: bool = True,
     exclude: Collection = (),
     restrict_to: Collection = (),
+    mmr: float = 0.0,
 ) -> int:
     """Asks for the users in batches, and holds one batch in memory.
 
@@ -40,7 +41,7 @@ def recommend_everyone(
       output: the file to write; its name ends in one of WRITERS.
       k: items for each user.
       batch_size: users a request.
-      exclude_seen, exclude, restrict_to: as for `Signatures.recommend`.
+      exclude_seen, exclude, restrict_to, mmr: as for `Signatures.recommend`.
 
     Returns:
       How many users there were.
@@ -51,7 +52,7 @@ def recommend_everyone(
     """
     with user_ids.open("rb") as lines:
         total = sum(1 for _ in lines)
-    options = {"exclude_seen": exclude_seen, "exclude": exclude, "restrict_to": restrict_to}
+    options = {"exclude_seen": exclude_seen, "exclude": exclude, "restrict_to": restrict_to, "mmr": mmr}
     with (
         whole(output) as unfinished,
         WRITERS[output.suffix](unfinished, signatures) as write,

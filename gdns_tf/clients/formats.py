@@ -3,7 +3,7 @@
 import dataclasses
 import json
 
-from gdns_tf.clients.results import Recommendations
+from gdns_tf.clients.results import Entry, Recommendations
 
 _UNKNOWN = {"user": "unknown user", "history": "no known item in it", "similar": "unknown item"}
 
@@ -17,11 +17,16 @@ def format_json(kind: str, answer: Recommendations) -> str:
     """
     rows = []
     for place, row in enumerate(answer):
-        result = {kind: row.query, "known": row.known, "items": [dataclasses.asdict(entry) for entry in row.entries]}
+        result = {kind: row.query, "known": row.known, "items": [_as_dict(entry) for entry in row.entries]}
         if answer.num_unknown is not None:
             result["num_unknown"] = int(answer.num_unknown[place])
         rows.append(result)
     return json.dumps(rows, ensure_ascii=False, indent=1)
+
+
+def _as_dict(entry: Entry) -> dict:
+    """Its fields, reasons only where they were asked for."""
+    return {name: value for name, value in dataclasses.asdict(entry).items() if name != "because" or value is not None}
 
 
 def format_table(kind: str, answer: Recommendations) -> str:
@@ -38,6 +43,9 @@ def format_table(kind: str, answer: Recommendations) -> str:
         for rank, entry in enumerate(row.entries, start=1):
             title = "" if entry.title is None else f"  {entry.title}"
             lines.append(f"{rank:4}. {entry.item:>{width}} {entry.score:12.4f}{title}")
+            if entry.because:
+                told = ((r.item if r.title is None else r.title, r.contribution) for r in entry.because)
+                lines.append(" " * 6 + "because of " + ", ".join(f"{name} ({adds:+.4f})" for name, adds in told))
         if row.known and not row.entries:
             lines.append("  no item is left to recommend")
         blocks.append("\n".join(lines))

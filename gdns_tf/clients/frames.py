@@ -43,6 +43,13 @@ def _lists(query_column: str, queries: np.ndarray, answer: Recommendations, **of
     """The lists of all queries one below the other, with what is said of each query on all of its rows."""
     rows, places = np.nonzero(answer.items != answer.padding)
     items = answer.items[rows, places]
+    if answer.because is not None:
+        reasons = [answer.reasons(row, place) for row, place in zip(rows.tolist(), places.tolist(), strict=True)]
+        because = _objects([[reason.item for reason in of_item] for of_item in reasons])
+        adds = _objects([[reason.contribution for reason in of_item] for of_item in reasons])
+        of_items = {"because": because, "contributions": adds}
+    else:
+        of_items = {}
     return _frame(
         **{query_column: queries[rows]},
         rank=places + 1,
@@ -50,14 +57,21 @@ def _lists(query_column: str, queries: np.ndarray, answer: Recommendations, **of
         title=_titles(items, answer.titles),
         score=answer.scores[rows, places],
         **{name: values[rows] for name, values in of_queries.items()},
+        **of_items,
     )
 
 
 def _titles(items: np.ndarray, titles: Mapping) -> np.ndarray:
     """[n] str objects, None where no title is known."""
-    found = np.empty(len(items), object)
-    found[:] = [titles.get(item) for item in items.tolist()]
-    return found
+    return _objects([titles.get(item) for item in items.tolist()])
+
+
+def _objects(values: list) -> np.ndarray:
+    """[n] objects, lists too."""
+    made = np.empty(len(values), object)
+    for place, value in enumerate(values):
+        made[place] = value
+    return made
 
 
 def _frame(**columns: np.ndarray) -> "pd.DataFrame":

@@ -28,6 +28,8 @@ class RecommendMethods:
         exclude_seen: bool = True,
         exclude: Collection = (),
         restrict_to: Collection = (),
+        why: int = 0,
+        mmr: float = 0.0,
     ) -> "pd.DataFrame":
         """The best items for users; popular ones for users that the model does not know.
 
@@ -39,9 +41,15 @@ class RecommendMethods:
           exclude_seen: leave out the items that the user is known to have.
           exclude: item ids to leave out, for all of the users.
           restrict_to: if not empty, the only item ids to choose from.
+          why: for each item, how many items of the user's history to name that add most to its score. Where users are
+            the sums of their histories (`scorer="history"`) what all of a history's items add is the score itself; of
+            other models it is an approximation: see `explain` in gdns_tf/serving/README.md.
+          mmr: how much a list avoids items that are alike, from 0, not at all, to 1, nothing else counts: maximal
+            marginal relevance among the 100 best. Lists are then not in the order of scores. About 0.3 is a start.
 
         Returns:
-          Columns user, rank (from 1), item, title, score and known: whether the model knows the user.
+          Columns user, rank (from 1), item, title, score and known: whether the model knows the user. With `why` also
+          because and contributions: lists of item ids, and of what each adds to the score.
 
         Raises:
           gdns_tf.clients.InvalidRequest: an id is not of the model's type, or one stands in place of a list.
@@ -50,7 +58,15 @@ class RecommendMethods:
           model.recommend([42, 7], k=3, exclude=[260])
         """
         return frames.frame_of_users(
-            self.signatures.recommend(users, k, exclude_seen=exclude_seen, exclude=exclude, restrict_to=restrict_to)
+            self.signatures.recommend(
+                users,
+                k,
+                exclude_seen=exclude_seen,
+                exclude=exclude,
+                restrict_to=restrict_to,
+                why=why,
+                mmr=mmr,
+            )
         )
 
     def recommend_by_history(self, histories: Sequence[Collection], k: int = 10) -> "pd.DataFrame":

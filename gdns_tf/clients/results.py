@@ -7,6 +7,15 @@ import numpy as np
 
 
 @dataclass(frozen=True)
+class Reason:
+    """An item that the user has, and what it adds to the score of another."""
+
+    item: int | str
+    contribution: float
+    title: str | None
+
+
+@dataclass(frozen=True)
 class Entry:
     """One item of a list."""
 
@@ -14,6 +23,8 @@ class Entry:
     score: float
     title: str | None
     """None where no title is known."""
+    because: list[Reason] | None = None
+    """What of the user's history speaks most for it; None where that was not asked."""
 
 
 @dataclass(frozen=True)
@@ -46,20 +57,31 @@ class Recommendations:
     """Raw item id -> title."""
     num_unknown: np.ndarray | None = None
     """[n] int32, for histories: how many of the ids the model does not know."""
+    because: np.ndarray | None = None
+    """[n, width, m], where reasons were asked for: the items of the user's history that add most to each score."""
+    contributions: np.ndarray | None = None
+    """[n, width, m] float32: what they add; without meaning where `because` is padding."""
 
     def __len__(self) -> int:
         return len(self.known)
 
     def __iter__(self) -> Iterator[Row]:
-        for query, known, items, scores in zip(
-            self.queries.tolist(), self.known.tolist(), self.items.tolist(), self.scores.tolist(), strict=True
+        for place, (query, known, items, scores) in enumerate(
+            zip(self.queries.tolist(), self.known.tolist(), self.items.tolist(), self.scores.tolist(), strict=True)
         ):
             entries = [
-                Entry(item, score, self.titles.get(item))
-                for item, score in zip(items, scores, strict=True)
+                Entry(item, score, self.titles.get(item), self.reasons(place, rank))
+                for rank, (item, score) in enumerate(zip(items, scores, strict=True))
                 if item != self.padding
             ]
             yield Row(query, known, entries)
+
+    def reasons(self, row: int, rank: int) -> list[Reason] | None:
+        """What speaks for the item at a place, most first; None where that was not asked."""
+        if self.because is None:
+            return None
+        both = zip(self.because[row, rank].tolist(), self.contributions[row, rank].tolist(), strict=True)
+        return [Reason(item, adds, self.titles.get(item)) for item, adds in both if item != self.padding]
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,15 @@ import functools
 import json
 import operator
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from gdns_tf.clients.backend import Backend
 from gdns_tf.clients.errors import InvalidRequest, ServingError
+from gdns_tf.clients.mmr import CANDIDATES, most_marginal
 from gdns_tf.clients.results import Ranking, Recommendations
-from gdns_tf.serving.contract import ITEM_ID, PADDING_IDS, SIGNATURES, USER_ID
+from gdns_tf.serving.contract import ITEM_ID, PADDING_IDS, PADDING_SCORE, SIGNATURES, USER_ID
 
 _INT32_MAX = 2**31 - 1
 
@@ -64,6 +66,8 @@ class Signatures:
         exclude_seen: bool = True,
         exclude: Collection = (),
         restrict_to: Collection = (),
+        why: int = 0,
+        mmr: float = 0.0,
     ) -> Recommendations:
         """The best items for users; popular ones for users that the model does not know.
 
@@ -73,7 +77,47 @@ class Signatures:
           exclude_seen: leave out the items that the user is known to have.
           exclude: item ids to leave out, for all of the users.
           restrict_to: if not empty, the only item ids to choose from.
+          why: for each item, how many items of the user's history to name that add most to its score.
+          mmr: how much lists avoid items that are alike, from 0, not at all, to 1; see `gdns_tf.clients.mmr`. Scores
+            then no longer descend.
         """
+        why, mmr = _whole(why, "why", 0), _share(mmr, "mmr")
+        options = {"exclude_seen": exclude_seen, "exclude": exclude, "restrict_to": restrict_to}
+        if mmr:
+            answer = self._diverse(self._best(users, max(_count(k), CANDIDATES), **options), mmr, _count(k))
+        else:
+            answer = self._best(users, k, **options)
+        return self._explained(answer, why) if why else answer
+
+    def _diverse(self, answer: Recommendations, mmr: float, k: int) -> Recommendations:
+        """The lists chosen among longer ones by maximal marginal relevance."""
+        cosines = self._call("cosines", {"item_ids": self._lists(answer.items)})["cosines"][:, 1:, 1:]
+        width = min(k, answer.items.shape[1])
+        items = np.full((len(answer), width), answer.padding, answer.items.dtype)
+        scores = np.full((len(answer), width), PADDING_SCORE, np.float32)
+        for row, listed in enumerate(answer.items != answer.padding):
+            places = np.flatnonzero(listed)
+            alike = cosines[row][np.ix_(places, places)]
+            chosen = places[most_marginal(answer.scores[row, places], alike, mmr, k)]
+            items[row, : len(chosen)], scores[row, : len(chosen)] = (
+                answer.items[row, chosen],
+                answer.scores[row, chosen],
+            )
+        return replace(answer, items=items, scores=scores)
+
+    def _explained(self, answer: Recommendations, why: int) -> Recommendations:
+        """The lists with what speaks for each item."""
+        inputs = {"user_ids": answer.queries, "item_ids": self._lists(answer.items)}
+        told = self._call("explain", inputs | {"k": np.full(len(answer), why, np.int32)})
+        width = slice(1, 1 + answer.items.shape[1])  # without the padding that `_lists` puts first
+        return replace(
+            answer, because=told["because_ids"][:, width, :why], contributions=told["contributions"][:, width, :why]
+        )
+
+    def _best(
+        self, users: Sequence, k: int, *, exclude_seen: bool, exclude: Collection, restrict_to: Collection
+    ) -> Recommendations:
+        """`recommend` by score alone."""
         k, ids = _count(k), self._ids(users, "user")
         exclude, restrict_to = self._ids(exclude, "item"), self._ids(restrict_to, "item")
         plain = exclude_seen and not len(exclude) and not len(restrict_to)
@@ -213,13 +257,23 @@ def _is_list(value: object) -> bool:
 
 
 def _count(k: int) -> int:
+    return min(_whole(k, "k", 1), _INT32_MAX)
+
+
+def _whole(value: int, name: str, least: int) -> int:
     try:
-        k = operator.index(k)
+        value = operator.index(value)
     except TypeError:
-        raise InvalidRequest(f"k must be a whole number, not {k!r}") from None
-    if k < 1:
-        raise InvalidRequest(f"k must be at least 1, not {k}")
-    return min(k, _INT32_MAX)
+        raise InvalidRequest(f"{name} must be a whole number, not {value!r}") from None
+    if value < least:
+        raise InvalidRequest(f"{name} must be at least {least}, not {value}")
+    return value
+
+
+def _share(value: float, name: str) -> float:
+    if isinstance(value, str) or not 0 <= value <= 1:
+        raise InvalidRequest(f"{name} must be a number from 0 to 1, not {value!r}")
+    return float(value)
 
 
 def _integer(raw_id: object, what: str) -> int:

@@ -79,7 +79,10 @@ def precision(ranks: Ranks, k: int) -> np.ndarray:
 
 
 def average_precision(ranks: Ranks, k: int) -> np.ndarray:
-    """Precision down to each relevant item of the first k, added, over min(k, n), the most that can be found."""
+    """Precision down to each relevant item of the first k, added, over min(k, n), the most that can be found.
+
+    As in RecBole; irspack divides by n.
+    """
     precisions = (_nth(ranks.offsets) + 1) / (ranks.places + 1.0)
     return ranks.sums(precisions * (ranks.places < k)) / np.minimum(ranks.counts, k)
 
@@ -115,7 +118,7 @@ def names(ks: Sequence[int], several: bool = False) -> list[str]:
 
 
 def of_users(name: str, ranks: Ranks) -> np.ndarray:
-    """One metric by its name, such as "ndcg@3" or "mrr", whatever there is to tell apart: [num_users] in [0, 1].
+    """One metric by its name, such as "ndcg@3", "hr@10" or "mrr": [num_users] float64 in [0, 1].
 
     Raises:
       ValueError: K is below 1.

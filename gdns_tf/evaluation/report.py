@@ -162,10 +162,9 @@ def format_table(summary: dict) -> str:
 
 
 def _group_lines(groups: Sequence[dict]) -> list[str]:
-    """By the metrics of the longest list that tell most."""
-    metrics = [
-        max((n for n in groups[0]["metrics"] if n.startswith(f"{kind}@")), key=_k) for kind in ("ndcg", "recall")
-    ]
+    """NDCG and recall of the longest list."""
+    longest = max(int(k) for name in groups[0]["metrics"] if (k := name.partition("@")[2]))
+    metrics = [f"ndcg@{longest}", f"recall@{longest}"]
     header = f"{'':10}{'users':>9}{'interactions':>16}"
     for name in metrics:
         header += f"{name:>12}" + (f"  {f'{CONFIDENCE:.0%} interval':>18}" if "intervals" in groups[0] else "")
@@ -191,10 +190,6 @@ def _shown_lines(shown: dict) -> list[str]:
         note = f"  {_MEANINGS[name.partition('@')[0]]}"
         lines.append(f"{name:16}{value:8.4f}" + (f"{other[name]:8.4f}" if other else "") + note)
     return lines
-
-
-def _k(name: str) -> int:
-    return int(name.partition("@")[2])
 
 
 def format_options(options: Mapping[str, float]) -> str:

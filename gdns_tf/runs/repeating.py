@@ -24,9 +24,11 @@ def changed_settings(config: TrainConfig) -> dict[str, object]:
     named = {name: getattr(config, name) for name in _NAMED}
     if config.objective in SAMPLING:
         named["sampler"] = config.sampler
-    # One that was given as an object is known by its name only.
-    known = {name: value for name, value in named.items() if not str(value).startswith(PREFIX)}
-    unasked = TrainConfig.from_settings(**known).settings()
+    given = getattr(config.sampler_config, "instance", None)
+    known = named | ({"sampler": given} if given else {})
+    if str(known.get("sampler")).startswith(PREFIX):  # one that was given as an object, of which the name is left
+        del known["sampler"]
+    unasked = TrainConfig.defaults_for(known, tells=False).with_settings(**known).settings()
     silent = HARMLESS - {"max_epochs"}
     return named | {
         name: value

@@ -83,6 +83,9 @@ def train(
         own = [History(), *([*looks, TensorBoard()] if config.tensorboard else [])]
         bars = [ProgressBar()] * progress
         run = Run(split, config, folder, [*own, *bars, *callbacks, *uploads], trainer=trainer)
+        if config.has_sampler and config.uniform_epochs >= config.max_epochs:
+            told = "`uniform_epochs`=%d of `max_epochs`=%d leave none in which `sampler`=%s chooses the negatives."
+            notices.warning(told, config.uniform_epochs, config.max_epochs, config.sampler)
         if run.epoch:
             notices.info("Going on after epoch %d of %s", run.epoch, opened.path)
             if isinstance(config.sampler_config, Given):
@@ -91,10 +94,10 @@ def train(
         if stopped_by == "max_minutes" and config.schedule != "constant":
             notices.warning("`max_minutes` ended the run before its rate had come down: set `max_epochs` to fewer.")
         metrics = run.finish(stopped_by, more={"warm_start": start.told} if start else None)
-        leaks.warn(metrics)
-        _warn_if_unfit(run, metrics)
         if config.tensorboard:
             write_kept(folder, metrics, config.select)
+        leaks.warn(metrics)
+        _warn_if_unfit(run, metrics)
         if config.refit:
             refit(run, data, uploads, progress=progress, start=start)
     run.folder = opened  # which lasts

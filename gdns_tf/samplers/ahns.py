@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from gdns_tf.models.scorer import Scorer
 from gdns_tf.models.setup import Setup
-from gdns_tf.samplers.base import Batch, Sampler, SamplerConfig, Selection
+from gdns_tf.samplers.base import CHOOSES_BY_SCORE, Batch, Sampler, SamplerConfig, Selection
 from pipelines.config import flag
 from pipelines.errors import require_above_0
 
@@ -38,6 +38,7 @@ class Ahns(Sampler):
     """
 
     config_class = AhnsConfig
+    defaults = CHOOSES_BY_SCORE
 
     def __init__(self, *, alpha: float = 1.0, beta: float = 0.1, power: float = -2.0) -> None:
         """Args:

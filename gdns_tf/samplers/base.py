@@ -1,7 +1,9 @@
 """The interface between the trainer and a negative sampler."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -23,7 +25,7 @@ class Batch(NamedTuple):
     candidates: tf.Tensor
     """[batch, num_candidates] int32 unobserved items in random order."""
     step: tf.Tensor
-    """[] int64, counted from the start of training."""
+    """[] int64, counted from the first step in which the sampler chooses, and negative before: see `uniform_epochs`."""
     seed: tf.Tensor
     """[2] int64, another in each step: the seed of all that the sampler draws (`tf.random.stateless_*`)."""
 
@@ -59,6 +61,17 @@ class Scored(NamedTuple):
     """[batch, group_size] scores of the negatives."""
 
 
+CHOOSES_BY_SCORE: Mapping[str, object] = MappingProxyType({"uniform_epochs": 5})
+"""`Sampler.defaults` of samplers that go by the scores of the very step.
+
+At the start scores are noise. What a user happens to score high is pushed down before anything is known, which shrinks
+the factors and leaves the order as meaningless as it was: a GMF ends with all factors at zero, whatever the loss, the
+start and the number of candidates, and weaker L2 regularisation postpones it to more candidates. After two epochs of
+uniform negatives scores mean something, and the recipe holds as it is; five leave room for slower data
+(configs/RESULTS.md).
+"""
+
+
 @dataclass(frozen=True)
 class SamplerConfig(Settings):
     """Settings of a sampler's own; a sampler that has some makes a subclass of this beside it. Each is a flag."""
@@ -81,6 +94,9 @@ class Sampler(tf.Module, ABC):
     """
 
     config_class: ClassVar[type[SamplerConfig]] = SamplerConfig
+    defaults: ClassVar[Mapping[str, object]] = MappingProxyType({})
+    """Settings of the run that it needs to train well -> their values where the user gives none. Those that mean
+    nothing to the run's objective play no part. Best what holds on any data, as `CHOOSES_BY_SCORE`."""
     requires: ClassVar[frozenset[str]] = frozenset()
     """Capabilities that it needs of the scorer: see `gdns_tf.models.scorer`."""
     takes_candidates: ClassVar[bool] = False

@@ -4,11 +4,13 @@ Item Sampling)."""
 import tensorflow as tf
 
 from gdns_tf.models.scorer import Scorer
-from gdns_tf.samplers.base import Batch, Sampler, Selection
+from gdns_tf.samplers.base import CHOOSES_BY_SCORE, Batch, Sampler, Selection
 
 
 class Dns(Sampler):
     """The candidates that the model scores highest."""
+
+    defaults = CHOOSES_BY_SCORE
 
     def select(self, batch: Batch, scorer: Scorer) -> Selection:
         return Selection(highest_scored(batch, scorer, batch.group_size))

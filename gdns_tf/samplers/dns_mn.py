@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from gdns_tf.models.scorer import Scorer
 from gdns_tf.models.setup import Setup
-from gdns_tf.samplers.base import Batch, Sampler, SamplerConfig, Selection
+from gdns_tf.samplers.base import CHOOSES_BY_SCORE, Batch, Sampler, SamplerConfig, Selection
 from gdns_tf.samplers.dns import highest_scored
 from pipelines.config import flag
 from pipelines.errors import require
@@ -17,7 +17,9 @@ from pipelines.errors import require
 class DnsMNConfig(SamplerConfig):
     """Settings of `DnsMN`."""
 
-    top_candidates: int = flag(48, "Negatives are drawn from this many of the highest-scored candidates.")
+    top_candidates: int = flag(
+        0, "Negatives are drawn from this many of the highest-scored candidates; 0: midway from group_size to all."
+    )
 
 
 class DnsMN(Sampler):
@@ -28,6 +30,7 @@ class DnsMN(Sampler):
     """
 
     config_class = DnsMNConfig
+    defaults = CHOOSES_BY_SCORE
 
     def __init__(self, top_candidates: int) -> None:
         """Args:
@@ -40,9 +43,10 @@ class DnsMN(Sampler):
     def build(cls, config: DnsMNConfig, setup: Setup) -> Self:
         """Raises InputError, naming the field, for more or fewer candidates than there are to choose from."""
         fewest, most = setup.group_size, setup.num_candidates
-        rule = f"must lie between `group_size`={fewest} and `num_candidates`={most}"
-        require(fewest <= config.top_candidates <= most, "top_candidates", config.top_candidates, rule)
-        return cls(config.top_candidates)
+        rule = f"must lie between `group_size`={fewest} and `num_candidates`={most}, or be 0"
+        top = config.top_candidates or (fewest + most) // 2
+        require(fewest <= top <= most, "top_candidates", top, rule)
+        return cls(top)
 
     def select(self, batch: Batch, scorer: Scorer) -> Selection:
         hard = highest_scored(batch, scorer, self._top_candidates)

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from gdns_tf.models.scorer import Scorer
 from gdns_tf.models.setup import Setup
-from gdns_tf.samplers.base import Batch, Scored, Selection
+from gdns_tf.samplers.base import CHOOSES_BY_SCORE, Batch, Scored, Selection
 from gdns_tf.samplers.gain_table import GainTable, gain
 from gdns_tf.samplers.gdns import Gdns, GdnsConfig
 from pipelines.config import flag
@@ -38,6 +38,7 @@ class GdnsTracked(Gdns):
     """
 
     config_class = GdnsTrackedConfig
+    defaults = CHOOSES_BY_SCORE
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ import tensorflow as tf
 from gdns_tf.models.losses import RankingLoss
 from gdns_tf.models.scorer import LINEAR, Scorer
 from gdns_tf.models.setup import Setup
-from gdns_tf.samplers.base import Batch, Sampler, SamplerConfig, Scored, Selection
+from gdns_tf.samplers.base import CHOOSES_BY_SCORE, Batch, Sampler, SamplerConfig, Scored, Selection
 
 
 class MixGcf(Sampler):
@@ -18,6 +18,7 @@ class MixGcf(Sampler):
     mixture of the scores, so no mixture is ever built.
     """
 
+    defaults = CHOOSES_BY_SCORE
     requires = frozenset({LINEAR})
 
     @classmethod

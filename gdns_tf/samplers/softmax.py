@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from gdns_tf.models.losses import RankingLoss
 from gdns_tf.models.setup import Setup
-from gdns_tf.samplers.base import SamplerConfig, Scored
+from gdns_tf.samplers.base import CHOOSES_BY_SCORE, SamplerConfig, Scored
 from gdns_tf.samplers.uniform import Uniform
 from pipelines.config import flag
 from pipelines.errors import require_above_0
@@ -31,6 +31,7 @@ class Softmax(Uniform):
     """
 
     config_class = SoftmaxConfig
+    defaults = CHOOSES_BY_SCORE
 
     def __init__(self, radius: float = 0.5) -> None:
         """Args:

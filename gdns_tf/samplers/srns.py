@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from gdns_tf.models.scorer import ITEM_FACTORS, Scorer
 from gdns_tf.models.setup import Setup
-from gdns_tf.samplers.base import Batch, Sampler, SamplerConfig, Scored, Selection
+from gdns_tf.samplers.base import CHOOSES_BY_SCORE, Batch, Sampler, SamplerConfig, Scored, Selection
 from gdns_tf.samplers.scatter import write_rows
 from pipelines.batches import steps_per_epoch
 from pipelines.config import flag
@@ -21,15 +21,14 @@ HISTORY = 5
 class SrnsConfig(SamplerConfig):
     """Settings of `Srns`."""
 
-    memory_size: int = flag(64, "Items that each user's memory holds.")
+    memory_size: int = flag(0, "Items that each user's memory holds; 0: as many as there are candidates.")
     temperature: float = flag(1.0, "Of the softmax over candidates.")
     deviation_weight: float = flag(1.0, "alpha, weight of the standard deviation beside the score.")
     warmup_epochs: int = flag(50, "Epochs over which that weight rises to its full value.")
 
     def check(self) -> None:
-        require(self.memory_size >= 1, "memory_size", self.memory_size, "must be at least 1")
         require_above_0(self, "temperature")
-        require_not_negative(self, "warmup_epochs")
+        require_not_negative(self, "memory_size", "warmup_epochs")
 
 
 class Srns(Sampler):
@@ -47,6 +46,7 @@ class Srns(Sampler):
     """
 
     config_class = SrnsConfig
+    defaults = CHOOSES_BY_SCORE
     requires = frozenset({ITEM_FACTORS})
     revision = 2  # the past models score the positives of the step
 
@@ -82,18 +82,15 @@ class Srns(Sampler):
 
     @classmethod
     def build(cls, config: SrnsConfig, setup: Setup) -> Self:
-        require(
-            config.memory_size >= setup.group_size,
-            "memory_size",
-            config.memory_size,
-            f"must be at least `group_size`={setup.group_size}: the negatives are chosen from it",
-        )
+        memory_size = config.memory_size or setup.num_candidates
+        rule = f"must be at least `group_size`={setup.group_size}, for the negatives are chosen from it, or 0"
+        require(memory_size >= setup.group_size, "memory_size", memory_size, rule)
         return cls(
             setup.train.num_users,
             setup.train.num_items,
             setup.dim,
             steps_per_epoch(setup.train.num_users, setup.batch_size),
-            memory_size=config.memory_size,
+            memory_size=memory_size,
             deviation_weight=config.deviation_weight,
             warmup_epochs=config.warmup_epochs,
             temperature=config.temperature,

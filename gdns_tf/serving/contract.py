@@ -92,6 +92,19 @@ SIGNATURES = {
             (Tensor("history", ITEM_ID, ("B", "H")), _K),
             (*_LISTS, _KNOWN_USER, Tensor("num_unknown", "int32", ("B",))),
         ),
+        Signature(
+            "explain",
+            (_USERS, Tensor("item_ids", ITEM_ID, ("B", "C")), Tensor("k", "int32", ("B|1",), 3)),
+            (
+                Tensor("because_ids", ITEM_ID, ("B", "C", "K")),
+                Tensor("contributions", "float32", ("B", "C", "K")),
+                Tensor("of_history", "float32", ("B", "C")),
+                _KNOWN_USER,
+            ),
+        ),
+        Signature(
+            "cosines", (Tensor("item_ids", ITEM_ID, ("B", "C")),), (Tensor("cosines", "float32", ("B", "C", "C")),)
+        ),
         Signature("describe", (Tensor("parts", "string", ("B",), ""),), (Tensor("json", "string", ("B",)),)),
     )
 }

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from gdns_tf.models.factors import Factors
 from gdns_tf.serving.contract import ITEM_ID, PADDING_SCORE, SIGNATURES, USER_ID, Tensor
+from gdns_tf.serving.explain import shares_of_encoded, shares_of_fold_in
 from gdns_tf.serving.fold_in import FoldIn, encode, fold_in, penalty
 from gdns_tf.serving.top_k import top_k
 from gdns_tf.serving.vocabulary import Vocabulary
@@ -164,6 +165,36 @@ class ServedModel(tf.Module):
         num_unknown = tf.math.count_nonzero((numbers < 0) & (history != self._items.padding), axis=1, dtype=tf.int32)
         return self._best(scores, k) | {"known_user": known, "num_unknown": num_unknown}
 
+    def explain(self, user_ids: tf.Tensor, item_ids: tf.Tensor, k: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What speaks most for each listed item, of all that the user has."""
+        _check_rows("item_ids", item_ids, user_ids, "user_ids", or_one=False)
+        _check_rows("k", k, user_ids, "user_ids")
+        users, items = self._users.numbers(user_ids), self._items.numbers(item_ids)
+        history = self._seen_by(users).to_tensor(-1)
+        factors = tf.cast(tf.gather(self._item_factors, tf.maximum(items, 0)), tf.float32)
+        if self._encodes:
+            shares = shares_of_encoded(self._history_vectors, self._history_power, history, factors)
+        else:
+            shares = shares_of_fold_in(self._all_items(), self._penalty, history, factors)
+        has, known = history >= 0, (users >= 0)[:, None] & (items >= 0)
+        width = tf.minimum(tf.reduce_max(tf.concat([k, [0]], axis=0)), tf.shape(history)[1])
+        most, places = tf.math.top_k(tf.where(has[:, None], shares, _NEVER), tf.maximum(width, 0))
+        shown = (most > _NEVER) & known[..., None] & (tf.range(tf.shape(most)[2]) < k[:, None, None])
+        return {
+            "because_ids": self._items.ids(tf.where(shown, tf.gather(history, places, batch_dims=1), -1)),
+            "contributions": tf.where(shown, most, PADDING_SCORE),
+            "of_history": tf.where(known, tf.reduce_sum(tf.where(has[:, None], shares, 0.0), axis=2), PADDING_SCORE),
+            "known_user": users >= 0,
+        }
+
+    def cosines(self, item_ids: tf.Tensor) -> dict[str, tf.Tensor]:
+        """How alike the listed items are, as in `similar_items`; 0 where one is unknown."""
+        numbers = self._items.numbers(item_ids)
+        rows = tf.cast(tf.gather(self._item_factors, tf.maximum(numbers, 0)), tf.float32) * self._dimension_weights
+        norms = tf.where(numbers >= 0, tf.gather(self._inverse_norms, tf.maximum(numbers, 0)), 0.0)
+        unit = rows * norms[..., None]
+        return {"cosines": tf.einsum("bcd,bed->bce", unit, unit)}
+
     def describe(self, parts: tf.Tensor) -> dict[str, tf.Tensor]:
         """What the model is, as JSON; or the named parts of it."""
         return {"json": self._description.lookup(parts)}
@@ -183,7 +214,7 @@ class ServedModel(tf.Module):
         if not self._any_dropped:
             return queries
         rows = tf.where(users >= self._num_trained)
-        # Few items each, for which they were dropped: to make a query costs less than to keep one for each.
+        # Made when asked for and not kept, for there may be many such users, who as a rule have few items.
         histories = self._seen_by(tf.gather_nd(users, rows)).to_tensor(-1)
         return tf.tensor_scatter_nd_update(queries, rows, self._by_history(histories))
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from gdns_tf.report_page import save_report
+from gdns_tf.samplers.registry import SAMPLERS
 from gdns_tf.studies import plots
 from gdns_tf.studies.arm import Arm
 from gdns_tf.studies.arms import all_of, run_arms, users_of
@@ -13,6 +14,7 @@ from gdns_tf.studies.comparison import compare_all
 from gdns_tf.studies.markdown import interval, mean_sd, provenance, table, verdicts
 from gdns_tf.studies.session import METRICS, SELECTION, Session, overrides_of
 from gdns_tf.studies.trial import Result
+from gdns_tf.training.config import TrainConfig
 from pipelines.errors import InputError
 
 
@@ -22,8 +24,20 @@ def run(session: Session) -> None:
     arms = []
     for combination in itertools.product(*varied):
         overrides = overrides_of(";".join(combination))
+        if "sampler" in overrides:  # the rest as a run with that sampler alone would have it
+            overrides = _brought(session, str(overrides["sampler"])) | overrides
         arms.append(Arm(" ".join(combination), str(overrides.get("sampler", session.train.sampler)), overrides))
     save_report(session.folder / "report.md", report(session, run_arms(session, arms, "grid")))
+
+
+def _brought(session: Session, sampler: str) -> dict[str, object]:
+    """What a sampler brings in place of what the study's brought (`Sampler.defaults`), but for what its flags set.
+
+    Other studies name all that their systems need: there a sampler brings nothing.
+    """
+    defaults = TrainConfig.defaults_for({"objective": session.train.objective, "sampler": sampler}, tells=False)
+    names = SAMPLERS[sampler].defaults.keys() | SAMPLERS[session.train.sampler].defaults.keys()
+    return {name: getattr(defaults, name) for name in sorted(names - session.given)}
 
 
 def _values(part: str) -> list[str]:

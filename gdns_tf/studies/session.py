@@ -3,7 +3,7 @@
 import json
 import shlex
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,8 @@ class Session:
     train: TrainConfig
     """What all its trials share."""
     config: StudyConfig
+    given: Set[str] = frozenset()
+    """Names of the settings of `train` that were set, and did not come of defaults."""
 
     @property
     def folder(self) -> Path:

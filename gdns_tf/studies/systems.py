@@ -26,8 +26,9 @@ class System:
     shared: tuple[Overrides, ...] = ()
     """In place of the study's shared alternatives, where those mean nothing to it; as many of them as those are."""
     l2_factor: float = 1.0
-    """Scales the L2 strength of the flags and of the shared alternatives. Where all negatives are hard ones, as of a
-    sampler that picks by score from the first step on, what suits uniform ones keeps the factors at zero."""
+    """Scales the L2 strength of the flags and of the shared alternatives. The studies train without uniform negatives
+    at the start (`uniform_epochs`=0), and where all are hard ones, as of a sampler that picks by score from the first
+    step on, what suits uniform ones keeps the factors at zero."""
     tuned_options: bool = False
     """Whether the alternatives are options of a baseline and not settings."""
     paper: tuple[float, float, float] | None = None
@@ -114,7 +115,12 @@ SYSTEMS: dict[str, System] = {
     "gdns_without_g": _sampler("gdns_without_g", "GDNS without G", *_CANDIDATES),
     "uniform_pairwise": System("Uniform pair-wise", {"sampler": "uniform", "pairing": "pair"}, _MARGINS),
     "dns": _sampler("dns", "DNS", *_CANDIDATES, l2_factor=0.25),
-    "dns_mn": _sampler("dns_mn", "DNS(M, N)", {"top_candidates": 40}, {"top_candidates": 56}, l2_factor=0.25),
+    "dns_mn": System(
+        "DNS(M, N)",
+        {"sampler": "dns_mn", "top_candidates": 48},
+        ({"top_candidates": 40}, {"top_candidates": 56}),
+        l2_factor=0.25,
+    ),
     "softmax": _sampler("softmax", "Softmax-v", {"radius": 0.1}, {"radius": 1.0}, l2_factor=0.25),
     "ahns": _sampler("ahns", "AHNS", {"ahns_beta": 0.5}, {"ahns_beta": 1.0}),
     "mixgcf": _sampler("mixgcf", "MixGCF (positive mixing)", *_CANDIDATES, l2_factor=0.25),

@@ -44,6 +44,7 @@ def _pairs(scorer: Scorer, setup: Setup, config: TrainConfig) -> PairsTrainer:
         l2=config.l2,
         dropout=config.dropout,
         seed=config.seed,
+        uniform_steps=_uniform_steps(setup, config),
     )
 
 
@@ -62,7 +63,12 @@ def _sampled_softmax(scorer: Scorer, setup: Setup, config: TrainConfig) -> Score
     if config.shared_negatives:
         return SharedNegativesTrainer(scorer, setup.histories, penalty, masses=masses, **options)
     built = sampler.build(config.sampler_config, setup)
+    options["uniform_steps"] = _uniform_steps(setup, config)
     return SampledSoftmaxTrainer(scorer, built, setup.histories, masses, penalty, **options)
+
+
+def _uniform_steps(setup: Setup, config: TrainConfig) -> int:
+    return config.uniform_epochs * steps_per_epoch(setup.train.num_users, setup.batch_size)
 
 
 _TRAINERS = {PAIRS: _pairs, MULTINOMIAL: _multinomial, SAMPLED_SOFTMAX: _sampled_softmax}

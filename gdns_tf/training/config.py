@@ -1,5 +1,6 @@
 """What to train and how; each field is a setting of `gdns_tf.fit` and a flag of the same name."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 
@@ -48,6 +49,7 @@ HARMLESS = {
     "keep_versions",
 }
 """Settings in which a run may differ when it is gone on with."""
+_SILENCE = logging.Logger("silence", logging.CRITICAL + 1)
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,9 @@ class TrainConfig:
     group_size: int = flag(32, "N: negatives of a user in a step, and drawn positives; of samplers.", main=True)
     num_candidates: int = flag(
         64, "M: unobserved items drawn for a user in a step, to choose N from; of samplers.", main=True
+    )
+    uniform_epochs: int = flag(
+        0, "Epochs at the start with uniform negatives, before the sampler chooses; of samplers."
     )
     shared_negatives: bool = flag(
         False, "sampled_softmax: the same N negatives for all users of a step; for uniform and nncf."
@@ -150,6 +155,7 @@ class TrainConfig:
             "l2",
             "user_l2",
             "user_weight_power",
+            "uniform_epochs",
             "batch_size",
             "max_minutes",
             "checkpoint_minutes",
@@ -212,8 +218,15 @@ class TrainConfig:
         return cls.defaults_for(settings).with_settings(**settings)
 
     @classmethod
-    def defaults_for(cls, settings: Mapping[str, object]) -> "TrainConfig":
-        """The recipe of the objective that some settings mean; says which of them have no effect on it."""
+    def defaults_for(cls, settings: Mapping[str, object], *, tells: bool = True) -> "TrainConfig":
+        """The base of a run with some settings: those of its own, the recipe of the objective that they mean, and what
+        the sampler brings (`Sampler.defaults`).
+
+        Args:
+          settings: by name.
+          tells: whether to say what was chosen unasked, and which of the settings have no effect on the objective.
+        """
+        say = notices if tells else _SILENCE
         limits = {n: meant for n, meant in objectives_of(settings).items() if settings[n] is not False}  # asks nothing
         not_multinomial = [name for name, objectives in limits.items() if MULTINOMIAL not in objectives]
         scorer = settings.get("scorer")
@@ -225,19 +238,27 @@ class TrainConfig:
             objective = PAIRS
             if not_multinomial and "sampler" not in settings:
                 told = "`%s` is of sampled pairs: so `objective`=pairs, `sampler`=%s. Name them to choose others."
-                notices.warning(told, not_multinomial[0], cls.sampler)
+                say.warning(told, not_multinomial[0], cls.sampler)
         else:
             objective = MULTINOMIAL
         for name, objectives in limits.items():
             if objective in RECIPES and objective not in objectives:
-                notices.warning("`%s`=%s has no effect on `objective`=%s.", name, settings[name], objective)
-        return cls().with_settings(**RECIPES.get(objective, {}))  # an unknown one is refused with the rest
+                say.warning("`%s`=%s has no effect on `objective`=%s.", name, settings[name], objective)
+        recipe = cls().with_settings(**RECIPES.get(objective, {}))  # an unknown one is refused with the rest
+        sampler = settings.get("sampler", recipe.sampler)
+        brought = {n: value for n, value in _brought(sampler, objective).items() if n not in settings}
+        for name, value in brought.items():
+            of = Given(sampler).name if isinstance(sampler, Sampler) else sampler
+            say.info("`sampler`=%s brings `%s`=%s, as it is not set.", of, name, value)
+        # With what is given, for what is brought need not go with the recipe alone.
+        given = {field.name for field in fields(cls)} & settings.keys()
+        return recipe.with_settings(**brought | {name: settings[name] for name in given})
 
     def with_settings(self, **settings: object) -> "TrainConfig":
         """This run with some settings changed.
 
         Where another sampler or scorer is chosen, those of the former's settings that the new one has too stay. Another
-        objective brings no recipe of its own: `from_settings` does.
+        objective brings no recipe of its own, and another sampler none of its `defaults`: `from_settings` does.
 
         Args:
           settings: by name, of the run, its sampler and its scorer. `sampler` may be a `Sampler` in place of a name.
@@ -316,6 +337,13 @@ def objectives_of(settings: Iterable[str]) -> dict[str, frozenset[str]]:
     of_samplers = {f.name for sampler in SAMPLERS.values() for f in fields(sampler.config_class)}
     meant_for = dict.fromkeys(of_samplers, SAMPLING) | MEANT_FOR
     return {name: meant_for[name] for name in settings if name in meant_for}
+
+
+def _brought(sampler: str | Sampler, objective: str) -> dict[str, object]:
+    """What a sampler brings to a run of the objective: setting -> value; an unknown one, nothing."""
+    defaults = (sampler if isinstance(sampler, Sampler) else SAMPLERS.get(sampler, Sampler)).defaults
+    limits = objectives_of(defaults)
+    return {n: value for n, value in defaults.items() if objective in limits.get(n, SAMPLING)}
 
 
 def _parts(config_class: type) -> list:

@@ -26,6 +26,7 @@ class PairsTrainer(Trainer):
         l2: float = 0.0,
         dropout: float = 0.0,
         seed: int = 0,
+        uniform_steps: int = 0,
     ) -> None:
         """Args:
         scorer: gives the scores.
@@ -35,16 +36,17 @@ class PairsTrainer(Trainer):
         l2: regularisation of p_u, q_i and q_j in every pair (as SRNS's code does; the paper is silent).
         dropout: share of the latent factors hidden in training.
         seed: of the dropout masks and of what the sampler draws.
+        uniform_steps: after how many steps the sampler sets in; see `Trainer`.
         """
-        super().__init__(scorer, sampler, dropout=dropout, seed=seed)
+        super().__init__(scorer, sampler, dropout=dropout, seed=seed, uniform_steps=uniform_steps)
         self._attach_loss(loss, user_weights)
         self._l2 = l2
 
     def user_weights(self, users: tf.Tensor) -> tf.Tensor:
         return tf.gather(self._user_weights, users)
 
-    def loss_of(self, scored: Scored) -> RankingLoss:
-        del scored
+    def loss_of(self, scored: Scored, sampler: Sampler) -> RankingLoss:
+        del scored, sampler
         return self.ranking_loss
 
     def regularisation(self, scored: Scored) -> tf.Tensor | float:

@@ -46,7 +46,7 @@ SAMPLING = frozenset({PAIRS, SAMPLED_SOFTMAX})
 _LIKELIHOODS = frozenset({MULTINOMIAL, SAMPLED_SOFTMAX})
 
 MEANT_FOR: dict[str, frozenset[str]] = {
-    **dict.fromkeys(("sampler", "group_size", "num_candidates"), SAMPLING),
+    **dict.fromkeys(("sampler", "group_size", "num_candidates", "uniform_epochs"), SAMPLING),
     **dict.fromkeys(("loss", "pairing", "margin", "l2", "user_weight_power"), frozenset({PAIRS})),
     "user_l2": _LIKELIHOODS,
     "shared_negatives": frozenset({SAMPLED_SOFTMAX}),

@@ -44,6 +44,7 @@ class SampledSoftmaxTrainer(Trainer):
         *,
         dropout: float = 0.0,
         seed: int = 0,
+        uniform_steps: int = 0,
     ) -> None:
         """Args:
         scorer: with the capabilities ITEM_FACTORS and CATALOGUE.
@@ -53,20 +54,21 @@ class SampledSoftmaxTrainer(Trainer):
         penalty: regularises.
         dropout: share of the latent factors hidden in training.
         seed: of what is hidden, and of what the sampler draws.
+        uniform_steps: after how many steps the sampler sets in; see `Trainer`.
         """
-        super().__init__(scorer, sampler, dropout=dropout, seed=seed)
+        super().__init__(scorer, sampler, dropout=dropout, seed=seed, uniform_steps=uniform_steps)
         self._attach(histories, masses, penalty)
 
     def user_weights(self, users: tf.Tensor) -> tf.Tensor:
         return self._penalty.user_weights(users)
 
-    def loss_of(self, scored: Scored) -> Callable[..., tf.Tensor]:
+    def loss_of(self, scored: Scored, sampler: Sampler) -> Callable[..., tf.Tensor]:
         """The loss above. Of the drawn positives only how far the sampler moved them counts: all items take part."""
         batch = scored.batch
         row_of, items = self._histories.of(batch.users)
         counts = self._histories.counts(batch.users)
         of_items = pair_scores(scored.queries, self.scorer.item_factors, row_of, items)
-        log_q = self._log_q(scored)
+        log_q = self._log_q(scored, sampler)
 
         def losses(positives: tf.Tensor, negatives: tf.Tensor, weights: tf.Tensor | None = None) -> tf.Tensor:
             moved = tf.reduce_mean(positives - scored.positives, axis=1)
@@ -75,10 +77,10 @@ class SampledSoftmaxTrainer(Trainer):
 
         return losses
 
-    def _log_q(self, scored: Scored) -> tf.Tensor:
+    def _log_q(self, scored: Scored, sampler: Sampler) -> tf.Tensor:
         """[batch, group_size]: log q_uj of the negatives."""
         (users, _, candidates, *_), selection = scored.batch, scored.selection
-        if self.sampler.takes_candidates:
+        if sampler.takes_candidates:
             return self._masses.log_expected(users, selection.negatives, selection.negatives.shape[1])
         log_q = self._masses.log_expected(users, selection.negatives, candidates.shape[1])
         if selection.log_chosen is not None:

@@ -1,5 +1,6 @@
 """The Keras model whose `train_step` is one step of Algorithm 1, for any scorer, sampler and loss."""
 
+import functools
 from abc import abstractmethod
 from collections.abc import Callable
 
@@ -7,6 +8,7 @@ import tensorflow as tf
 
 from gdns_tf.models.scorer import Scorer
 from gdns_tf.samplers.base import Batch, Sampler, Scored
+from gdns_tf.samplers.uniform import Uniform
 from gdns_tf.training.base import ScorerTrainer
 
 
@@ -18,26 +20,32 @@ class Trainer(ScorerTrainer):
 
     # Keras would count the sampler's tables among the model's weights.
     @tf.__internal__.tracking.no_automatic_dependency_tracking
-    def _attach_sampler(self, sampler: Sampler) -> None:
-        self.sampler = sampler
+    def _attach_samplers(self, sampler: Sampler, first: Sampler) -> None:
+        self.sampler, self._first = sampler, first
 
-    def __init__(self, scorer: Scorer, sampler: Sampler, *, dropout: float = 0.0, seed: int = 0) -> None:
+    def __init__(
+        self, scorer: Scorer, sampler: Sampler, *, dropout: float = 0.0, seed: int = 0, uniform_steps: int = 0
+    ) -> None:
         """Args:
         scorer: gives the scores.
         sampler: chooses the negatives.
         dropout: share of the latent factors hidden in training.
         seed: of the dropout masks and of what the sampler draws.
+        uniform_steps: after how many steps the sampler sets in; until then it rests, and the negatives are the first
+          candidates as they come.
         """
         super().__init__(scorer, dropout=dropout, seed=seed)
-        self._attach_sampler(sampler)
+        self._attach_samplers(sampler, Uniform())
+        self._uniform_steps = uniform_steps
 
     @abstractmethod
     def user_weights(self, users: tf.Tensor) -> tf.Tensor:
         """[batch] float32: the factors of the users' losses."""
 
     @abstractmethod
-    def loss_of(self, scored: Scored) -> Callable[..., tf.Tensor]:
-        """What `Sampler.losses` calls: losses [batch] of scores of positives and negatives, both [batch, group_size].
+    def loss_of(self, scored: Scored, sampler: Sampler) -> Callable[..., tf.Tensor]:
+        """What `Sampler.losses` of the one that chose calls: losses [batch] of scores of positives and negatives, both
+        [batch, group_size].
 
         A third argument, if any, holds factors of the negatives' losses, of the same shape.
         """
@@ -64,26 +72,34 @@ class Trainer(ScorerTrainer):
           {"loss"}: the mean loss, without regularisation, since the metrics were last reset.
         """
         batch = self.batch(data)
-        users = batch.users
-        selection = self.sampler.select(batch, self.scorer)
-        weights = self.user_weights(users)
+        learn = functools.partial(self._learn, batch, self.mask_seed(data["step"]))
+        if self._uniform_steps:
+            losses, gradients = tf.cond(batch.step < 0, lambda: learn(self._first), lambda: learn(self.sampler))
+        else:
+            losses, gradients = learn(self.sampler)
+        self.optimizer.apply_gradients(zip(gradients, self.scorer.trainable_variables, strict=True))
+        self._mean_loss.update_state(self.reported(losses, batch.group_size))
+        return {"loss": self._mean_loss.result()}
+
+    def _learn(self, batch: Batch, mask_seed: tf.Tensor, sampler: Sampler) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """The losses [batch] against the negatives of a sampler, which takes note of them, and the gradients."""
+        selection = sampler.select(batch, self.scorer)
+        weights = self.user_weights(batch.users)
 
         with tf.GradientTape() as tape:
-            queries = self.scorer.queries(users, self._dropout, self.mask_seed(batch.step))
+            queries = self.scorer.queries(batch.users, self._dropout, mask_seed)
             positive_scores = self.scorer.scores(queries, batch.positives)
             negative_scores = self.scorer.scores(queries, selection.negatives)
             scored = Scored(batch, self.scorer, queries, selection, positive_scores, negative_scores)
-            losses = self.sampler.losses(scored, self.loss_of(scored))
+            losses = sampler.losses(scored, self.loss_of(scored, sampler))
             objective = tf.tensordot(weights, losses, 1) + self.regularisation(scored)
 
-        variables = self.scorer.trainable_variables
-        gradients = tape.gradient(objective, variables)
-        self.sampler.update(scored)
-        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        self._mean_loss.update_state(self.reported(losses, batch.group_size))
-        return {"loss": self._mean_loss.result()}
+        gradients = tape.gradient(objective, self.scorer.trainable_variables)
+        sampler.update(scored)
+        return losses, gradients
 
     def batch(self, data: dict[str, tf.Tensor]) -> Batch:
         """What the sampler sees of a batch of the pipeline."""
         seed = tf.random.experimental.stateless_fold_in(tf.constant([self._seed, 0x5A3], tf.int64), data["step"])
-        return Batch(data["users"], data["positives"], data["candidates"], data["step"], seed)
+        step = data["step"] - self._uniform_steps
+        return Batch(data["users"], data["positives"], data["candidates"], step, seed)

@@ -122,8 +122,11 @@ SCORERS: dict[str, Mapping[str, Range]] = {
 class Model:
     """A scorer with an objective, and what is searched of their settings."""
 
+    given: Mapping[str, object]
+    """What is set, the scorer and the objective among it, and the first of the user's own choices where they are not
+    the defaults."""
     base: TrainConfig
-    """With what is set, and the defaults: those of the recipe, or the first of the user's own choices."""
+    """With that, and the defaults."""
     ranges: Mapping[str, Between | Choice]
 
     @property
@@ -143,7 +146,7 @@ class Model:
         """
         settings = self.base.settings()
         chosen = {s: r.suggest(trial, f"{self.name}.{s}", settings[s]) for s, r in self.ranges.items()}
-        return self.base.with_settings(**chosen)
+        return _config({**self.given, **chosen})  # and not `base` changed: another sampler brings other settings
 
     def described(self) -> dict[str, str]:
         """All that makes a difference: setting -> its value, or what it is searched over."""
@@ -241,16 +244,22 @@ def _model(objective: str, scorer: str, settings: Mapping[str, object], choices:
             if able and "sampler" not in firsts:
                 fixed["sampler"] = able[0]
     usual = {name: each for name, each in (usual | SCORERS.get(scorer, {})).items() if name not in fixed}
-    defaults = TrainConfig.from_settings(**named, **fixed).settings()
+    defaults = _config(named | fixed).settings()
     changed = {name: first for name, first in firsts.items() if defaults.get(name) not in chosen[name].values}
-    base = TrainConfig.from_settings(**named, **fixed, **changed)
+    given = named | fixed | changed
+    base = _config(given)
     defaults = base.settings()
-    return Model(base, {name: each.around(defaults[name]) for name, each in (usual | chosen).items()})
+    return Model(given, base, {name: each.around(defaults[name]) for name, each in (usual | chosen).items()})
+
+
+def _config(settings: Mapping[str, object]) -> TrainConfig:
+    """`TrainConfig.from_settings`, which would say at every trial what a sampler brings."""
+    return TrainConfig.defaults_for(settings, tells=False).with_settings(**settings)
 
 
 def _works(settings: Mapping[str, object]) -> bool:
     try:
-        TrainConfig.from_settings(**settings)
+        _config(settings)
     except InputError:
         return False
     return True

@@ -88,8 +88,8 @@ def _tell_new_users(user_ids: np.ndarray, counts: np.ndarray) -> None:
     """Gives notice of users without training, of so many rows in each part."""
     if len(user_ids):
         notices.warning(
-            f"{len(user_ids):,} user(s), the first {user_ids[0]}, have no row in the DataFrame `train`, so that "
-            f"nothing can be learnt about them: left out, with {counts[1]:,} row(s) of `valid` and {counts[2]:,} of "
+            f"{len(user_ids):,} user(s), the first of them {user_ids[0]}, have no row in the DataFrame `train`: they "
+            f"cannot be learnt about and are left out, with {counts[1]:,} row(s) of `valid` and {counts[2]:,} of "
             "`test`. No figure speaks of such new users; a model serves them by their history."
         )
 

@@ -69,18 +69,20 @@ def recognise(path: AnyPath) -> str:
 
     A `ratings.csv` is that of a release where its folder has the release's name.
     """
-    found = [name for name, release in RELEASES.items() if _is_of(path, name, release)]
+    if path.suffix == ".zip":
+        with Source(path).open() as file, ZipFile(file) as archive:
+            members = archive.namelist()
+        found = [name for name, of in RELEASES.items() if path.stem == name or f"{name}/{of.ratings}" in members]
+    elif path.is_dir():
+        found = [name for name, release in RELEASES.items() if _holds(path, name, release)]
+    else:
+        found = [name for name, release in RELEASES.items() if _is_ratings(path, name, release)]
     return found[0] if len(found) == 1 else ""
 
 
-def _is_of(path: AnyPath, name: str, release: Release) -> bool:
-    if path.is_dir():
-        inside = (path / name / release.ratings, path / f"{name}.zip")
-        return _is_ratings(path / release.ratings, name, release) or any(file.is_file() for file in inside)
-    if path.suffix == ".zip":
-        with Source(path).open() as file, ZipFile(file) as members:
-            return path.stem == name or f"{name}/{release.ratings}" in members.namelist()
-    return _is_ratings(path, name, release)
+def _holds(folder: AnyPath, name: str, release: Release) -> bool:
+    inside = folder / release.ratings, folder / name / release.ratings, folder / f"{name}.zip"
+    return _is_ratings(inside[0], name, release) or any(file.is_file() for file in inside[1:])
 
 
 def _is_ratings(path: AnyPath, name: str, release: Release) -> bool:

@@ -136,10 +136,11 @@ def _recognise(features: Mapping[str, object], config: DataConfig, source: str) 
     """For each column setting, the path of the feature that it or its usual names stand for, where there is one."""
     paths = {}
     for setting, (_, usual) in _COLUMNS.items():
-        given = getattr(config, setting)
+        default = DEFAULT_COLUMNS.get(setting, "")
+        given = getattr(config, setting) or default
         by_name = {path.rsplit("/", 1)[-1].lower(): path for path in reversed(features)}
         path = given if given in features else next((by_name[name] for name in usual if name in by_name), None)
-        chosen = given not in ("", DEFAULT_COLUMNS.get(setting))
+        chosen = given != default
         if (chosen and path != given) or (path is None and setting in ("user_column", "item_column")):
             raise InputError(
                 f"no feature {given!r} for `{setting}` among {sorted(features)}",

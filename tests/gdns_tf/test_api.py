@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import gdns_tf
-from gdns_tf.evaluation.baselines import popularity
+from gdns_tf.evaluation.baselines import item_knn, popularity
 from gdns_tf.evaluation.ranking import evaluate
 from gdns_tf.examples.clicks import make_clicks
 from gdns_tf.runs.run_folder import RunFolder
@@ -58,9 +58,55 @@ def test_evaluate_stands_beside_popularity(data, model):
     table = model.evaluate()
     assert table.loc["ndcg@3", "model"] == model.metrics["test"]["ndcg@3"]
     popular = evaluate(popularity(data.train), data, "test").means()
-    assert table["popularity"].to_dict() == popular
+    shown = ["coverage@10", "gini@10", "novelty@10", "popularity@10", "similarity@10"]
+    assert table["popularity"].drop(shown).to_dict() == popular
+    assert table.loc["coverage@10", "model"] > table.loc["coverage@10", "popularity"]
+    assert table.index[table["p_value"].isna()].tolist() == shown
     np.testing.assert_allclose(table["difference"], table["model"] - table["popularity"], atol=1e-12)
-    assert (model.evaluate("valid", protocol="full", ks=[5]).index == ["ndcg@5", "recall@5", "hr@5", "mrr"]).all()
+    of_validation = model.evaluate("valid", protocol="full", ks=[5]).index
+    assert of_validation.tolist()[:3] == ["ndcg@5", "recall@5", "mrr"]
+
+
+def test_evaluate_by_activity_splits_the_same_users(data, model):
+    table = model.evaluate_by_activity(ks=[3])
+    of_groups = table.xs("ndcg@3", level="metric")
+    assert of_groups["users"].sum() == data.train.num_users
+    mean = np.average(of_groups["model"], weights=of_groups["users"])
+    assert mean == pytest.approx(model.metrics["test"]["ndcg@3"])
+    assert (of_groups["low"] <= of_groups["model"]).all()
+
+
+def test_several_held_out_items_from_fit_to_load(clicks, tmp_path):
+    columns = {"user": "user_id", "item": "item_id", "timestamp": "ts"}
+    rows = clicks.assign(ts=np.random.default_rng(0).permutation(clicks["ts"]))  # users come and go side by side
+    data = gdns_tf.Dataset.from_dataframe(rows, **columns, split_by="time", test_share=0.2, valid_share=0.15)
+    settings = QUICK | {"sampler": "uniform", "max_epochs": 2, "eval_every": 1, "select": "map@5", "refit": True}
+    model = gdns_tf.fit(data, **settings, output_dir=tmp_path / "run")
+    best = evaluate(model._trained.first, data, ks=[5]).means()["map@5"]
+    assert model.history["map@5"].max() == pytest.approx(best, rel=1e-5)
+    table = model.evaluate(ks=[5])
+    assert table.index.tolist()[:6] == ["ndcg@5", "recall@5", "precision@5", "map@5", "hr@5", "mrr"]
+    user = int(data.test.users[0])
+    had = {item for part in (data.train, data.valid, data.test) for item in part.of(user).tolist()}
+    shown = model.recommend([data.train.user_ids[user]], k=data.train.num_items)["item"]
+    assert set(shown) == set(np.delete(data.train.item_ids, list(had)).tolist())
+    model.save(tmp_path / "saved")
+    again = gdns_tf.load(tmp_path / "saved")
+    assert again.data.fingerprint == data.fingerprint == model.metrics["data_fingerprint"]
+    pd.testing.assert_frame_equal(again.evaluate(ks=[5]), table)
+
+
+def test_evaluate_stands_beside_any_baseline(data, model, tmp_path):
+    table = model.evaluate(compare="itemknn", protocol="full", ks=[20])
+    assert table.columns.tolist() == ["model", "itemknn", "difference", "p_value"]
+    assert table.attrs["options"] == {"top_k": 50, "shrinkage": 10.0}
+    expected = evaluate(item_knn(data.train, top_k=50, shrinkage=10.0), data, "test", "full", ks=[20]).means()
+    assert table["itemknn"].to_dict() == expected
+    assert "itemknn: top_k=50, shrinkage=10" in str(table)
+    model.save(tmp_path / "model")
+    assert not model.evaluate(compare=tmp_path / "model")["difference"].any()
+    with pytest.raises(gdns_tf.InputError, match=r"there is no such baseline.*did you mean 'ease'.*itemknn"):
+        model.evaluate(compare="eese")
 
 
 def test_recommendations_are_the_best_unseen_items_by_brute_force(clicks, data, model):

@@ -9,8 +9,10 @@ import pytest
 
 from gdns_tf import evaluate
 from gdns_tf.command import exit_code
-from gdns_tf.evaluation.baselines import popularity
+from gdns_tf.evaluation.baselines import ease, popularity
+from gdns_tf.evaluation.beyond_accuracy import beyond_accuracy
 from gdns_tf.evaluation.ranking import evaluate as evaluate_model
+from gdns_tf.evaluation.top_items import top_items
 from gdns_tf.flags import replayable
 from gdns_tf.models.gmf import GMF
 from gdns_tf.models.weights_file import save_arrays
@@ -70,6 +72,17 @@ def test_a_run_is_evaluated_on_its_own_data(run_dir, dataset, capsys):
     for name, (low, high) in summary["intervals"].items():
         assert low <= summary["metrics"][name] <= high
     assert f"ndcg@3    {expected['ndcg@3']:8.4f}" in out
+    assert (summary["num_evaluated"], summary["num_held_out"]) == (50, 50)
+    assert sum(group["users"] for group in summary["groups"]) == 50
+    for group in summary["groups"]:
+        fewest, most = group["interactions"]
+        members = (dataset.train.counts >= fewest) & (dataset.train.counts <= most)
+        of_users = evaluate_model(random_model(0), dataset, "test").per_user()["ndcg@10"]
+        assert group["metrics"]["ndcg@10"] == pytest.approx(of_users[members].mean())
+        assert f"{group['group']:10}{group['users']:9,}" in out
+    lists = top_items(random_model(0), dataset.seen_before("test"), range(50), 10)
+    assert summary["beyond_accuracy"] == {"num_lists": 50, "metrics": beyond_accuracy(lists, dataset.train)}
+    assert f"coverage@10     {summary['beyond_accuracy']['metrics']['coverage@10']:8.4f}  share" in out
     assert "comparison" not in summary
 
 
@@ -115,6 +128,8 @@ def test_comparison_with_a_run_and_with_a_file(run_dir, tmp_path, dataset, capsy
         (("--weights=b", "--k="), "--k= must list"),
         (("--weights=b", "--bootstrap=-1"), "--bootstrap=-1 must be 0 or more"),
         (("--run_dir=no/such/run",), "no/such/run: there is no flags.txt"),
+        (("--weights=b", "--compare=popularty"), "--compare=popularty: there is no such baseline, and no such run"),
+        (("--weights=b", "--compare=popularty"), "did you mean 'popularity'"),
         (("--weights=absent.npz", *DATA_FLAGS), "absent.npz: there is no such file"),
     ],
 )
@@ -130,6 +145,38 @@ def test_beside_popularity(run_dir, dataset, capsys):
     assert command(f"--run_dir={run_dir}", "--compare=popularity") == 0
     comparison = summary_of(capsys)["comparison"]
     assert comparison["metrics"] == evaluate_model(popularity(dataset.train), dataset, "test").means()
+
+
+def test_several_held_out_items_are_told(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    rows = "".join(f"{user},{item},{rng.integers(1000)}\n" for user in range(50) for item in rng.permutation(150)[:30])
+    (tmp_path / "a.csv").write_text("user_id,item_id,at\n" + rows)
+    save_arrays(tmp_path / "w.npz", random_arrays(0))
+    flags = ["--dataset=table", f"--data_dir={tmp_path / 'a.csv'}", "--timestamp_column=at", "--split_by=time"]
+    arguments = (f"--weights={tmp_path / 'w.npz'}", *flags, "--test_share=0.3", "--bootstrap=0", "--compare=popularity")
+    assert command(*arguments) == 0
+    captured = capsys.readouterr()
+    summary = json.loads(captured.out.splitlines()[-1])
+    assert summary["num_held_out"] == pytest.approx(0.3 * 1500, abs=10)
+    assert {"precision@10", "map@10", "hr@10"} < set(summary["metrics"])
+    assert "precision@10" in captured.out
+    assert "Split by time: validation from" in captured.err
+    assert set(summary["beyond_accuracy"]["comparison"]) == set(summary["beyond_accuracy"]["metrics"])
+
+
+def test_beside_an_untuned_baseline_whose_options_are_shown(run_dir, dataset, capsys):
+    assert command(f"--run_dir={run_dir}", "--compare=ease", "--protocol=full", "--k=20") == 0
+    out = capsys.readouterr().out
+    comparison = json.loads(out.splitlines()[-1])["comparison"]
+    (regularization,) = comparison["options"].values()
+    expected = evaluate_model(ease(dataset.train, regularization=regularization), dataset, "test", "full", ks=(20,))
+    assert comparison["metrics"] == expected.means()
+    assert f"Compared with ease (untuned: regularization={regularization:g}), user by user" in out
+
+
+def test_a_baseline_is_of_the_models_size(run_dir, capsys):
+    assert command(f"--run_dir={run_dir}", "--compare=ials_scaled") == 0
+    assert summary_of(capsys)["comparison"]["options"]["dim"] == 4
 
 
 @pytest.mark.parametrize(

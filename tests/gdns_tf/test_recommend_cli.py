@@ -75,6 +75,27 @@ def test_tables(run, model, dataset):
     assert out.splitlines()[1] == "  no item is left to recommend"
 
 
+def test_reasons_are_shown_under_each_item_and_lists_are_less_of_one_kind(run, model, dataset):
+    code, out, _ = run(f"--model={model}", "--user=4", "--k=3", "--why")
+    lines = out.splitlines()
+    assert code == 0
+    assert len(lines) == 7
+    titles = {str(dataset.train.titles[item]) for item in dataset.all_interactions().of(4)}
+    for line in lines[2::2]:
+        because, _, reasons = line.partition("because of ")
+        assert not because.strip()
+        assert {reason.rpartition(" (")[0] for reason in reasons.split(", ")} <= titles
+    _, out, _ = run(f"--model={model}", "--user=4", "--k=2", "--why", "--format=json")
+    assert [len(entry["because"]) for entry in json.loads(out)[0]["items"]] == [3, 3]
+    _, out, _ = run(f"--model={model}", "--user=4", "--k=9", "--format=json")
+    plain = [entry["item"] for entry in json.loads(out)[0]["items"]]
+    assert "because" not in json.loads(out)[0]["items"][0]
+    _, out, _ = run(f"--model={model}", "--user=4", "--k=9", "--mmr=0.6", "--format=json")
+    varied = [entry["item"] for entry in json.loads(out)[0]["items"]]
+    assert varied[0] == plain[0]
+    assert varied != plain
+
+
 def test_titles_of_a_file(run, model, tmp_path):
     (tmp_path / "titles.tsv").write_text("7\tThe seventh\n")
     _, out, _ = run(f"--model={model}", "--similar=3,7", "--k=1", f"--titles={tmp_path / 'titles.tsv'}")
@@ -105,6 +126,9 @@ def test_all_users_into_a_file(run, model, tmp_path, dataset):
         (["--all_users", "--output=a.xls"], "--output=a.xls must end in .parquet, .csv, .jsonl"),
         (["--all_users", "--output=/no/such/a.csv"], "--output=/no/such/a.csv is in a folder that is not there"),
         (["--similar=1", "--exclude=2"], "--exclude has no effect on --similar"),
+        (["--history=1", "--why"], "--why has no effect on --history"),
+        (["--history=1", "--mmr=0.3"], "--mmr has no effect on --history"),
+        (["--user=1", "--mmr=1.3"], "--mmr=1.3 must lie in [0, 1]"),
     ],
 )
 def test_what_cannot_work_is_told_before_a_model_is_loaded(run, monkeypatch, flags, message):

@@ -195,12 +195,12 @@ def test_own_split_is_kept(frame, parts):
     raw = data.train.item_ids
     for user in range(20):
         assert raw[data.train.of(user)].tolist() == list(range(8 * user, 8 * user + 6))
-        assert (raw[data.valid[user]], raw[data.test[user]]) == (8 * user + 6, 8 * user + 7)
-        negatives = raw[data.test_negatives[user]]
+        assert (*raw[data.valid.of(user)], *raw[data.test.of(user)]) == (8 * user + 6, 8 * user + 7)
+        negatives = raw[data.test.negatives[user]]
         assert len(set(negatives.tolist()) - set(range(8 * user, 8 * user + 8))) == 100
-    assert data.train.titles[data.valid[3]] == "Film 30"
+    assert data.train.titles[data.valid.items[3]] == "Film 30"
     assert data.train.timestamps.tolist() == parts["train"]["at"].tolist()
-    assert data.train.items.dtype == data.valid.dtype == data.test_negatives.dtype == np.int32
+    assert data.train.items.dtype == data.valid.items.dtype == data.test.negatives.dtype == np.int32
 
 
 def test_negatives_are_those_of_leave_one_out(parts):
@@ -214,8 +214,8 @@ def test_negatives_are_those_of_leave_one_out(parts):
 def test_rows_of_the_held_out_may_come_in_any_order(parts):
     shuffled = parts | {"valid": parts["valid"][::-1], "test": parts["test"].sample(frac=1, random_state=1)}
     data, other = Dataset.from_split(**parts), Dataset.from_split(**shuffled)
-    assert data.train.item_ids[data.test].tolist() == other.train.item_ids[other.test].tolist()
-    assert data.train.item_ids[data.valid].tolist() == other.train.item_ids[other.valid].tolist()
+    assert data.train.item_ids[data.test.items].tolist() == other.train.item_ids[other.test.items].tolist()
+    assert data.train.item_ids[data.valid.items].tolist() == other.train.item_ids[other.valid.items].tolist()
 
 
 def test_ids_are_text_in_all_parts_where_they_are_in_one(parts):
@@ -224,7 +224,7 @@ def test_ids_are_text_in_all_parts_where_they_are_in_one(parts):
 
     data = Dataset.from_split(parts["train"], as_text(parts["valid"]), parts["test"])
     assert data.train.item_ids[data.train.of(0)].tolist() == ["0", "1", "2", "3", "4", "5"]
-    assert data.train.item_ids[data.valid[:2]].tolist() == ["six", "14"]
+    assert data.train.item_ids[data.valid.items[:2]].tolist() == ["six", "14"]
 
 
 def change(parts, **changes):
@@ -234,13 +234,9 @@ def change(parts, **changes):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"valid": lambda rows: rows[3:]}, "`valid`: user u0 has 0 rows, and 2 other users .*exactly one"),
-        ({"test": lambda rows: pd.concat([rows, rows[4:5]])}, "`test`: user u4 has 2 rows, and 0 other users"),
-        ({"train": lambda rows: rows[6:]}, "`train`: user u0 has 0 rows.*one or more"),
-        (
-            {"test": lambda rows: pd.concat([rows, rows[:1].assign(user_id="new", item_id=0)])},
-            "`train`: user new has 0 rows",
-        ),
+        ({"valid": lambda rows: rows.assign(user_id="new")}, "no user of training has an item in validation.*`train`"),
+        ({"test": lambda rows: rows.assign(user_id="new")}, "no user of training has an item in test.*`train`"),
+        ({"train": lambda rows: rows.assign(user_id="new")}, "no user of training has an item in validation"),
         ({"test": lambda rows: rows.assign(item_id=rows["item_id"] - 1)}, "user u0 has item 6 in two of .* 19 more"),
         ({"valid": lambda rows: rows.replace(6, 2)}, "user u0 has item 2 in two of the DataFrames; there are 0 more"),
         ({"valid": lambda rows: rows.drop(columns="item_id")}, "`valid`: no column named 'item_id'"),
@@ -250,6 +246,33 @@ def change(parts, **changes):
 def test_own_split_that_is_none(parts, changes, says):
     with pytest.raises(InputError, match=says):
         Dataset.from_split(**change(parts, **changes))
+
+
+def test_own_split_may_hold_out_several_items_of_some_users(parts, caplog):
+    more = parts["valid"][:3].assign(item_id=[500, 501, 502], title="New")
+    new = parts["test"][:2].assign(user_id="new", item_id=[600, 7])
+    changed = change(
+        parts,
+        valid=lambda rows: pd.concat([rows[:8], more, more[:1]]),
+        test=lambda rows: pd.concat([rows[2:], new]),
+    )
+    data = Dataset.from_split(**changed, title="title")
+    raw = data.train.item_ids
+    assert "new" not in data.train.user_ids
+    assert 600 not in raw
+    assert data.valid.users.tolist() == list(range(8))
+    assert data.test.users.tolist() == list(range(2, 20))
+    assert [raw[data.valid.of(user)].tolist() for user in (0, 2, 3, 9)] == [[6, 500], [22, 502], [30], []]
+    for user in range(8):
+        theirs = {*range(8 * user, 8 * user + 8), *([500 + user] if user < 3 else [])}
+        assert not set(raw[data.valid.negatives[user]].tolist()) & theirs
+    said = [record.getMessage() for record in caplog.records]
+    assert said[0].startswith("1 user(s), the first of them new, have no row in the DataFrame `train`")
+    assert "with 0 row(s) of `valid` and 2 of `test`" in said[0]
+    assert said[1] == "The DataFrame `valid`: dropped 1 repeats of a user and item."
+    assert said[2].startswith("Of 20 users 12 have no item in validation and 2 none in test")
+    assert "11 of 11 validation items and 18 of 18 test items" in said[3]
+    assert data.all_interactions().num_interactions == 120 + 11 + 18
 
 
 def test_repeats_in_training_count_once_and_are_told(parts, caplog):

@@ -21,7 +21,7 @@ def dense(dataset):
     shape = (dataset.train.num_users, dataset.train.num_items)
     observed, false_negatives = np.zeros(shape, bool), np.zeros(shape, bool)
     observed[dataset.train.users, dataset.train.items] = True
-    for held_out in (dataset.valid, dataset.test):
+    for held_out in (dataset.valid.items, dataset.test.items):
         observed[np.arange(shape[0]), held_out] = True
     offsets, items = dataset.false_negatives
     false_negatives[np.repeat(np.arange(shape[0]), np.diff(offsets)), items] = True
@@ -31,7 +31,7 @@ def dense(dataset):
 def ndcg_at_3(scores, dataset):
     """Mean over users of NDCG@3 of the test item among its negatives, ties against it."""
     users = np.arange(len(scores))
-    ahead = scores[users[:, None], dataset.test_negatives] >= scores[users, dataset.test][:, None]
+    ahead = scores[users[:, None], dataset.test.negatives] >= scores[users, dataset.test.items][:, None]
     rank = ahead.sum(axis=1)
     return np.where(rank < 3, 1 / np.log2(rank + 2), 0).mean()
 
@@ -81,10 +81,10 @@ def test_liked_items_follow_latent_taste(data):
 def test_evaluation_negatives_are_truly_disliked(data):
     observed, false_negatives = dense(data)
     rows = np.arange(1500)[:, None]
-    assert data.test_negatives.shape == (1500, 100)
-    assert not (observed | false_negatives)[rows, data.test_negatives].any()
-    assert (np.diff(np.sort(data.test_negatives, axis=1), axis=1) > 0).all()
-    assert data.valid_negatives is data.test_negatives
+    assert data.test.negatives.shape == (1500, 100)
+    assert not (observed | false_negatives)[rows, data.test.negatives].any()
+    assert (np.diff(np.sort(data.test.negatives, axis=1), axis=1) > 0).all()
+    assert data.valid.negatives is data.test.negatives
 
 
 def test_the_split_is_by_time(data):
@@ -93,7 +93,7 @@ def test_the_split_is_by_time(data):
     assert data.train.timestamps.min() >= 0
     # Times are random, so held-out items are like the others in popularity.
     popularity = np.bincount(data.train.items, minlength=600)
-    assert popularity[data.test].mean() == pytest.approx(popularity[data.valid].mean(), rel=0.1)
+    assert popularity[data.test.items].mean() == pytest.approx(popularity[data.valid.items].mean(), rel=0.1)
 
 
 def test_titles_name_the_genre(data):
@@ -124,7 +124,7 @@ def test_seeds():
     assert planted.generate(replace(small, planted_seed=1)).fingerprint != data.fingerprint
     other = planted.generate(replace(small, split_seed=1))
     assert other.train.items.tolist() == data.train.items.tolist(), "split_seed draws the evaluation negatives only"
-    assert (other.test_negatives != data.test_negatives).any()
+    assert (other.test.negatives != data.test.negatives).any()
 
 
 @pytest.mark.parametrize("items", [133, 1])
@@ -138,7 +138,7 @@ def test_the_smallest_catalogue_and_more_users_than_one_block(users, items):
     data = planted.generate(DataConfig(planted_users=users, planted_items=items))
     observed, false_negatives = dense(data)
     assert (observed.sum(axis=1) >= planted.MIN_POSITIVES).all()
-    assert not (observed | false_negatives)[np.arange(users)[:, None], data.test_negatives].any()
+    assert not (observed | false_negatives)[np.arange(users)[:, None], data.test.negatives].any()
 
 
 def test_generates_in_well_under_a_second():

@@ -2,15 +2,17 @@
 
 import subprocess
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from pipelines.config import DataConfig
 from pipelines.errors import InputError
 from pipelines.interactions import Interactions
-from pipelines.split import draw_negatives, leave_one_out
+from pipelines.readers.planted import generate
+from pipelines.split import by_ratio, draw_negatives, leave_one_out
 
 
 def make_interactions(counts, num_items, seed=0, timed=True):
@@ -33,8 +35,8 @@ def test_latest_is_test_and_the_one_before_validation():
         rows = range(whole.offsets[user], whole.offsets[user + 1])
         # Python's sort is stable: among equals the earlier row of the source stays in front.
         latest_first = sorted(rows, key=lambda row: -whole.timestamps[row])
-        assert split.test[user] == whole.items[latest_first[0]]
-        assert split.valid[user] == whole.items[latest_first[1]]
+        assert split.test.items[user] == whole.items[latest_first[0]]
+        assert split.valid.items[user] == whole.items[latest_first[1]]
         rest = [whole.items[row] for row in rows if row not in latest_first[:2]]
         assert split.train.of(user).tolist() == rest
     assert split.train.num_interactions == len(split.train.timestamps) == 55 - 10
@@ -44,7 +46,7 @@ def test_ties_go_to_the_earlier_row():
     whole = make_interactions([5], 120)
     whole = replace(whole, items=np.array([7, 3, 9, 4, 1], np.int32), timestamps=np.array([2.0, 8.0, 8.0, 8.0, 5.0]))
     split = leave_one_out("made", whole, seed=0)
-    assert (split.test[0], split.valid[0]) == (3, 9)
+    assert (split.test.items[0], split.valid.items[0]) == (3, 9)
     assert split.train.of(0).tolist() == [7, 4, 1]
 
 
@@ -52,11 +54,11 @@ def test_without_timestamps_the_split_is_random_but_seeded():
     whole = make_interactions([20] * 400, 130, timed=False)
     split, again, other = (leave_one_out("made", whole, seed=seed) for seed in (3, 3, 4))
     assert split.fingerprint == again.fingerprint
-    assert (split.test != other.test).mean() > 0.5
-    place = [whole.of(user).tolist().index(split.test[user]) for user in range(400)]
+    assert (split.test.items != other.test.items).mean() > 0.5
+    place = [whole.of(user).tolist().index(split.test.items[user]) for user in range(400)]
     assert stats.chisquare(np.bincount(place, minlength=20)).pvalue > 0.001
     for user in range(400):
-        parts = [*split.train.of(user), split.valid[user], split.test[user]]
+        parts = [*split.train.of(user), *split.valid.of(user), *split.test.of(user)]
         assert sorted(parts) == sorted(whole.of(user))
 
 
@@ -83,9 +85,9 @@ def test_negatives_are_unobserved_and_without_repeats():
 def test_negatives_never_hold_a_held_out_item():
     whole = make_interactions([140] * 30, 250)
     split = leave_one_out("made", whole, seed=0)
-    held_out = np.stack([split.valid, split.test], axis=1)
-    assert not (split.test_negatives[:, :, None] == held_out[:, None, :]).any()
-    assert (split.valid_negatives == split.test_negatives).all()
+    held_out = np.stack([split.valid.items, split.test.items], axis=1)
+    assert not (split.test.negatives[:, :, None] == held_out[:, None, :]).any()
+    assert (split.valid.negatives == split.test.negatives).all()
 
 
 def test_negatives_are_uniform_over_the_unobserved():
@@ -115,9 +117,12 @@ def test_fingerprint_changes_with_every_part():
         array[-1] += 1
         return array
 
-    changed = [replace(split, **{part: other(getattr(split, part))}) for part in ("valid", "test")]
-    for part in ("valid_negatives", "test_negatives"):
-        changed.append(replace(split, **{part: other(getattr(split, part))}))
+    changed = []
+    for part in ("valid", "test"):
+        held_out = getattr(split, part)
+        others = [replace(held_out, **{name: other(getattr(held_out, name))}) for name in ("items", "negatives")]
+        fewer = held_out.select(np.arange(2), 3)
+        changed += [replace(split, **{part: each}) for each in (*others, fewer, replace(fewer, users=fewer.users + 1))]
     for part in ("items", "user_ids", "item_ids"):
         changed.append(replace(split, train=replace(split.train, **{part: other(getattr(split.train, part))})))
     offsets = split.train.offsets.copy()
@@ -148,12 +153,55 @@ def test_fingerprint_does_not_depend_on_the_process_or_the_memory_layout():
         printed.add(run.stdout)
     assert len(printed) == 1
     split = leave_one_out("made", make_interactions([5, 6, 7], 120), seed=0)
-    layouts = {
-        field.name: np.asfortranarray(value)
-        for field in fields(split)
-        if isinstance(value := getattr(split, field.name), np.ndarray)
-    }
-    assert replace(split, **layouts).fingerprint == split.fingerprint
+    valid = split.valid.with_negatives(np.asfortranarray(split.valid.negatives))
+    assert replace(split, valid=valid).fingerprint == split.fingerprint
+
+
+def test_fingerprints_of_former_versions_hold():
+    """Runs, models and exports that were made before users could have several held-out items know their data by it."""
+    assert generate(DataConfig(planted_users=40, planted_items=150)).fingerprint == "7674cf3ae118c567"
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_by_ratio_the_latest_shares_of_each_user_are_held_out(timed):
+    whole = make_interactions([3, 12, 30, 100, 7, 29], 250, timed=timed)
+    split = by_ratio("made", whole, 0.29, 0.1, seed=4)
+    assert split.test.counts.tolist() == [1, 1, 3, 10, 1, 2]
+    assert split.valid.counts.tolist() == [1, 3, 8, 29, 2, 8]
+    assert split.train.counts.tolist() == [1, 8, 19, 61, 4, 19]
+    for user in range(6):
+        rows = range(whole.offsets[user], whole.offsets[user + 1])
+        parts = [split.train.of(user).tolist(), split.valid.of(user).tolist(), split.test.of(user).tolist()]
+        assert sorted(item for part in parts for item in part) == sorted(whole.of(user))
+        if timed:
+            latest_first = sorted(rows, key=lambda row: -whole.timestamps[row])
+            tests, valids = len(parts[2]), len(parts[1])
+            assert set(parts[2]) == {whole.items[row] for row in latest_first[:tests]}
+            assert set(parts[1]) == {whole.items[row] for row in latest_first[tests : tests + valids]}
+    assert split.fingerprint == by_ratio("made", whole, 0.29, 0.1, seed=4).fingerprint
+    assert (split.fingerprint == by_ratio("made", whole, 0.29, 0.1, seed=5).fingerprint) is False
+
+
+@pytest.mark.parametrize("shares", [(0.01, 0.98), (0.98, 0.01), (0.49, 0.5)])
+def test_by_ratio_each_part_keeps_an_item_of_every_user(shares):
+    counts = [3, 4, 5, 9]
+    split = by_ratio("made", make_interactions(counts, 120), *shares, seed=0)
+    parts = np.stack([split.train.counts, split.valid.counts, split.test.counts])
+    assert parts.min() == 1
+    assert parts.sum(axis=0).tolist() == counts
+
+
+def test_small_shares_are_leave_one_out():
+    whole = make_interactions([3, 12, 30, 7], 150)
+    assert by_ratio("made", whole, 0.01, 0.01, seed=2).fingerprint == leave_one_out("made", whole, seed=2).fingerprint
+
+
+def test_no_part_of_a_user_is_among_the_negatives():
+    whole = make_interactions([90, 20, 30], 250)
+    split = by_ratio("made", whole, 0.2, 0.4, seed=0)
+    for user in range(3):
+        for part in (split.valid, split.test):
+            assert len(set(part.negatives[user].tolist()) - set(whole.of(user).tolist())) == 100
 
 
 def test_statistics_and_cold_items():
@@ -165,11 +213,17 @@ def test_statistics_and_cold_items():
     assert split.cold_held_out == (1, 1)
 
 
-def test_all_interactions_are_those_that_were_split():
+@pytest.mark.parametrize(
+    "split", [lambda w: leave_one_out("made", w, seed=0), lambda w: by_ratio("made", w, 0.2, 0.3, seed=0)]
+)
+def test_all_interactions_are_those_that_were_split(split):
     whole = make_interactions([3, 12, 30], 150)
-    together = leave_one_out("made", whole, seed=0).all_interactions()
+    together = split(whole).all_interactions()
     assert together.offsets.tolist() == whole.offsets.tolist()
     for user in range(3):
         assert set(together.of(user).tolist()) == set(whole.of(user).tolist())
     assert together.items.dtype == np.int32
     assert together.timestamps is None
+    before_test = split(whole).seen_before("test")
+    for user in range(3):
+        assert set(before_test.of(user)) == set(whole.of(user)) - set(split(whole).test.of(user))

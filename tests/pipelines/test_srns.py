@@ -45,14 +45,14 @@ def changed(name, row, column, value):
 def test_reads_what_the_files_say(write):
     data = srns.read(write())
     assert [data.train.of(user).tolist() for user in range(3)] == [[4, 1], [0, 6], [2, 3]], "in the order of the file"
-    assert data.valid.tolist() == [2, 3, 5]
-    assert data.test.tolist() == [3, 2, 0]
-    assert data.valid_negatives.tolist() == data.test_negatives.tolist() == ARRAYS["test_neg"].tolist()
+    assert data.valid.items.tolist() == [2, 3, 5]
+    assert data.test.items.tolist() == [3, 2, 0]
+    assert data.valid.negatives.tolist() == data.test.negatives.tolist() == ARRAYS["test_neg"].tolist()
     assert data.train.user_ids.tolist() == [0, 1, 2]
     assert data.train.item_ids.tolist() == [*range(7)]
     assert data.train.titles is None
     assert data.cold_held_out == (1, 0)
-    assert {data.train.items.dtype, data.valid.dtype, data.test.dtype, data.test_negatives.dtype} == {
+    assert {data.train.items.dtype, data.valid.items.dtype, data.test.items.dtype, data.test.negatives.dtype} == {
         np.dtype(np.int32)
     }
 
@@ -235,7 +235,7 @@ def test_the_published_split_of_movielens_1m(published):
     expected = {"#User": 6028, "#Item": 3533, "#Train": 563_186 - 154, "#Valid": 6028, "#Test": 6028}
     assert published.statistics() == expected
     assert published.cold_held_out == (5, 13)
-    assert published.test_negatives.shape == (6028, 100)
+    assert published.test.negatives.shape == (6028, 100)
     assert published.train.item_ids[0] == 1193
     assert published.train.titles[0] == "One Flew Over the Cuckoo's Nest (1975)"
     assert len(set(published.train.item_ids.tolist())) == 3533
@@ -246,8 +246,8 @@ def test_our_split_of_movielens_1m_is_the_published_one(published, shared_data):
     ratings = movielens.read(folder, DataConfig(dataset="ml-1m", data_dir=str(folder)))
     ours = leave_one_out("ml-1m", from_ratings(ratings), seed=0)
     users = range(668)  # The file breaks off within the next.
-    assert ours.valid[:668].tolist() == published.valid[:668].tolist()
-    assert ours.test[:668].tolist() == published.test[:668].tolist()
+    assert ours.valid.items[:668].tolist() == published.valid.items[:668].tolist()
+    assert ours.test.items[:668].tolist() == published.test.items[:668].tolist()
     differences = {
         user: set(ours.train.of(user).tolist()) ^ set(published.train.of(user).tolist())
         for user in users

@@ -48,12 +48,13 @@ def write_log(
     """
     shutil.rmtree(folder.tensorboard, ignore_errors=True)
     names = [name for name in history if name not in ("epoch", "seconds", "loss")]
+    level = metrics.get("popularity", {}).get("valid", {})
     with EventFile(folder.tensorboard, after=0) as events:
         events.add(0, experiment_summary(select), session_summary(str(folder.path), settings))
         if names:
-            events.add(0, layout_summary(names, (), select, ()))
+            events.add(0, layout_summary(names, level, select, ()))
         for row, epoch in enumerate(history.get("epoch", ())):
             at = {name: float(history[name][row]) for name in names}
             loss = scalar_pb(tags.LOSS, float(history["loss"][row]))
-            events.add(int(epoch), loss, *tags.validation_summaries(at, {}, select))
+            events.add(int(epoch), loss, *tags.validation_summaries(at, level, select))
     write_kept(folder, metrics, select)

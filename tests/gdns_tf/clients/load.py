@@ -89,21 +89,25 @@ class Published:
 
 
 def run_load(folder: Path, num_requests: int, num_threads: int, swap_seconds: float, num_models: int = 3) -> Figures:
-    """Sends the requests while versions are swapped; returns what came of them."""
+    """Sends the requests while versions are swapped, half of them after the first swap; returns what came of them."""
     figures = Figures()
     published = Published(folder, num_models)
     lock = threading.Lock()
-    done = threading.Event()
+    done, swapped = threading.Event(), threading.Event()
     with serving(published.base_path) as server:
 
         def swap() -> None:
-            while not done.wait(swap_seconds):
-                number = published.publish()
-                assert server.models["gdns"].wait_for(number, 60), f"version {number} never came"
-                with lock:
-                    figures.swaps += 1
-                for old in range(1, number - 1):  # long since replaced
-                    shutil.rmtree(published.base_path / str(old), ignore_errors=True)
+            try:
+                while not done.wait(swap_seconds):
+                    number = published.publish()
+                    assert server.models["gdns"].wait_for(number, 60), f"version {number} never came"
+                    swapped.set()
+                    with lock:
+                        figures.swaps += 1
+                    for old in range(1, number - 1):  # long since replaced
+                        shutil.rmtree(published.base_path / str(old), ignore_errors=True)
+            finally:
+                swapped.set()  # nobody waits for one that fails
 
         swapper = threading.Thread(target=swap)
         swapper.start()
@@ -111,6 +115,8 @@ def run_load(folder: Path, num_requests: int, num_threads: int, swap_seconds: fl
         senders = threading.local()
 
         def send(number: int) -> None:
+            if number >= num_requests // 2:
+                swapped.wait()
             if not hasattr(senders, "both"):
                 senders.both = (Grpc(server.grpc_address), Rest(server.rest_address))
             rng = random.Random(number)

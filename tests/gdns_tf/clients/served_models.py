@@ -8,6 +8,7 @@ import numpy as np
 
 from gdns_tf.models.factors import Factors
 from gdns_tf.serving import export
+from pipelines.held_out import HeldOut
 from pipelines.interactions import Interactions
 from pipelines.split import Split
 
@@ -76,7 +77,7 @@ def export_model(
     )
     negatives = np.zeros((num_users, 100), np.int32)
     held_out = np.array([pick[:2] for pick in picks], np.int32)
-    split = Split("random", train, held_out[:, 0], held_out[:, 1], negatives, negatives)
+    split = Split("random", train, *(HeldOut.one_each(items, negatives) for items in held_out.T))
     users, items = rng.integers(-4, 5, (num_users, 6)), rng.integers(-4, 5, (num_items, 6))
     dimension_weights = rng.choice([0.5, 1.0, 2.0], 6)
     factors = Factors(users * dimension_weights, items, dimension_weights)

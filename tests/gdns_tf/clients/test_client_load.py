@@ -6,7 +6,7 @@ MALFORMED_GRPC, MALFORMED_REST = 17, 13
 
 
 def test_every_answer_is_right_and_every_bad_request_refused(tmp_path):
-    figures = run_load(tmp_path, num_requests=2000, num_threads=24, swap_seconds=1.0)
+    figures = run_load(tmp_path, num_requests=2000, num_threads=24, swap_seconds=0.5)
     assert figures.wrong == []
     assert figures.failed == []
     assert sum(figures.answers.values()) + sum(figures.refusals.values()) == 2000

@@ -157,3 +157,47 @@ def test_what_cannot_be_asked(in_process, ask, message):
 def test_text_ids_must_be_text(in_process):
     with pytest.raises(InvalidRequest, match=r"user id 1\.5 is not text"):
         in_process["string"].signatures.recommend([1.5])
+
+
+def test_reasons_are_items_of_the_history_the_same_by_every_back_end(signatures, in_memory_models, oracle, id_type):
+    users = [*oracle.user_ids[:6], UNKNOWN[id_type]]
+    answer, ours = (each.recommend(users, 5, why=3) for each in (signatures, in_memory_models[id_type]))
+    np.testing.assert_array_equal(answer.because, ours.because)
+    for user, row in zip(users, answer, strict=True):
+        assert as_pairs(row) == oracle.recommend(user, 5)
+        seen = [oracle.item_ids[item] for item in oracle.seen[users.index(user)]] if row.known else []
+        for entry in row.entries:
+            assert {reason.item for reason in entry.because} <= set(seen)
+            assert len(entry.because) == min(3, len(seen))
+            assert [reason.title for reason in entry.because] == [oracle.titles[r.item] for r in entry.because]
+            adds = [reason.contribution for reason in entry.because]
+            assert adds == sorted(adds, reverse=True)
+
+
+def test_lists_less_of_one_kind_are_chosen_among_the_best_candidates(signatures, oracle, id_type):
+    rows = oracle.factors.items.astype(np.float64) * oracle.factors.dimension_weights
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit = np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
+    numbers = {item: number for number, item in enumerate(oracle.item_ids)}
+    users = [*oracle.user_ids[:4], UNKNOWN[id_type]]
+    plain = signatures.recommend(users, 8, mmr=0.0)
+    for user, row, before in zip(users, signatures.recommend(users, 8, mmr=0.5), plain, strict=True):
+        candidates = dict(oracle.recommend(user, 100))
+        assert row.entries[0].item == before.entries[0].item
+        assert all(entry.score == candidates[entry.item] for entry in row.entries)
+        low, high = min(candidates.values()), max(candidates.values())
+        relevance = {item: (score - low) / (high - low) for item, score in candidates.items()}
+        likeness = dict.fromkeys(candidates, 0.0)
+        for entry in row.entries:  # each is the best by the definition, or as good as it
+            values = {item: 0.5 * relevance[item] - 0.5 * likeness[item] for item in candidates}
+            assert values.pop(entry.item) >= max(values.values()) - 1e-5
+            del candidates[entry.item]
+            cosines = {item: float(unit[numbers[item]] @ unit[numbers[entry.item]]) for item in candidates}
+            is_first = entry is row.entries[0]
+            likeness = {item: cosine if is_first else max(cosine, likeness[item]) for item, cosine in cosines.items()}
+
+
+@pytest.mark.parametrize("wrong", [{"mmr": 1.5}, {"mmr": "much"}, {"why": -1}, {"why": 0.5}])
+def test_strengths_and_numbers_that_mean_nothing_are_refused(in_memory_models, wrong):
+    with pytest.raises(InvalidRequest, match=next(iter(wrong))):
+        in_memory_models["int64"].recommend([1], **wrong)

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
+from one_each import full_ranks, sampled_ranks
 from scipy import sparse
 from toy import toy_interactions
 
 from gdns_tf.evaluation import ranking, top_items
 from gdns_tf.evaluation.baselines.matrix import as_matrix
 from gdns_tf.evaluation.item_weights import ItemWeights
-from gdns_tf.evaluation.ranking import full_ranks, sampled_ranks
 
 TRAIN = toy_interactions(num_users=30, num_items=40)
 MASKED = [(TRAIN.offsets, TRAIN.items)]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import gdns_tf
-from gdns_tf.examples import from_dataframe, own_sampler, own_scorer
+from gdns_tf.examples import from_dataframe, own_sampler, own_scorer, rules
 from gdns_tf.models.registry import SCORERS
 from gdns_tf.samplers.registry import SAMPLERS
 
@@ -20,7 +20,12 @@ def registries_as_before(monkeypatch):
 
 @pytest.mark.parametrize(
     ("example", "shown"),
-    [(from_dataframe, "Exported for TensorFlow Serving: 1"), (own_sampler, "own "), (own_scorer, "history_sum ")],
+    [
+        (from_dataframe, "Exported for TensorFlow Serving: 1"),
+        (own_sampler, "own "),
+        (own_scorer, "history_sum "),
+        (rules, "because of i-"),
+    ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_it_runs(example, shown, capsys):

@@ -11,6 +11,7 @@ from gdns_tf.runs.diagnostics import Diagnostics, FalseNegatives
 from gdns_tf.runs.tensorboard.callback import TensorBoard
 from gdns_tf.training.build import build_batches, build_trainer
 from gdns_tf.training.config import TrainConfig
+from pipelines.held_out import HeldOut
 from pipelines.split import Split
 
 TRAIN = toy_interactions()
@@ -20,7 +21,7 @@ CONFIG = TrainConfig(group_size=3, num_candidates=8, dim=4, batch_size=5, init_s
 def dataset(false_negatives=None):
     items = np.zeros(TRAIN.num_users, np.int32)
     rows = np.zeros((TRAIN.num_users, 100), np.int32)
-    return Split("toy", TRAIN, items + 3, items + 5, rows, rows, false_negatives)
+    return Split("toy", TRAIN, *(HeldOut.one_each(items + n, rows) for n in (3, 5)), false_negatives)
 
 
 def test_held_out_items_are_the_known_false_negatives():
@@ -80,6 +81,7 @@ def test_by_hand(trained):
 def test_written_for_tensorboard(trained, tmp_path):
     (tmp_path / "flags.txt").write_text("--dim=4\n")
     run = view(trained, SimpleNamespace(tensorboard=tmp_path, flags=tmp_path / "flags.txt"))
+    run.popularity = {}
     validation = Validation(10, 1.0, 0.5, {"ndcg@3": 0.25}, 0.25)
     for callback in (Diagnostics(), TensorBoard()):
         callback.on_start(run)

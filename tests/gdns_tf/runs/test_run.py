@@ -17,6 +17,7 @@ from gdns_tf.runs.interrupts import Interrupted
 from gdns_tf.runs.loading import load_model, load_trained
 from gdns_tf.runs.run import Run
 from gdns_tf.runs.run_folder import RunFolder
+from gdns_tf.runs.summary import format_metrics
 from gdns_tf.runs.train import train as train_run
 from gdns_tf.train import train
 from gdns_tf.training.config import TrainConfig
@@ -71,7 +72,7 @@ def test_all_that_a_run_promises_is_in_its_folder(config, capsys):
     assert read_config(folder.flags, TrainConfig) == config
     assert list(folder.checkpoints.glob("*.index"))
     assert list(folder.tensorboard.glob("events*"))
-    assert len((folder.tensorboard / "titles.tsv").read_text().splitlines()) == DATASET.train.num_items
+    assert len((folder.tensorboard / "items_metadata.tsv").read_text().splitlines()) == 1 + DATASET.train.num_items
     out = capsys.readouterr().out
     assert "#User" in out
     assert "ndcg@3" in out
@@ -84,6 +85,78 @@ def test_training_ranks_better_than_popularity(config):
     popular = popularity(DATASET.train)
     ours, theirs = (evaluate(m, DATASET, split="test").means()["ndcg@3"] for m in (run.best, popular))
     assert ours > theirs + 0.05
+
+
+def loops_over_popularity(split, held_out, count):
+    """NDCG@3 of a list by number of users: by the definition, ties against the held-out item."""
+    train, found = split.train, []
+    popular = [sum(item in train.of(user) for user in range(train.num_users)) for item in range(train.num_items)]
+    masked = [set(train.of(user)) | ({split.valid[user]} if held_out == "test" else set()) for user in range(200)]
+    negatives = getattr(split, f"{held_out}_negatives") if count else [range(train.num_items)] * train.num_users
+    for user, held in enumerate(getattr(split, held_out)):
+        others = [item for item in negatives[user] if count or (item != held and item not in masked[user])]
+        above = sum(popular[item] >= popular[held] for item in others)
+        found.append(1 / np.log2(above + 2) if above < 3 else 0.0)
+    return np.mean(found)
+
+
+def test_popularity_stands_beside_the_metrics(config):
+    class Look(Callback):
+        def on_start(self, run):
+            self.known = dict(run.popularity)
+
+    look = Look()
+    config = replace(config, select="full_ndcg@3", tensorboard=False, max_epochs=5)
+    metrics = train_run(DATASET, DATA, config, [look], progress=False).folder.read_metrics()
+    for held_out in ("valid", "test"):
+        popular = metrics["popularity"][held_out]
+        assert popular.keys() == metrics[held_out].keys()
+        assert popular["ndcg@3"] == pytest.approx(loops_over_popularity(DATASET, held_out, 100))
+        assert popular["full_ndcg@3"] == pytest.approx(loops_over_popularity(DATASET, held_out, 0))
+    assert look.known == metrics["popularity"]["valid"]
+    lines = format_metrics(metrics).splitlines()
+    assert lines[1].split() == ["validation", "popularity", "test", "popularity"]
+    (line,) = [line.split() for line in lines if line.startswith("full_ndcg@3")]
+    columns = [part[held_out] for held_out in ("valid", "test") for part in (metrics, metrics["popularity"])]
+    assert line[1:] == [f"{column['full_ndcg@3']:.4f}" for column in columns]
+
+
+def test_a_model_that_is_no_better_than_popularity_is_told_with_its_figures(config, caplog):
+    untrained = replace(config, max_epochs=1, learning_rate=1e-9, tensorboard=False)
+    metrics = train_run(DATASET, DATA, untrained, progress=False).folder.read_metrics()
+    ours, theirs = metrics["valid"]["ndcg@3"], metrics["popularity"]["valid"]["ndcg@3"]
+    assert ours < theirs
+    assert f"validation ndcg@3 is {ours:.4f}, and that of popularity {theirs:.4f}" in caplog.text
+    assert "`max_epochs`" in caplog.text
+    assert "`export_anyway`" in caplog.text
+
+
+def test_of_a_model_that_is_better_nothing_is_said(config, caplog):
+    train_run(DATASET, DATA, replace(config, max_epochs=60, tensorboard=False), progress=False)
+    assert "popular" not in caplog.text
+
+
+def test_a_model_whose_scores_are_alike_is_told(config, caplog):
+    class Collapse(Callback):
+        """As by a bug in a scorer of one's own: all items become one."""
+
+        def on_end(self, run):
+            items = run.state.best_weights[1]
+            items.assign(np.broadcast_to(items.numpy()[:1], items.shape))
+
+    train_run(DATASET, DATA, replace(config, tensorboard=False), [Collapse()], progress=False)
+    assert "all items score alike" in caplog.text
+
+
+def test_a_model_that_is_not_fit_is_not_exported_after_training_but_its_run_stays(config, tmp_path):
+    models = tmp_path / "shop"
+    config = replace(config, max_epochs=1, learning_rate=1e-9, tensorboard=False, export_dir=str(models))
+    with pytest.raises(InputError, match="not fit to be served: validation ndcg@3 is"):
+        train(DATA, config)
+    assert not models.exists()
+    assert RunFolder(config.output_dir).read_metrics()["epochs"] == 1
+    train(DATA, replace(config, export_anyway=True))  # goes on with the same run
+    assert (models / "1").exists()
 
 
 def test_stops_by_patience_and_keeps_the_best(config):

@@ -18,7 +18,7 @@ def ranking(scores, eligible):
 
 def seen_by(dataset, user):
     """The user's items in training, validation and test."""
-    return {*dataset.train.of(user).tolist(), int(dataset.valid[user]), int(dataset.test[user])}
+    return {item for part in (dataset.train, dataset.valid, dataset.test) for item in part.of(user).tolist()}
 
 
 def unseen(dataset, user):

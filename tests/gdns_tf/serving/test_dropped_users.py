@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from gdns_tf import export, recommend, train
 from gdns_tf.clients.in_process import InProcess
 from gdns_tf.clients.signatures import Signatures
 from gdns_tf.command import exit_code
-from gdns_tf.models.factors import Factors, HistorySum
+from gdns_tf.models.factors import Factors
 from gdns_tf.models.svdpp import SvdPp
 from gdns_tf.serving.fold_in import FoldIn
 from gdns_tf.serving.in_memory import in_memory
@@ -75,6 +76,16 @@ def exported(trained):
     return folder
 
 
+@pytest.fixture(scope="module")
+def model(trained):
+    return gdns_tf.load(trained)
+
+
+@pytest.fixture(scope="module")
+def served(exported):
+    return gdns_tf.Recommender.from_saved_model(exported)
+
+
 def best(data, query, items, own, k):
     """The k best item ids by NumPy, without the user's own, and their scores."""
     scores = items.astype(np.float64) @ query
@@ -103,15 +114,14 @@ def test_the_run_says_what_it_read_and_what_was_dropped(trained, data, capsys):
     assert "Dropped: min_user_items" in shown.out
 
 
-@pytest.mark.parametrize("where", ["in_process", "saved_model"])
-def test_they_are_served_as_by_their_history(trained, exported, data, histories, where):
-    model = gdns_tf.load(trained) if where == "in_process" else gdns_tf.Recommender.from_saved_model(exported)
-    encoder, items = gdns_tf.load(trained).factors.encoder, gdns_tf.load(trained).factors.items
+@pytest.mark.parametrize("where", ["model", "served"])
+def test_they_are_served_as_by_their_history(model, data, histories, where, request):
+    encoder, items, asked = model.factors.encoder, model.factors.items, request.getfixturevalue(where)
     users = ["u0", DROPPED[0], "nobody", *DROPPED[1:], "u60", "u1"]
-    answer = model.recommend(users, k=7)
+    answer = asked.recommend(users, k=7)
     known = answer.groupby("user").known.first()
     assert known.to_dict() == {user: user not in ("nobody", "u60") for user in users}
-    by_history = model.recommend_by_history([histories[user] for user in DROPPED], k=7)
+    by_history = asked.recommend_by_history([histories[user] for user in DROPPED], k=7)
     numbers = {item: number for number, item in enumerate(data.train.item_ids.tolist())}
     for place, user in enumerate(DROPPED):
         found, expected = answer[answer.user == user], by_history[by_history.history == place]
@@ -124,9 +134,8 @@ def test_they_are_served_as_by_their_history(trained, exported, data, histories,
         np.testing.assert_allclose(found.score, scores, rtol=1e-4)
 
 
-def test_the_others_are_served_as_without_them(trained, data):
-    model = gdns_tf.load(trained)
-    alone = in_memory(model.factors, data_without_dropped(data))
+def test_the_others_are_served_as_without_them(model, data):
+    alone = in_memory(model.factors, replace(data, train=replace(data.train, dropped=None)))
     users = data.train.user_ids[:20].tolist()
     expected = Signatures(InProcess(alone.signatures(), "alone")).recommend(users, 9)
     found = model.signatures.recommend([*users, DROPPED[0]], 9)
@@ -134,14 +143,8 @@ def test_the_others_are_served_as_without_them(trained, data):
     np.testing.assert_allclose(found.scores[:-1], expected.scores, rtol=1e-6)
 
 
-def data_without_dropped(data):
-    from dataclasses import replace
-
-    return replace(data, train=replace(data.train, dropped=None))
-
-
-def test_every_signature_of_users_knows_them(exported, histories):
-    served, user = gdns_tf.Recommender.from_saved_model(exported), DROPPED[2]
+def test_every_signature_of_users_knows_them(served, histories):
+    user = DROPPED[2]
     whole = served.recommend([user], k=200, exclude_seen=False)
     assert set(histories[user]) <= set(whole.item)
     without = served.recommend([user], k=200)
@@ -153,8 +156,7 @@ def test_every_signature_of_users_knows_them(exported, histories):
     np.testing.assert_allclose(ranked.score[:5], whole.score[:5], rtol=1e-5)
 
 
-def test_what_the_export_tells(exported, data):
-    served = gdns_tf.Recommender.from_saved_model(exported)
+def test_what_the_export_tells(exported, served, data):
     about = served.describe()
     assert (about["num_users"], about["num_users_by_history"]) == (NUM_USERS - len(DROPPED), len(DROPPED))
     assert "6 more users have too few items to be trained on" in (exported / "1/README.md").read_text()
@@ -162,7 +164,7 @@ def test_what_the_export_tells(exported, data):
     assert ids == [*data.train.user_ids.tolist(), *DROPPED]
 
 
-def test_in_bulk_all_are_asked_for(exported, tmp_path):
+def test_in_bulk_all_are_asked_for(exported, served, tmp_path):
     output = tmp_path / "all.csv"
     arguments = [f"--model={exported}", "--all_users", f"--output={output}", "-k=3", "--batch_size=7"]
     assert run(recommend, [recommend.RecommendConfig], *arguments) == 0
@@ -170,7 +172,6 @@ def test_in_bulk_all_are_asked_for(exported, tmp_path):
     for row in csv.DictReader(output.open()):
         found.setdefault(row["user_id"], []).append(int(row["item_id"]))
     assert found.keys() == {f"u{user}" for user in range(NUM_USERS)}
-    served = gdns_tf.Recommender.from_saved_model(exported)
     for user in (DROPPED[0], DROPPED[-1], "u1"):
         assert found[user] == served.recommend([user], k=3).item.tolist()
 
@@ -182,13 +183,10 @@ def random_model(data, kind):
     rows = rng.normal(size=(train.num_users, 6)).astype(np.float32)
     if kind == "gmf":
         return Factors(rows, items)
-    if kind == "svdpp":
-        return SvdPp.factors({"A": vectors, "Q": items, "P": rows, "history_power": np.float32(0.5)}, train)
-    return Factors(rows, items, encoder=HistorySum(vectors, 0.3))
+    return SvdPp.factors({"A": vectors, "Q": items, "P": rows, "history_power": np.float32(0.5)}, train)
 
 
-@pytest.mark.parametrize("item_dtype", ["float32", "float16"])
-@pytest.mark.parametrize("kind", ["gmf", "svdpp", "own"])
+@pytest.mark.parametrize(("kind", "item_dtype"), [("gmf", "float16"), ("svdpp", "float32")])
 def test_any_model_serves_them(data, histories, kind, item_dtype):
     factors, strengths = random_model(data, kind), FoldIn(alpha=0.1, l2=0.5)
     model = in_memory(factors, data, item_dtype=item_dtype, fold_in=strengths)

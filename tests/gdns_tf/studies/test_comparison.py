@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from gdns_tf.evaluation.metrics import Ranks
 from gdns_tf.studies.comparison import compare_all, compare_pairs, per_user
 
 
@@ -29,5 +30,5 @@ def test_compare_pairs_compares_each_with_one_of_its_own():
 
 
 def test_per_user_by_hand():
-    values = per_user([np.array([0, 1, 5]), np.array([2, 3, 0])], "ndcg@3")
+    values = per_user([Ranks.one_each(np.array(places)) for places in ([0, 1, 5], [2, 3, 0])], "ndcg@3")
     np.testing.assert_allclose(values, [[1, 1 / np.log2(3), 0], [0.5, 0, 1]])

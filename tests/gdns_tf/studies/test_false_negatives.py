@@ -26,7 +26,7 @@ def test_one_item_of_each_user_moves():
         assert len(gone) == 1
         assert after | gone == before
         assert not after & gone
-    np.testing.assert_array_equal(moved.test, DATASET.test)
+    np.testing.assert_array_equal(moved.test.items, DATASET.test.items)
     np.testing.assert_array_equal(move_positives(DATASET, seed=3).false_negatives[1], items)
     assert (move_positives(DATASET, seed=4).false_negatives[1] != items).any()
 
@@ -94,7 +94,7 @@ def test_indicators_by_hand(watched):
     assert rows["histogram_G_false"][-1].sum() == len(false)
     assert rows["histogram_H_common"].shape == (2, BINS)
     # Common items are unobserved, and none is held out or moved.
-    kept_out = np.stack([moved.valid, moved.test, moved.false_negatives[1]], axis=1)
+    kept_out = np.stack([moved.valid.items, moved.test.items, moved.false_negatives[1]], axis=1)
     for user, item in zip(watch._common_users, watch._common_items, strict=True):
         assert item not in kept_out[user]
         assert item not in moved.train.of(user)

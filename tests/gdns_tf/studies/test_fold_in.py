@@ -12,6 +12,7 @@ from gdns_tf.studies.fold_in import FoldInBenchConfig, first_items, folded_in, h
 from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
+from pipelines.held_out import HeldOut
 from pipelines.split import Split
 
 
@@ -19,7 +20,7 @@ def _dataset(train):
     rng = np.random.default_rng(1)
     held_out = rng.integers(0, train.num_items, (2, train.num_users)).astype(np.int32)
     negatives = rng.integers(0, train.num_items, (2, train.num_users, 5)).astype(np.int32)
-    return Split("toy", train, *held_out, *negatives)
+    return Split("toy", train, *map(HeldOut.one_each, held_out, negatives))
 
 
 def test_groups_share_no_user_and_ten_tenths_are_everyone():
@@ -39,10 +40,9 @@ def test_data_of_some_users_keeps_their_rows_and_the_catalogue():
     for row, user in enumerate(users):
         np.testing.assert_array_equal(part.train.of(row), dataset.train.of(user))
         assert part.train.user_ids[row] == dataset.train.user_ids[user]
-        assert part.valid[row] == dataset.valid[user]
-        assert part.test[row] == dataset.test[user]
-        np.testing.assert_array_equal(part.valid_negatives[row], dataset.valid_negatives[user])
-        np.testing.assert_array_equal(part.test_negatives[row], dataset.test_negatives[user])
+        for mine, whole in ((part.valid, dataset.valid), (part.test, dataset.test)):
+            np.testing.assert_array_equal(mine.of(row), whole.of(user))
+            np.testing.assert_array_equal(mine.negatives[row], whole.negatives[user])
 
 
 @pytest.mark.parametrize("length", [1, 3, 100])

@@ -73,7 +73,7 @@ def test_the_best_on_validation_is_chosen(done):
     folder, ran = done
     results = [read_result(trial, folder.parent / "trials") for trial in ran]
     tried = {
-        r.trial.options: np.mean(1 / np.log2(r.ranks["full_valid"] + 2) * (r.ranks["full_valid"] < 20))
+        r.trial.options: np.mean(1 / np.log2(r.ranks["full_valid"].places + 2) * (r.ranks["full_valid"].places < 20))
         for r in results
         if r.trial.task == "ials_scaled" and r.trial.config.seed == 100
     }

@@ -95,4 +95,4 @@ def test_known_false_negatives_are_the_planted_ones_or_the_held_out():
     assert len(users) == len(items) == offsets[-1]
     assert items[users == 7].tolist() == liked[offsets[7] : offsets[8]].tolist()
     users, items = replace(split, false_negatives=None).known_false_negatives()
-    assert items[users == 7].tolist() == [split.valid[7], split.test[7]]
+    assert items[users == 7].tolist() == [split.valid.items[7], split.test.items[7]]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gdns_tf.evaluation.baselines import ease
+from gdns_tf.evaluation.baselines import ease, popularity
 from gdns_tf.evaluation.ranking import evaluate
 from gdns_tf.evaluation.selection import SelectionMetric
 from gdns_tf.evaluation.top_items import top_items
@@ -55,7 +55,7 @@ def test_a_trial_leaves_ranks_weights_and_history_and_is_not_run_twice(tmp_path)
     factors = load_model(result.folder, dataset)
     for split in ("valid", "test"):
         report = evaluate(factors, dataset, split=split)
-        np.testing.assert_array_equal(result.ranks[split], report.ranks)
+        np.testing.assert_array_equal(result.ranks[split].places, report.ranks.places)
         assert result.metrics[split] == report.means()
     assert result.history["epoch"].tolist() == [2, 4, 6]
     assert 0 < result.seconds_to_best <= result.metrics["seconds"] + 1e-4
@@ -74,7 +74,7 @@ def test_a_full_trial_also_leaves_ranks_against_all_items_and_measures(tmp_path,
     model = load_model(result.folder, dataset) if task == "train" else ease(dataset.train)
     for split in ("valid", "test"):
         report = evaluate(model, dataset, split, "full", ks=(10, 20))
-        np.testing.assert_array_equal(result.ranks[f"full_{split}"], report.ranks)
+        np.testing.assert_array_equal(result.ranks[f"full_{split}"].places, report.ranks.places)
         assert result.full_means(split) == report.means()
     for metric in (SelectionMetric("recall@3"), SelectionMetric("full_ndcg@20")):
         assert result.selected(metric) == metric.of(model, dataset)
@@ -82,10 +82,24 @@ def test_a_full_trial_also_leaves_ranks_against_all_items_and_measures(tmp_path,
     assert result.seconds_to_best > 0
     shown = set()
     for user in range(dataset.train.num_users):
-        seen = {*dataset.train.of(user), dataset.valid[user]}
+        seen = {*dataset.train.of(user), *dataset.valid.of(user)}
         items = top_items(model, dataset.train, [user], 21)[0]
         shown |= set([item for item in items if item not in seen][:20])
     assert result.measures["coverage@20"] == pytest.approx(len(shown) / dataset.train.num_items)
+
+
+def test_several_held_out_items_are_kept_as_they_were_ranked(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [f"{user} {' '.join(map(str, rng.permutation(150)[:20]))}\n" for user in range(40)]
+    (tmp_path / "a.txt").write_text("".join(rows))
+    data = DataConfig(dataset="adjacency", data_dir=str(tmp_path / "a.txt"), split_by="ratio", test_share=0.3)
+    several = replace(trial("popularity"), data=data, full=True)
+    run_trial(several, tmp_path)
+    ranks, dataset = read_result(several, tmp_path).ranks, load_dataset(data)
+    for name, part, protocol in (("test", "test", "sampled"), ("full_valid", "valid", "full")):
+        expected = evaluate(popularity(dataset.train), dataset, part, protocol).ranks
+        np.testing.assert_array_equal(ranks[name].places, expected.places)
+        np.testing.assert_array_equal(ranks[name].offsets, expected.offsets)
 
 
 def test_divergence_is_kept_and_told(tmp_path):
@@ -102,9 +116,9 @@ def test_baselines(tmp_path):
     counts = np.bincount(dataset.train.items, minlength=dataset.train.num_items)
     expected = [
         np.sum(counts[negatives] >= counts[item])
-        for item, negatives in zip(dataset.test, dataset.test_negatives, strict=True)
+        for item, negatives in zip(dataset.test.items, dataset.test.negatives, strict=True)
     ]
-    np.testing.assert_array_equal(ranks, expected)
+    np.testing.assert_array_equal(ranks.places, expected)
 
 
 def test_overrides():

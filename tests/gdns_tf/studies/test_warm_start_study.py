@@ -36,16 +36,11 @@ def split_of(with_times):
 @pytest.mark.parametrize("with_times", [True, False])
 def test_yesterday_is_what_came_first_and_knows_none_of_what_is_held_out_today(with_times):
     today = split_of(with_times)
-    ratings = in_order(today)
-    whole = cut(ratings, 1.0, 3, 0)  # all of it, cut anew: the very split
-    assert pairs(whole.train) == pairs(today.train)
-    assert [held_out(whole, name) for name in ("valid", "test")] == [
-        held_out(today, name) for name in ("valid", "test")
-    ]
-    yesterday = cut(ratings, 0.8, 3, 0)
-    known = (
-        pairs(yesterday.train) | set(held_out(yesterday, "valid").items()) | set(held_out(yesterday, "test").items())
-    )
+    ratings, names = in_order(today), ("valid", "test")
+    whole, yesterday = cut(ratings, 1.0, 3, 0), cut(ratings, 0.8, 3, 0)
+    assert pairs(whole.train) == pairs(today.train)  # all of it, cut anew: the very split
+    assert [held_out(whole, name) for name in names] == [held_out(today, name) for name in names]
+    known = pairs(yesterday.train).union(*(held_out(yesterday, name).items() for name in names))
     assert len(known) == pytest.approx(0.8 * len(ratings.users), abs=1)
     when = dict(zip(zip(ratings.users.tolist(), ratings.items.tolist(), strict=True), ratings.timestamps, strict=True))
     assert max(when[pair] for pair in known) < min(when[pair] for pair in when.keys() - known)

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 import gdns_tf
+from gdns_tf.evaluation.baselines import popularity
 from gdns_tf.evaluation.ranking import evaluate
 from gdns_tf.flags import read_config
 from gdns_tf.runs.interrupts import Interrupted
@@ -72,6 +73,8 @@ def test_the_report_says_how_much_is_chance(data, searched):
     report = (folder / "report.md").read_text()
     assert f"the standard error of a validation is {error:.4f}" in report
     assert "4 trials, 4 finished, in " in report
+    popular = evaluate(popularity(data.train), data, "test").means()["ndcg@3"]
+    assert f" {popular:.4f} |\n" in report
     for trial in trials_of(folder):
         assert f"| {trial.value:.4f} | 4 |" in report
 
@@ -310,6 +313,15 @@ def test_refit_and_export_are_of_the_chosen_one(data, tmp_path):
     (version,) = (tmp_path / "shop").glob("[0-9]*")
     assert json.loads((tmp_path / "run/metrics.json").read_text()) == model.metrics
     assert tf.saved_model.load(str(version)).signatures
+
+
+def test_a_chosen_one_that_is_no_better_than_popularity_is_told_and_not_exported(data, tmp_path, caplog):
+    settings = {"learning_rate": 1e-9, "export_dir": str(tmp_path / "shop")}
+    with pytest.raises(InputError, match="not fit to be served: validation ndcg@3"):
+        tuned(data, tmp_path / "run", 2, **settings)
+    assert not (tmp_path / "shop").exists()
+    assert caplog.text.count("The model is no better than") == 1  # of the chosen one, not of every trial
+    assert "popularity" in RunFolder(tmp_path / "run/trials/0001").read_metrics()
 
 
 def test_data_of_a_dataframe_stays_with_the_folder(tmp_path):

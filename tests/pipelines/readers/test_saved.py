@@ -8,6 +8,7 @@ import pytest
 
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
+from pipelines.held_out import HeldOut
 from pipelines.interactions import Filter, Interactions
 from pipelines.load import load_dataset
 from pipelines.readers import planted, saved
@@ -43,11 +44,19 @@ def named(texts: bool):
         filters = (Filter("duplicates", 9, 0, 2), Filter("min_user_items", 12, 3, 4))
         interactions = replace(interactions, dropped=dropped, filters=filters)
     split = leave_one_out("näme", interactions, 3)
-    return replace(split, valid_negatives=split.test_negatives[:, ::-1].copy()) if texts else split
+    valid = split.valid.with_negatives(split.test.negatives[:, ::-1].copy())
+    return replace(split, valid=valid) if texts else split
+
+
+def several():
+    """A split with several held-out items of some users, and none of others."""
+    split = named(True)
+    valid = HeldOut.of_pairs(np.array([0, 3, 3]), np.array([7, 8, 9])).with_negatives(split.test.negatives[[0, 3]])
+    return replace(split, valid=valid, test=split.test.select(np.array([0, 1, 2, 4]), 6))
 
 
 @pytest.mark.parametrize(
-    "split", [named(True), named(False), planted.generate(DataConfig(planted_users=30, planted_items=140))]
+    "split", [named(True), named(False), several(), planted.generate(DataConfig(planted_users=30, planted_items=140))]
 )
 def test_there_and_back(split, tmp_path):
     saved.save(split, tmp_path / "a.npz")
@@ -73,6 +82,38 @@ def test_the_dropped_are_no_part_of_the_fingerprint(tmp_path):
         assert not [name for name in archive.files if name.startswith(("dropped", "filter"))], "as files were before"
     back = saved.read(tmp_path / "a.npz").train
     assert (back.dropped, back.filters) == (None, ())
+
+
+def test_files_of_former_versions_are_read(tmp_path):
+    """They had an item of each user by name, and no users or offsets."""
+    split = named(False)
+    held_out = {"valid": split.valid.items, "test": split.test.items, "test_negatives": split.test.negatives}
+    train = {name: getattr(split.train, name) for name in ("offsets", "items", "user_ids", "item_ids")}
+    name = np.frombuffer("näme".encode(), np.uint8)
+    np.savez(tmp_path / "a.npz", format=1, name_bytes=name, name_ends=np.array([len(name)]), **train, **held_out)
+    assert saved.read(tmp_path / "a.npz").fingerprint == split.fingerprint
+    saved.save(split, tmp_path / "b.npz")  # and read by them
+    with np.load(tmp_path / "a.npz") as old, np.load(tmp_path / "b.npz") as new:
+        assert set(old.files) == set(new.files)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"valid_users": np.array([3, 0], np.int32)}, "users of valid that there are not"),
+        ({"valid_users": np.array([0, 6], np.int32)}, "users of valid that there are not"),
+        ({"valid_offsets": np.array([0, 0, 3])}, "users of valid that there are not"),
+        ({"valid_offsets": np.array([0, 1, 2])}, "offsets do not fit"),
+        ({"test_users": np.arange(3, dtype=np.int32)}, "offsets do not fit"),
+    ],
+)
+def test_several_held_out_that_contradict_themselves(tmp_path, changes, says):
+    saved.save(several(), tmp_path / "a.npz")
+    with np.load(tmp_path / "a.npz") as archive:
+        arrays = dict(archive) | changes
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(InputError, match=says):
+        saved.read(tmp_path / "a.npz")
 
 
 def test_one_long_title_does_not_make_all_long(tmp_path):
@@ -110,7 +151,8 @@ def test_flipped_byte_anywhere_is_noticed(file):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"format": np.array(2)}, "another format"),
+        ({"format": np.array(3)}, "another format"),
+        ({"format": np.array(2)}, "KeyError: 'valid_users'"),
         ({"items": np.zeros(3, np.int32)}, "offsets do not fit"),
         ({"offsets": np.array([0, 9, 3, 9, 12, 15, 18])}, "offsets do not fit"),
         ({"test": np.full(6, 140, np.int32)}, "an item that there is not"),
