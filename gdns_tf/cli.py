@@ -16,15 +16,16 @@ COMMANDS = {
     "export": "writes a trained run as the next version of a model for TensorFlow Serving",
     "serve": "answers REST and gRPC requests to exported models as TensorFlow Serving does, for trying out",
     "recommend": "asks an exported model, or TensorFlow Serving, for recommendations",
+    "serving-files": "writes out what to serve with: Docker Compose, Kubernetes, monitoring",
     "study": "runs many trainings and writes one report",
 }
-"""Module of gdns_tf -> what it does."""
+"""Command -> what it does; the module has its name, with underscores."""
 
 
 def main(arguments: list[str]) -> int:
     """Runs the command that the first argument names; returns the exit code."""
     if not arguments or arguments[0] in ("--help", "-h", "help"):
-        lines = [f"  gdns {name:<10} {about}" for name, about in COMMANDS.items()]
+        lines = [f"  gdns {name:<14} {about}" for name, about in COMMANDS.items()]
         print("\n".join(["Commands of gdns_tf; `gdns COMMAND --help` tells more:", "", *lines]))
         return 0
     name = arguments[0]
@@ -32,7 +33,7 @@ def main(arguments: list[str]) -> int:
         print(f"error: there is no command {name!r}{did_you_mean(name, COMMANDS)} See gdns --help.", file=sys.stderr)
         return 2
     sys.argv = [f"gdns {name}", *arguments[1:]]
-    importlib.import_module(f"gdns_tf.{name}").run()
+    importlib.import_module(f"gdns_tf.{name.replace('-', '_')}").run()
     return 0
 
 

@@ -27,7 +27,8 @@ WINGS = (
 )
 """From the lowest up; studies and benchmarks, some of which are commands, do not know each other."""
 APART = {("benchmarks", "studies")}
-ABOVE = ("api", "tfrs", "cli", "train", "tune", "evaluate", "export", "serve", "recommend", "study", "examples")
+COMMANDS = ("train", "tune", "evaluate", "export", "serve", "serving_files", "recommend", "study")
+ABOVE = ("api", "tfrs", "cli", *COMMANDS, "examples")
 """What may use every wing: the API, the commands and the examples."""
 
 
@@ -86,7 +87,7 @@ def test_wings_import_only_from_wings_below():
 
 
 def test_the_command_modules_are_imported_by_nothing_but_each_other():
-    commands = {f"gdns_tf.{name}" for name in ("train", "tune", "evaluate", "export", "serve", "recommend", "study")}
+    commands = {f"gdns_tf.{name}" for name in COMMANDS}
     for module, uses in modules().items():
         if module != "gdns_tf.cli":
             assert not uses & commands, module

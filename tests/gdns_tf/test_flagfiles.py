@@ -115,7 +115,7 @@ def test_fit_takes_a_recipe(tmp_path, monkeypatch):
     class Began(Exception):
         pass
 
-    def begin(data, source, config, callbacks, *, progress):
+    def begin(data, source, config, *others, **options):
         raise Began(data, config)
 
     monkeypatch.setattr("gdns_tf.api.train_model", begin)
