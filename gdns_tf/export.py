@@ -3,7 +3,8 @@
     python -m gdns_tf.export --run_dir=RUN --export_dir=savedmodel/models/gdns
     python -m gdns_tf.export --run_dir=RUN --export_dir=gs://bucket/models/gdns
 
-A run brings its data settings along; flags win over them, such as --data_dir where the data has moved.
+A model that ranks no better than popularity on validation, or whose scores are all alike, is refused, unless by
+--export_anyway. A run brings its data settings along; flags win over them, such as --data_dir where the data has moved.
 """
 
 from dataclasses import dataclass

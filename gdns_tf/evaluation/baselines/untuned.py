@@ -34,11 +34,10 @@ def _ease(train: Interactions) -> dict[str, float]:
     return {"regularization": _rounded(40 * _users_an_item(train) ** 0.5)}
 
 
-def _ials(train: Interactions, alpha: float = 5.0, share: float = 0.01) -> dict[str, float]:
-    """The same L2, summed over users and items, as a share of the weight of their rows, as `scaled_als` has it."""
-    of_users = train.counts.mean() + train.num_items / alpha
-    of_items = _users_an_item(train) + train.num_users / alpha
-    return {"alpha": alpha, "regularization": _rounded(share * alpha * (of_users * of_items) ** 0.5)}
+def _ials_scaled(train: Interactions, alpha0: float = 0.2) -> dict[str, float]:
+    """The L2 of a user comes to 4 on average, however large the catalogue is that each of them is weighed against."""
+    weight = train.counts.mean() + alpha0 * train.num_items
+    return {"alpha0": alpha0, "regularization": _rounded(4 / weight)}
 
 
 def _users_an_item(train: Interactions) -> float:
@@ -54,8 +53,8 @@ UNTUNED: dict[str, Untuned] = {
     "itemknn": Untuned("knn"),
     # The counts of pairs of items, dense and sparse, and what LAPACK copies: 3 matrices of float32.
     "ease": Untuned("ease", _ease, lambda train: 12.0 * train.num_items**2),
-    "ials": Untuned("ials", _ials),
-    "ials_scaled": Untuned("ials_scaled", lambda train: {"regularization": 0.01}),
+    "ials": Untuned("ials", lambda train: {"alpha": 5.0, "regularization": 20.0}),
+    "ials_scaled": Untuned("ials_scaled", _ials_scaled),
     "bpr": Untuned("bpr"),
     "warp": Untuned("warp"),
 }

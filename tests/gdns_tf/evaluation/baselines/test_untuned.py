@@ -54,6 +54,13 @@ def test_the_more_users_an_item_has_the_more_ease_is_regularised(fitted):
     assert fitted["ease"].options["regularization"] == pytest.approx(40 * np.sqrt(mean), rel=0.01)
 
 
+def test_the_l2_of_a_user_of_ials_is_the_same_on_average_whatever_the_catalogue(fitted):
+    options = fitted["ials_scaled"].options
+    users = [SPLIT.train.of(user) for user in range(500)]
+    l2 = [options["regularization"] * (len(items) + options["alpha0"] * 200) for items in users]  # see `scaled_als`
+    assert np.mean(l2) == pytest.approx(4, rel=0.01)
+
+
 def test_options_are_all_that_a_baseline_ran_with(fitted):
     found = fitted["ials_scaled"]
     assert found.options.keys() == {"dim", "seed", "regularization", "alpha0", "iterations"}
