@@ -1,12 +1,15 @@
 """One file of events in the folder of a run's logs."""
 
+import os
+import socket
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from tensorboard.compat.proto import event_pb2, summary_pb2
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
+import tensorflow as tf
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
 
 FLUSH_SECONDS = 10
 """How far what TensorBoard shows may lag behind."""
@@ -19,7 +22,7 @@ class Message(Protocol):
 
 
 class EventFile:
-    """A new file of events, written by TensorBoard's own writer, which needs no graph and no device.
+    """A new file of events: the records that `tf.summary` writes too, without its ops.
 
     It begins by telling TensorBoard after which epoch the training goes on. What former files hold of later epochs was
     written by a process that was killed before its next checkpoint; it is trained again, and would stand there twice.
@@ -35,24 +38,34 @@ class EventFile:
         after: epochs done; 0: nothing that former files hold is to be shown.
         suffix: of the file's name.
         """
-        self._writer = EventFileWriter(str(folder), flush_secs=FLUSH_SECONDS, filename_suffix=suffix)
-        start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
-        first = after + 1 if after else 0
-        self._writer.add_event(event_pb2.Event(wall_time=time.time(), step=first, session_log=start))
+        folder.mkdir(parents=True, exist_ok=True)
+        # TensorBoard reads files in the order of their names; seconds alone, as is usual, would not tell two apart.
+        name = f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}.{os.getpid()}{suffix}"
+        self._records = tf.io.TFRecordWriter(str(folder / name))
+        self._flushed = -FLUSH_SECONDS
+        self._write(Event(file_version="brain.Event:2"))
+        self._write(Event(step=after + 1 if after else 0, session_log=SessionLog(status=SessionLog.START)))
 
     def add(self, step: int, *summaries: Message) -> None:
         """Adds what is known after `step` epochs."""
-        whole = summary_pb2.Summary()
+        whole = Summary()
         for summary in summaries:
             whole.MergeFromString(summary.SerializeToString())
-        self._writer.add_event(event_pb2.Event(wall_time=time.time(), step=step, summary=whole))
+        self._write(Event(step=step, summary=whole))
+        if time.monotonic() - self._flushed > FLUSH_SECONDS:
+            self.flush()
+
+    def _write(self, event: Event) -> None:
+        event.wall_time = time.time()
+        self._records.write(event.SerializeToString())
 
     def flush(self) -> None:
         """Has all on the disk that was added."""
-        self._writer.flush()
+        self._records.flush()
+        self._flushed = time.monotonic()
 
     def close(self) -> None:
-        self._writer.close()
+        self._records.close()
 
     def __enter__(self) -> Self:
         return self

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
 
 from gdns_tf.evaluation.baselines import ease, popularity
 from gdns_tf.evaluation.ranking import evaluate
@@ -25,6 +27,11 @@ TRAIN = TrainConfig(group_size=4, num_candidates=8, dim=4, batch_size=64, max_ep
 
 def trial(task="train", options=(), **changes):
     return Trial("some", DATA, TRAIN.with_settings(**changes), task, options)
+
+
+def events(folder):
+    """What TensorBoard reads of a trial."""
+    return EventAccumulator(str(folder / "tensorboard")).Reload()
 
 
 def test_the_key_changes_with_what_matters_and_with_nothing_else():
@@ -58,6 +65,10 @@ def test_a_trial_leaves_ranks_weights_and_history_and_is_not_run_twice(tmp_path)
         np.testing.assert_array_equal(result.ranks[split].places, report.ranks.places)
         assert result.metrics[split] == report.means()
     assert result.history["epoch"].tolist() == [2, 4, 6]
+    curve = [event.step for event in events(result.folder).Tensors("curves/valid_ndcg@3")]
+    assert curve == [2, 4, 6]
+    (kept,) = events(result.folder).Tensors("weights_kept/test_ndcg@3")
+    assert make_ndarray(kept.tensor_proto) == pytest.approx(result.metrics["test"]["ndcg@3"], rel=1e-6)
     assert 0 < result.seconds_to_best <= result.metrics["seconds"] + 1e-4
     assert not (result.folder / "checkpoints").exists()
     written = (result.folder / "ranks.npz").stat().st_mtime_ns

@@ -174,3 +174,9 @@ def test_choices_are_read_by_the_types_of_their_settings():
     assert split_choices({"dim": [8, 16], "l2": 0.1}) == ({"l2": 0.1}, {"dim": (8, 16)})
     with pytest.raises(InputError, match=r"`dim`=\[\] names no value"):
         split_choices({"dim": []})
+
+
+def test_what_is_searched_is_where_trials_differ():
+    one = Space({"scorer": "history", "objective": "multinomial", "dropout": 0.1}, {"dim": [8, 16]})
+    assert one.searched == {"user_l2", "learning_rate", "history_dropout", "history_power", "dim"}
+    assert Space({"objective": "multinomial"}, {}).searched >= {"objective", "scorer", "user_l2", "history_power"}
