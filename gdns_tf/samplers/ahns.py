@@ -35,6 +35,9 @@ class Ahns(Sampler):
 
     Where r_ui + alpha is not above 0, a power of it is no number, or for the whole p + 1 of the authors' code one of
     changing sign; here the base is then taken to be just above 0, which with p < -1 asks for the hardest candidate.
+
+    Where all scores are near 0, as at the start, every positive asks for the hardest: it needs scores that mean
+    something, see `defaults`.
     """
 
     config_class = AhnsConfig

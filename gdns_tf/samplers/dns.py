@@ -8,7 +8,7 @@ from gdns_tf.samplers.base import CHOOSES_BY_SCORE, Batch, Sampler, Selection
 
 
 class Dns(Sampler):
-    """The candidates that the model scores highest."""
+    """The candidates that the model scores highest. It needs scores that mean something: see `defaults`."""
 
     defaults = CHOOSES_BY_SCORE
 

@@ -26,7 +26,8 @@ class DnsMN(Sampler):
     """Some of the highest-scored candidates, at random: how many of them there are tunes the hardness.
 
     The paper takes one of the M highest-scored of its N candidates, for each positive; here `group_size` different ones
-    of the `top_candidates` highest-scored of `num_candidates`, for each user.
+    of the `top_candidates` highest-scored of `num_candidates`, for each user. It needs scores that mean something: see
+    `defaults`.
     """
 
     config_class = DnsMNConfig

@@ -34,7 +34,8 @@ class GdnsTracked(Gdns):
     Algorithm 1 writes H and G of the chosen alone, so that a candidate is judged by what it was when last chosen, long
     ago or never. Here all candidates are scored in the step, as by `dns`, and have H and G renewed before the choice.
     H is sigmoid(r_uj - mean positive score), one evaluation in place of Eq. 4's mean over the positives, which M
-    candidates would make costly. With beta = 0 and no noise it is `dns`.
+    candidates would make costly. With beta = 0 and no noise it is `dns`. Like that it needs scores that mean something:
+    see `defaults`.
     """
 
     config_class = GdnsTrackedConfig

@@ -15,7 +15,7 @@ class MixGcf(Sampler):
     The k-th positive has M / N of the candidates to itself and one a, uniform in (0, 1), as in the authors' code; of
     its mixtures the one with the highest score is the k-th negative. As a is the same for all, that is the mixture with
     the candidate that scores highest. As the score is linear in the item's factors, the score of a mixture is the
-    mixture of the scores, so no mixture is ever built.
+    mixture of the scores, so no mixture is ever built. It needs scores that mean something: see `defaults`.
     """
 
     defaults = CHOOSES_BY_SCORE

@@ -27,7 +27,8 @@ class Softmax(Uniform):
     """Uniform negatives, each user's weighted by the softmax of their scores.
 
     The temperature sqrt(variance of the scores / (2 rho)) is about that of the weights within a Kullback-Leibler
-    distance rho of equal ones that make the loss largest, so rho sets the hardness whatever the scale of the scores.
+    distance rho of equal ones that make the loss largest, so rho sets the hardness whatever the scale of the scores. It
+    needs scores that mean something: see `defaults`.
     """
 
     config_class = SoftmaxConfig

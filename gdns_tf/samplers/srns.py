@@ -43,6 +43,8 @@ class Srns(Sampler):
     The authors' code follows the scores of a random set of items a user, another in each epoch, from which alone the
     memory is filled. Here the
     factors at the end of the last five epochs are kept instead: less memory, any item, and exact for newcomers too.
+
+    It needs scores that mean something, see `defaults`; its epochs are counted from when it sets in.
     """
 
     config_class = SrnsConfig

@@ -29,6 +29,7 @@ PAPER = {"loss": "hinge", "l2": 0.0, "dropout": 0.0, "user_weight_power": 0.0, "
 def toy_trainer(train: Interactions, sampler: str, **changes) -> tuple[Trainer, Batch]:
     """A trainer whose scores are of the order of 1, and its first batch, of all users."""
     settings = {"group_size": 4, "num_candidates": 12, "dim": 5, "init_scale": 1.0, "batch_size": train.num_users}
+    settings["uniform_epochs"] = 0  # the sampler is what is looked at
     config = TrainConfig.from_settings(sampler=sampler, **(PAPER | settings | changes))
     trainer = build_trainer(train, config)
     trainer.scorer.w.assign(np.linspace(-0.5, 1.5, config.dim))

@@ -16,6 +16,8 @@ import tensorflow as tf
 from scipy.stats import chisquare
 
 import gdns_tf
+from gdns_tf.evaluation.baselines import popularity
+from gdns_tf.evaluation.ranking import evaluate
 from gdns_tf.models.losses import LOSSES, PAIRINGS
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.runs.train import train
@@ -221,6 +223,7 @@ class SamplerContract:
             "dropout": 0.1,
             "user_weight_power": 0.0,
             "average_decay": 0.0,
+            "uniform_epochs": 0,
         }
         # Settings of some samplers; the defaults are for larger data.
         own = {"memory_size": 8, "top_candidates": 8, "warmup_epochs": 3}
@@ -393,13 +396,15 @@ class SamplerContract:
                 our_values, their_values = self.comparable(our), self.comparable(their)
                 np.testing.assert_allclose(our_values, their_values, rtol=1e-4, atol=1e-5, err_msg=their.name)
 
-    def test_a_whole_run(self, tmp_path):
-        data = DataConfig(planted_users=120, planted_items=140)
-        config = self.config(output_dir=str(tmp_path / "run"), batch_size=64, max_epochs=2, eval_every=1, show_users=1)
-        train(load_dataset(data), data, config, progress=False)
-        folder = RunFolder(config.output_dir)
+    def test_a_whole_run_with_nothing_but_the_sampler_set_beats_popularity(self, tmp_path):
+        data = DataConfig(planted_users=200, planted_items=160)
+        folder, split = RunFolder(tmp_path / "run"), load_dataset(data)
+        run = {"output_dir": str(folder.path), "max_epochs": 16, "eval_every": 8}
+        train(split, data, TrainConfig.from_settings(sampler=self.sampler, **run), progress=False)
         metrics = json.loads(folder.metrics.read_text())
-        assert metrics["epochs"] == 2
+        assert metrics["epochs"] == 16
+        of_popularity = evaluate(popularity(split.train), split, split="valid", ks=(3,)).means()["ndcg@3"]
+        assert metrics["valid"]["ndcg@3"] > 2 * of_popularity
         assert 0 < metrics["test"]["mrr"] <= 1
         assert len(folder.history.read_text().splitlines()) == 3
         assert list(folder.checkpoints.glob("*.index"))

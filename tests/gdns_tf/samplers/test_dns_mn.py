@@ -37,6 +37,16 @@ def test_all_candidates_or_only_as_many_as_needed():
         assert (np.sort(drawn) == np.sort(hardest)).all() == (same_as == "dns")
 
 
+def test_unset_it_draws_from_the_better_part_midway_from_the_group_to_all():
+    trainer, batch = toy_trainer(TRAIN, "dns_mn", group_size=4, num_candidates=7)
+    batch = batch._replace(candidates=tf.tile(tf.range(7)[None], [TRAIN.num_users, 1]))
+    draw = tf.function(lambda seed: trainer.sampler.select(batch._replace(seed=seed), trainer.scorer).negatives)
+    drawn = np.concatenate([draw(tf.constant([7, n], tf.int64)).numpy() for n in range(40)], axis=1)
+    scores = scores_of(trainer.scorer, batch.users, batch.candidates)
+    for row, of_user in enumerate(drawn):
+        assert set(of_user) == set(np.argsort(-scores[row])[:5])
+
+
 @pytest.mark.parametrize("top", [3, 13])
 def test_too_few_or_too_many_are_refused(top):
     with pytest.raises(InputError, match=f"`top_candidates`={top} must lie between `group_size`=4 and"):

@@ -23,6 +23,7 @@ CONFIG = TrainConfig.from_settings(
     batch_size=5,
     init_scale=0.7,
     learning_rate=0.3,
+    uniform_epochs=0,
 )
 STEPS = 3
 

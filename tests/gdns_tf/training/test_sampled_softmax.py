@@ -23,6 +23,7 @@ SETTINGS = {
     "optimizer": "sgd",
     "learning_rate": 1.0,
     "user_l2": 0.0,
+    "uniform_epochs": 0,
 }
 
 
