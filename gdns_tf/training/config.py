@@ -80,9 +80,7 @@ class TrainConfig:
     scorer: str = flag("gmf", "What scores items for users.", main=True)
     sampler: str = flag("gdns", "How negatives are chosen; to name one chooses pairs, unless told.", main=True)
     group_size: int = flag(32, "N: negatives of a user in a step, and drawn positives; of samplers.", main=True)
-    num_candidates: int = flag(
-        64, "M: unobserved items drawn for a user in a step, to choose N from; of samplers.", main=True
-    )
+    num_candidates: int = flag(64, "M: unobserved items drawn for a user in a step, to choose N from; of samplers.")
     uniform_epochs: int = flag(
         0, "Epochs at the start with uniform negatives, before the sampler chooses; of samplers."
     )
