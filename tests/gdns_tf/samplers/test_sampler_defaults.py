@@ -11,6 +11,7 @@ from toy import toy_interactions
 from gdns_tf import flags
 from gdns_tf.command import exit_code
 from gdns_tf.runs.callbacks import Callback
+from gdns_tf.runs.repeating import as_call
 from gdns_tf.runs.train import train
 from gdns_tf.samplers.base import Sampler
 from gdns_tf.samplers.registry import SAMPLERS
@@ -19,7 +20,6 @@ from gdns_tf.studies.grid import run as run_grid
 from gdns_tf.studies.session import Session
 from gdns_tf.training.build import build_batches, build_trainer
 from gdns_tf.training.config import TrainConfig
-from gdns_tf.tuning.report import _commands
 from gdns_tf.tuning.space import Space
 from pipelines.config import DataConfig
 from pipelines.load import load_dataset
@@ -115,16 +115,11 @@ def test_in_a_search_each_sampler_brings_its_own():
         assert space.suggest(Choosing("uniform")).uniform_epochs == 0
 
 
-def test_the_settings_of_a_tuned_run_repeat_it():
-    class Folder:
-        class run:
-            flags = "runs/tuned/flags.txt"
-
+def test_the_call_that_repeats_a_run_trains_the_same():
     for changes in ({"uniform_epochs": 0}, {"l2": 0.1}, {}):
         config = TrainConfig.from_settings(sampler="dns", **changes)
-        line = _commands(config, Folder()).splitlines()[1]
-        keywords = eval(line.replace("gdns_tf.fit(data, ", "dict("))
-        assert not TrainConfig.from_settings(**keywords).changes(config), line
+        keywords = eval(as_call(config).replace("gdns_tf.fit(data, ", "dict("))
+        assert not TrainConfig.from_settings(**keywords).changes(config), keywords
 
 
 @pytest.mark.parametrize("given", [{}, {"uniform_epochs": 1}])
