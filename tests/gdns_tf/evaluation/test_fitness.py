@@ -19,7 +19,7 @@ SPLIT = load_dataset(DataConfig(planted_users=200, planted_items=150))
 def ndcg_at_3(factors):
     """Of validation, user by user: by the definition, ties and what is no number against the held-out item."""
     found = []
-    for user, (held_out, negatives) in enumerate(zip(SPLIT.valid, SPLIT.valid_negatives, strict=True)):
+    for user, (held_out, negatives) in enumerate(zip(SPLIT.valid.items, SPLIT.valid.negatives, strict=True)):
         scores = factors.items.astype(np.float64) @ factors.queries[user].astype(np.float64)
         above = sum(not scores[item] < scores[held_out] for item in negatives)
         found.append(1 / np.log2(above + 2) if above < 3 else 0.0)

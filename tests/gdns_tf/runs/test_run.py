@@ -91,9 +91,9 @@ def loops_over_popularity(split, held_out, count):
     """NDCG@3 of a list by number of users: by the definition, ties against the held-out item."""
     train, found = split.train, []
     popular = [sum(item in train.of(user) for user in range(train.num_users)) for item in range(train.num_items)]
-    masked = [set(train.of(user)) | ({split.valid[user]} if held_out == "test" else set()) for user in range(200)]
-    negatives = getattr(split, f"{held_out}_negatives") if count else [range(train.num_items)] * train.num_users
-    for user, held in enumerate(getattr(split, held_out)):
+    masked = [set(train.of(user)) | ({split.valid.items[user]} if held_out == "test" else set()) for user in range(200)]
+    negatives = getattr(split, held_out).negatives if count else [range(train.num_items)] * train.num_users
+    for user, held in enumerate(getattr(split, held_out).items):
         others = [item for item in negatives[user] if count or (item != held and item not in masked[user])]
         above = sum(popular[item] >= popular[held] for item in others)
         found.append(1 / np.log2(above + 2) if above < 3 else 0.0)
