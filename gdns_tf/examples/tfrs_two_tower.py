@@ -104,7 +104,7 @@ class Data:
 
     def held_out(self, part: str) -> tf.data.Dataset:
         """The rows of "valid" or "test"."""
-        return self.rows(np.arange(self.split.train.num_users), getattr(self.split, part)).batch(1024)
+        return self.rows(*getattr(self.split, part).pairs).batch(1024)
 
     def items(self) -> tf.data.Dataset:
         everything = np.arange(self.split.train.num_items)

@@ -40,7 +40,7 @@ def _anti_popular(split):
 def _same_list(split):
     """Users differ by the length of their vectors alone, and the list is a good one: that of the held-out items."""
     train = split.train
-    counts = train.item_counts + 3 * np.bincount(split.valid, minlength=train.num_items)
+    counts = train.item_counts + 3 * np.bincount(split.valid.items, minlength=train.num_items)
     lengths = np.random.default_rng(2).uniform(0.5, 2, train.num_users)
     noise = 1e-3 * np.arange(train.num_items)  # so that no two items tie
     return Factors(lengths[:, None], (counts + noise)[:, None])
