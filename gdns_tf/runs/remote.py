@@ -14,6 +14,7 @@ import tensorflow as tf
 from gdns_tf.runs.callbacks import Callback, RunView
 from gdns_tf.runs.interrupts import Interrupted
 from gdns_tf.runs.run_folder import RunFolder
+from gdns_tf.runs.tensorboard.finished import KEPT
 from pipelines.errors import InputError
 from pipelines.notices import notices
 from pipelines.paths import RemotePath
@@ -68,8 +69,8 @@ class Mirror:
             self._download()
 
     def _download(self) -> None:
-        # Curves are only added to, by files of new names: they stay where they are.
-        self._there = {name: None for name in self._there if not _within(name, "tensorboard")}
+        # Curves are only added to, by files of new names: they stay where they are, but for what came of a former end.
+        self._there = {n: None for n in self._there if not _within(n, "tensorboard") or n.endswith(KEPT)}
         for name in self._there:
             if not _is_shard(name):
                 self._get(name)

@@ -244,7 +244,8 @@ def test_overwriting_leaves_what_is_not_of_the_run(store):
 def test_curves_of_both_halves_stay(store):
     for epochs in (1, 2):
         run(f"{store}/run", max_epochs=epochs, tensorboard=True, refit=False)
-    assert sum("tensorboard/events" in name for name in names(f"{store}/run")) == 2
+    logs = [name for name in names(f"{store}/run") if "tensorboard/events" in name]
+    assert [name.endswith(".kept") for name in logs] == [False, False, True]  # the kept figures are the last ones only
     assert "tensorboard/items.tsv" in names(f"{store}/run")
 
 
