@@ -1,6 +1,7 @@
 """ENMF (Chen et al., TOIS 2020, Efficient Neural Matrix Factorization without Sampling for Recommendation)."""
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Self
 
 import tensorflow as tf
@@ -33,10 +34,13 @@ class Enmf(Uniform):
       sum over observed i of [(1 - c0) r_ui^2 - 2 r_ui]  +  c0 q^T (Q^T Q) q,
 
     but for a constant, which takes time in proportion to the observed items only. `loss`, `pairing` and `margin` play
-    no part; `l2` acts on the drawn positives and on as many uniform items as beside a ranking loss.
+    no part; `l2` acts on the drawn positives and on as many uniform items as beside a ranking loss. That counts N x N
+    pairs, of which this loss has none: where users have fewer items than that, the strength that suits pairs leaves all
+    factors at zero. So there is none unasked; the many zeros to be met regularise.
     """
 
     config_class = EnmfConfig
+    defaults = MappingProxyType({"l2": 0.0})
     requires = frozenset({ITEM_FACTORS})
 
     def __init__(self, histories: Histories, negative_weight: float = 0.3) -> None:

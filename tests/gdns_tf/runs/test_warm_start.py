@@ -253,8 +253,8 @@ def test_ids_of_another_type_are_matched_and_few_in_common_are_said(yesterday, t
 
 
 def held_out_pairs(data, name):
-    train = data.train
-    return set(zip(train.user_ids.tolist(), train.item_ids[getattr(data, name)].tolist(), strict=True))
+    users, items = getattr(data, name).pairs
+    return set(zip(data.train.user_ids[users].tolist(), data.train.item_ids[items].tolist(), strict=True))
 
 
 def pairs(train):
