@@ -49,7 +49,7 @@ CLICKS = clicks()
 
 
 def dataset(table, timestamp="ts", **settings):
-    return gdns_tf.Dataset.from_dataframe(table, timestamp=timestamp, **settings)
+    return gdns_tf.Dataset.from_dataframe(table, user="user_id", item="item_id", timestamp=timestamp, **settings)
 
 
 @pytest.fixture(scope="module")
