@@ -90,9 +90,9 @@ def test_merged_requests_are_answered_as_alone(models, in_process, id_type, sign
             lambda r: rounded(r.similar_items(items[3:6], 1)),
         ],
         "retrieve_by_history": [
-            lambda r: rows(r.recommend_by_history([items[:9], items[4:6]], 5)),
-            lambda r: rows(r.recommend_by_history([[]], 8)),
-            lambda r: rows(r.recommend_by_history([items[40:41], []], 3)),
+            lambda r: rounded(r.recommend_by_history([items[:9], items[4:6]], 5)),
+            lambda r: rounded(r.recommend_by_history([[]], 8)),
+            lambda r: rounded(r.recommend_by_history([items[40:41], []], 3)),
         ],
     }[signature]
     alone = [ask(in_process[id_type].signatures) for ask in asks]

@@ -66,7 +66,7 @@ def test_options_are_all_that_a_baseline_ran_with(fitted):
     assert found.options.keys() == {"dim", "seed", "regularization", "alpha0", "iterations"}
     assert (found.options["dim"], found.options["seed"]) == (16, 0)
     again = BASELINES["ials_scaled"].fit(SPLIT.train, **found.options)
-    np.testing.assert_array_equal(again.queries, found.model.queries)
+    np.testing.assert_allclose(again.queries, found.model.queries, rtol=1e-3, atol=1e-5)  # its threads add in any order
 
 
 def test_what_would_not_fit_into_memory_is_refused_with_the_estimate(monkeypatch):
