@@ -56,7 +56,7 @@ def start(folder, *flags, sigint="default_int_handler"):
 
 
 def finish(process, code=0):
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=500)
     assert process.returncode == code, err
     return out + err
 
@@ -105,7 +105,7 @@ def test_killed_and_interrupted_it_ends_the_same(undisturbed, tmp_path):
         (signal.SIGTERM, 4, "SIG_IGN"),
     ):
         process = start(folder, *TABLE3, sigint=sigint)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 400
         while len(list(trials.glob("*/ranks.npz"))) < done:
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < deadline
