@@ -64,7 +64,8 @@ def test_trained_evaluated_and_exported(store, capsys):
     summary = json.loads(capsys.readouterr().out.splitlines()[-1])
     metrics = json.loads(as_path(f"{store}/run/metrics.json").read_text())
     assert summary["metrics"] == metrics["test"]
-    exported = [f"--run_dir={store}/run", f"--export_dir={store}/shop"]
+    # After two epochs it need not beat popularity, which is not what this test is about.
+    exported = [f"--run_dir={store}/run", f"--export_dir={store}/shop", "--export_anyway"]
     assert command(export, export.ExportConfig, *exported) == 0
     assert as_path(f"{store}/shop/1/saved_model.pb").exists()
     assert command(train, TrainConfig, *flags, "--dim=8") == 1

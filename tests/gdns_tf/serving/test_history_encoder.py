@@ -59,7 +59,8 @@ def test_by_history_is_as_the_known_user(data, model, tmp_path, item_dtype):
 def test_known_users_are_served_by_all_that_they_have(data, model):
     whole = History.factors(model._trained.weights.arrays, data.all_interactions())
     np.testing.assert_array_equal(model.factors.queries, whole.queries)
-    assert model.metrics["test"] == model.evaluate()["model"].to_dict()  # but measured by their training items
+    measured = model.evaluate()["model"].to_dict()  # but by their training items alone
+    assert model.metrics["test"].items() <= measured.items()
 
 
 def test_a_run_that_was_broken_off_ends_as_one_that_was_not(data, tmp_path):

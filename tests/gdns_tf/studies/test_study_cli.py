@@ -99,14 +99,16 @@ def test_table3(undisturbed):
 
 def test_killed_and_interrupted_it_ends_the_same(undisturbed, tmp_path):
     folder, trials = tmp_path / "study", tmp_path / "trials"
-    for number, done, sigint in (
-        (signal.SIGKILL, 1, "default_int_handler"),
-        (signal.SIGINT, 2, "default_int_handler"),
-        (signal.SIGTERM, 4, "SIG_IGN"),
+    for number, sigint in (
+        (signal.SIGKILL, "default_int_handler"),
+        (signal.SIGINT, "default_int_handler"),
+        (signal.SIGTERM, "SIG_IGN"),
     ):
+        before = len(list(trials.glob("*/ranks.npz")))
         process = start(folder, *TABLE3, sigint=sigint)
         deadline = time.monotonic() + 400
-        while len(list(trials.glob("*/ranks.npz"))) < done:
+        # One more than it found: two workers may have ended theirs at once, and what was done before says nothing of it.
+        while len(list(trials.glob("*/ranks.npz"))) == before:
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < deadline
             time.sleep(0.02)
