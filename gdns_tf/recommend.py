@@ -22,7 +22,7 @@ from gdns_tf.command import Read, run_command
 from gdns_tf.serving.contract import TITLES, USER_IDS
 from pipelines.checks import Settings
 from pipelines.config import flag
-from pipelines.errors import InputError, require, require_above_0
+from pipelines.errors import InputError, require
 
 REASONS = 3
 """Items that are named for each one that is recommended, with `why`."""
@@ -36,26 +36,36 @@ class RecommendConfig(Settings):
     history: tuple[str, ...] = flag((), "Raw item ids that a new user has: recommends without retraining.", main=True)
     similar: tuple[str, ...] = flag((), "Raw ids of items to find similar ones to.", main=True)
     all_users: bool = flag(False, "All users of --model, into --output.", main=True)
-    output: str = flag("", f"File to write with --all_users: {', '.join(WRITERS)}.", main=True)
-    k: int = flag(10, "Items for each.", main=True)
+    output: str = flag("", f"File to write with --all_users: {', '.join(WRITERS)}.", main=True, path=True)
+    k: int = flag(10, "Items for each.", main=True, at_least=1)
     exclude_seen: bool = flag(True, "Leave out items that the user is known to have.")
     exclude: tuple[str, ...] = flag((), "Raw item ids to leave out.")
     restrict_to: tuple[str, ...] = flag((), "Raw item ids to choose from; empty: all.")
     why: bool = flag(False, "Name what of the user's history speaks most for each item.", main=True)
-    mmr: float = flag(0.0, "How much a list avoids items that are alike, from 0 to 1 (maximal marginal relevance).")
+    mmr: float = flag(
+        0.0,
+        "How much a list avoids items that are alike, from 0 to 1 (maximal marginal relevance).",
+        at_least=0,
+        at_most=1,
+    )
     model: str = flag(
-        "savedmodel/models/gdns", "Folder of an exported model (its newest version), or of one version.", main=True
+        "savedmodel/models/gdns",
+        "Folder of an exported model (its newest version), or of one version.",
+        main=True,
+        path=True,
     )
     server: str = flag(
         "", "In place of --model: TensorFlow Serving, host:port for gRPC or http://host:port for REST.", main=True
     )
     model_name: str = flag("gdns", "The model's name on the server.")
-    model_version: int = flag(0, "Its version on the server; 0: the newest.")
+    model_version: int = flag(0, "Its version on the server; 0: the newest.", at_least=0, at_most=2**63 - 1)
     model_label: str = flag("", "Its version's label on the server, in place of --model_version.")
-    timeout: float = flag(10.0, "Seconds to wait for the server.")
-    titles: str = flag("", "File of item titles, id<TAB>title a line; empty: those of --model, if it is there.")
+    timeout: float = flag(10.0, "Seconds to wait for the server.", above=0, at_most=86_400)
+    titles: str = flag(
+        "", "File of item titles, id<TAB>title a line; empty: those of --model, if it is there.", path=True
+    )
     format: str = flag("table", "How to print.", tuple(FORMATS), main=True)
-    batch_size: int = flag(256, "Users a request with --all_users.")
+    batch_size: int = flag(256, "Users a request with --all_users.", at_least=1, at_most=2**20)
 
     def check(self) -> None:
         asked = [f"`{name}`" for name in ("user", "history", "similar", "all_users") if getattr(self, name)]
@@ -64,10 +74,6 @@ class RecommendConfig(Settings):
                 f"{' and '.join(asked)} exclude each other" if asked else "nothing is asked for",
                 remedy="Give one of `user`, `history`, `similar` and `all_users`.",
             )
-        for name in ("k", "batch_size"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "must be at least 1")
-        require_above_0(self, "timeout")
-        require(self.model_version >= 0, "model_version", self.model_version, "must not be negative")
         if self.model_version and self.model_label:
             raise InputError("`model_version` and `model_label` exclude each other")
         if not self.server and (self.model_version or self.model_label):
@@ -84,7 +90,6 @@ class RecommendConfig(Settings):
             for name, unset in (("exclude", ()), ("restrict_to", ()), ("exclude_seen", True), ("mmr", 0.0)):
                 if getattr(self, name) != unset:
                     raise InputError(f"`{name}` has no effect on {asked[0]}")
-        require(0 <= self.mmr <= 1, "mmr", self.mmr, "must lie in [0, 1]")
         if self.why and not self.user:
             raise InputError(f"`why` has no effect on {asked[0]}")
 

@@ -40,6 +40,8 @@ class Scorer(tf.keras.Model, ABC):
     config_class: ClassVar[type[ScorerConfig]] = ScorerConfig
     capabilities: ClassVar[frozenset[str]] = frozenset()
     """What it offers beyond this interface, of the capabilities above; samplers and objectives need some."""
+    compiles: ClassVar[bool] = True
+    """Whether a step with it can be compiled by XLA (`jit_compile`)."""
     parameters: ClassVar[Mapping[str, tuple[str, ...]]]
     """The arrays that `weights.npz` holds: name -> names of its axes, of "num_users", "num_items" and others, such as
     "d", that must agree among the arrays. The first are the `trainable_variables`, in their order. By the axes a warm

@@ -16,7 +16,6 @@ from gdns_tf.training.sampled_softmax import SampledSoftmaxTrainer
 from gdns_tf.training.shared_negatives import SharedNegativesTrainer
 from pipelines.batches import shared_batches, steps_per_epoch, user_batches, visits
 from pipelines.draws import Masses
-from pipelines.errors import require
 from pipelines.interactions import Interactions
 
 
@@ -49,14 +48,12 @@ def _pairs(scorer: Scorer, setup: Setup, config: TrainConfig) -> PairsTrainer:
 
 
 def _multinomial(scorer: Scorer, setup: Setup, config: TrainConfig) -> MultinomialTrainer:
-    require(not config.jit_compile, "jit_compile", True, "does not go with `objective`=multinomial")
     penalty = UserPenalty(setup.train, config.user_l2)
     options = {"users_a_step": setup.users_a_step, "dropout": config.dropout, "seed": config.seed}
     return MultinomialTrainer(scorer, setup.histories, penalty, **options)
 
 
 def _sampled_softmax(scorer: Scorer, setup: Setup, config: TrainConfig) -> ScorerTrainer:
-    require(not config.jit_compile, "jit_compile", True, "does not go with `objective`=sampled_softmax")
     sampler, penalty = config.sampler_class, UserPenalty(setup.train, config.user_l2)
     masses = Masses(setup.train, sampler.item_weights(config.sampler_config, setup))
     options = {"dropout": config.dropout, "seed": config.seed}
