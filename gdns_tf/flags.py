@@ -214,6 +214,32 @@ def parse_setting(config_class: type, name: str, value: str) -> object:
     return flag_values[name].value
 
 
+def parse_choices(config_class: type, setting: str, parts: Sequence[str]) -> dict[str, tuple]:
+    """Lists of values to choose among, as texts such as "l2=0.01|0.1" give them: setting -> its values.
+
+    Args:
+      config_class: whose settings they are.
+      setting: the one that holds the texts, for messages.
+      parts: the texts.
+
+    Raises:
+      InputError: a text cannot be read, or names something that is no setting or no value of it.
+    """
+    choices = {}
+    for part in parts:
+        name, equals, values = part.partition("=")
+        if not equals or not values:
+            raise InputError(
+                f"`{setting}`: {shown(part, quoted=True)} is no setting with values",
+                remedy="Write name=value|value, as dim=32|64.",
+            )
+        try:
+            choices[name] = tuple(parse_setting(config_class, name, value) for value in values.split("|"))
+        except InputError as error:
+            raise InputError(f"`{setting}`: {str(error).removesuffix('.')}") from None
+    return choices
+
+
 def replayable(configs: Sequence[object]) -> str:
     """The text of a flagfile that, given to `--flagfile`, reproduces these dataclasses exactly.
 

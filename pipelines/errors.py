@@ -24,7 +24,7 @@ class InputError(ValueError):
         """
         where = f"{path}, line {line}: " if line is not None else f"{path}: " if str(path) else ""
         stop = "" if problem.endswith("?") else "."
-        super().__init__(f"{where}{problem}{stop}{' ' + remedy if remedy else ''}")
+        super().__init__(one_line(f"{where}{problem}{stop}{' ' + remedy if remedy else ''}"))
         self.path, self.line = str(path), line
 
 

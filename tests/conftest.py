@@ -1,12 +1,18 @@
 """Fixtures that several rooms of tests use."""
 
 import itertools
+import os
 from pathlib import Path
 
 import pytest
 from etils.epath import backend
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import _registry
+from hypothesis import settings
+
+settings.register_profile("default", derandomize=True, max_examples=30, deadline=None, database=None)
+settings.register_profile("long", max_examples=5000, deadline=None, print_blob=True, database=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 _numbers = itertools.count()
 

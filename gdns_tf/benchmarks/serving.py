@@ -72,7 +72,7 @@ class ServingBenchConfig(Settings):
     def check(self) -> None:
         least = SEEN + self.k + RANKED
         if not self.num_items or min(self.num_items) < least:
-            raise InputError(f"`num_items`={self.num_items} must each be at least {least}")
+            raise InputError(f"`num_items`={self.num_items} must each be at least `k` + {least - self.k}")
 
 
 @dataclass(frozen=True)

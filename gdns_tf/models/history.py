@@ -75,6 +75,11 @@ class History(Scorer):
         self.built = True
 
     @classmethod
+    def num_weights(cls, config: HistoryConfig, sizes: Mapping[str, int]) -> int:
+        vectors = sizes["num_items"] * sizes["d"]
+        return super().num_weights(config, sizes) - (vectors if config.history_tied else 0)
+
+    @classmethod
     def create(cls, config: HistoryConfig, setup: Setup) -> Self:
         return cls(
             setup.histories,

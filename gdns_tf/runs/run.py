@@ -24,8 +24,8 @@ from gdns_tf.runs.state import RunState
 from gdns_tf.training.base import ScorerTrainer
 from gdns_tf.training.build import build_batches, build_trainer
 from gdns_tf.training.config import TrainConfig
+from gdns_tf.training.divergence import advice
 from gdns_tf.training.optimizers import rate_of_epoch
-from gdns_tf.training.recipes import PAIRS
 from pipelines.errors import InputError
 from pipelines.interactions import Filter
 from pipelines.split import Split
@@ -177,10 +177,8 @@ class Run:
             self.trainer.optimizer.learning_rate.assign(rate)
             loss = float(train_epoch(batches)["loss"])
             if not math.isfinite(loss):
-                penalty = "l2" if self.config.objective == PAIRS else "user_l2"
                 raise FloatingPointError(
-                    f"the loss of epoch {self.epoch + 1} is {loss}: the training diverged. Lower `learning_rate` "
-                    f"(now {self.config.learning_rate}) or raise `{penalty}` (now {getattr(self.config, penalty)})."
+                    f"the loss of epoch {self.epoch + 1} is {loss}: the training diverged. {advice(self.config)}"
                 )
             self.state.epoch.assign_add(1)
             self.average.update(tf.cast(self.state.epoch, tf.float32))

@@ -41,6 +41,10 @@ class Gdns(Sampler):
         self._epsilon = epsilon
 
     @classmethod
+    def bytes_held(cls, config: GdnsConfig, setup: Setup) -> int:
+        return GainTable.bytes_of(config.gain_slots, setup)
+
+    @classmethod
     def build(cls, config: GdnsConfig, setup: Setup) -> Self:
         return cls(GainTable.build(config.gain_slots, setup), smoothing=config.smoothing, epsilon=config.epsilon)
 

@@ -1,14 +1,16 @@
 """What a study compares; each field is a flag of the same name."""
 
+import math
 from dataclasses import dataclass
 
+from gdns_tf.flags import parse_choices
 from gdns_tf.studies.peer_systems import PEERS, contenders
 from gdns_tf.studies.sampler_arms import ARMS
 from gdns_tf.studies.systems import ABLATIONS, SYSTEMS, TABLE3
-from gdns_tf.training.config import LARGEST_DIM
+from gdns_tf.training.config import LARGEST_DIM, TrainConfig
 from pipelines.checks import Settings
 from pipelines.config import flag, seed_flag
-from pipelines.errors import InputError, require
+from pipelines.errors import InputError, require, shown
 
 STUDIES = {
     "table3": "gdns_tf.studies.table3:run",
@@ -22,6 +24,10 @@ STUDIES = {
     "peers": "gdns_tf.studies.peers:run",
 }
 """The studies by name, each the module and the function of a `Session` that runs it; a new one needs its line here."""
+
+
+LARGEST_GRID = 10_000
+"""Combinations of `vary`, each of which is trained for every seed."""
 
 
 @dataclass(frozen=True)
@@ -96,5 +102,7 @@ class StudyConfig(Settings):
         for name in self.arms:
             if name not in ARMS:
                 raise InputError(f"`arms`: there is no {name!r}", remedy=f"Choose among {', '.join(ARMS)}.")
+        if (count := math.prod(map(len, parse_choices(TrainConfig, "vary", self.vary).values()))) > LARGEST_GRID:
+            raise InputError(f"`vary` comes to {shown(count)} combinations, and {LARGEST_GRID:,} are the most")
         if self.study == "grid" and not self.vary:
             raise InputError("`vary` is not set", remedy="Name flags and values, such as `vary`='l2=0.01|0.1'.")

@@ -139,7 +139,7 @@ class TrainConfig(Settings):
     dim: int = flag(32, "d: latent factors.", main=True, at_least=1, at_most=LARGEST_DIM)
     init_scale: float = flag(0.01, "Standard deviation of the factors at the start.", above=0, at_most=100)
     optimizer: str = flag("adagrad", "Optimiser.", OPTIMIZERS)
-    learning_rate: float = flag(0.09, "Learning rate.", main=True, above=0, at_most=1000)
+    learning_rate: float = flag(0.09, "Learning rate.", main=True, above=0)
     schedule: str = flag("constant", "How the rate goes; cosine: down to 0 at max_epochs.", SCHEDULES)
     batch_size: int = flag(
         1024, "B: users a step; 0: a fiftieth of the users, from 32 to 16384.", at_least=0, at_most=2**24
@@ -259,9 +259,7 @@ class TrainConfig(Settings):
           tells: whether to say what was chosen unasked, and which of the settings have no effect on the objective.
         """
         say = notices if tells else _SILENCE
-        for name in ("objective", "scorer", "sampler"):
-            kind = (str, Sampler) if name == "sampler" else str
-            require(isinstance(settings.get(name, ""), kind), name, settings.get(name), "must be text")
+        _check_names(settings)
         limits = {n: meant for n, meant in objectives_of(settings).items() if settings[n] is not False}  # asks nothing
         not_multinomial = [name for name, objectives in limits.items() if MULTINOMIAL not in objectives]
         scorer = settings.get("scorer")
@@ -305,6 +303,7 @@ class TrainConfig(Settings):
         Raises:
           InputError: there is no such setting, with the nearest one; or a value cannot work.
         """
+        _check_names(settings)
         if isinstance(settings.get("sampler"), Sampler):
             given = Given(settings["sampler"])
             settings |= {"sampler": given.name, "sampler_config": given}
@@ -376,6 +375,13 @@ def objectives_of(settings: Iterable[str]) -> dict[str, frozenset[str]]:
     of_samplers = {f.name for sampler in SAMPLERS.values() for f in fields(sampler.config_class)}
     meant_for = dict.fromkeys(of_samplers, SAMPLING) | MEANT_FOR
     return {name: meant_for[name] for name in settings if name in meant_for}
+
+
+def _check_names(settings: Mapping[str, object]) -> None:
+    """Raises InputError where what chooses others is no name; whether there is what it names is seen later."""
+    for name in ("objective", "scorer", "sampler"):
+        kind = (str, Sampler) if name == "sampler" else str
+        require(isinstance(settings.get(name, ""), kind), name, settings.get(name), "must be text")
 
 
 def _brought(sampler: str | Sampler, objective: str) -> dict[str, object]:

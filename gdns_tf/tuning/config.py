@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gdns_tf.flags import parse_setting
+from gdns_tf.flags import parse_choices
 from gdns_tf.training.config import TrainConfig
 from pipelines.checks import Settings
 from pipelines.config import flag
-from pipelines.errors import InputError, require
+from pipelines.errors import require
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,7 @@ class TuneConfig(Settings):
         Raises:
           InputError: it cannot be read, or names something that is no setting or value of training.
         """
-        choices = {}
-        for part in self.search:
-            name, equals, values = part.partition("=")
-            if not equals or not values:
-                raise InputError(
-                    f"`search`: {part!r} is no setting with values", remedy="Write name=value|value, as dim=32|64."
-                )
-            choices[name] = tuple(parse_setting(TrainConfig, name, value) for value in values.split("|"))
-        return choices
+        return parse_choices(TrainConfig, "search", self.search)
 
 
 def split_choices(settings: Mapping[str, object]) -> tuple[dict[str, object], dict[str, tuple]]:
