@@ -210,7 +210,9 @@ def parse_setting(config_class: type, name: str, value: str) -> object:
     try:
         flag_values[name].parse(value)
     except flags.IllegalFlagValueError as error:
-        raise InputError(f"`{name}`={shown(value)}: {shown(str(error).rpartition(': ')[2])}") from None
+        raise InputError(
+            f"`{name}`={shown(value)}: {shown(str(error).removeprefix(f'flag --{name}={value}: '))}"
+        ) from None
     return flag_values[name].value
 
 
