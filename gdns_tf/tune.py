@@ -16,6 +16,7 @@ from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.runs.summary import format_metrics, format_recommendations
 from gdns_tf.training.config import TrainConfig
 from gdns_tf.tuning.config import TuneConfig
+from gdns_tf.tuning.space import space_of
 from pipelines.config import DataConfig
 from pipelines.infer import infer
 from pipelines.load import format_statistics, load_dataset
@@ -37,6 +38,7 @@ def tune(data: DataConfig, settings: Mapping[str, object], config: TuneConfig) -
       gdns_tf.runs.interrupts.Interrupted: by SIGINT or SIGTERM, after saving.
       FloatingPointError: every trial diverged.
     """
+    space_of(settings, config)  # before the data is read, which may take a while
     data = infer(data)  # which the run's flags then name
     split = load_dataset(data)
     print(format_statistics(split), flush=True)
