@@ -12,8 +12,8 @@ from pipelines.errors import InputError
 from pipelines.interactions import Ratings
 from pipelines.notices import notices
 from pipelines.paths import AnyPath
+from pipelines.raw_ids import MAX_ID
 from pipelines.readers.files import Source, require_given
-from pipelines.readers.ids import MAX_ID
 
 SETTINGS = ("data_dir", *FILTERS)
 _BLOCK_BYTES = 16 << 20

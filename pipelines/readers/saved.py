@@ -17,6 +17,7 @@ from pipelines.errors import InputError
 from pipelines.held_out import HeldOut
 from pipelines.interactions import Filter, Interactions
 from pipelines.paths import AnyPath
+from pipelines.raw_ids import is_text, text_array
 from pipelines.readers.files import Source, require_given
 from pipelines.split import Split
 
@@ -220,7 +221,7 @@ def _check_items(items: np.ndarray, num_items: int) -> None:
 
 def _packed(name: str, values: np.ndarray) -> dict[str, np.ndarray]:
     """Numbers as they are, texts as bytes and where each ends."""
-    if values.dtype.kind != "U":
+    if not is_text(values):
         return {name: values}
     words = [word.encode() for word in values.tolist()]
     ends = np.cumsum([len(word) for word in words], dtype=np.int64)
@@ -232,7 +233,7 @@ def _unpacked(name: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
     if name in arrays:
         return arrays[name].astype(np.int64, casting="safe")
     content, ends = arrays[f"{name}_bytes"].tobytes(), arrays[f"{name}_ends"].tolist()
-    return np.array([content[start:end].decode() for start, end in zip([0, *ends], ends, strict=False)], str)
+    return text_array(content[start:end].decode() for start, end in zip([0, *ends], ends, strict=False))
 
 
 def _foreign(path: AnyPath, problem: str) -> InputError:

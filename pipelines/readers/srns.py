@@ -17,6 +17,7 @@ from pipelines.paths import AnyPath
 from pipelines.readers.files import require_given
 from pipelines.restricted_pickle import load_array
 from pipelines.split import Split
+from pipelines.titles import title_array
 
 SETTINGS = ("data_dir",)
 FILES = ("train.pkl", "val.pkl", "test.pkl", "test_neg.pkl")
@@ -141,7 +142,7 @@ def _read_items(file: AnyPath) -> tuple[np.ndarray, np.ndarray]:
         if int(movie_id) in titles:
             raise InputError(f"movie_id {movie_id} stands there twice", path=file, line=item + 2)
         titles[int(movie_id)] = title
-    return np.array(list(titles), np.int64), np.array(list(titles.values()), str)
+    return np.array(list(titles), np.int64), title_array(titles.values(), file)
 
 
 def _check_users(train: _Pairs, valid: _Pairs, test: _Pairs, negatives: _Pairs) -> None:

@@ -9,6 +9,7 @@ import pyarrow.types as is_type
 
 from pipelines.errors import InputError
 from pipelines.nearest import did_you_mean
+from pipelines.raw_ids import Ids
 from pipelines.readers.ids import bad_id, decode_ids
 from pipelines.readers.kinds import SECONDS, TEXT, TOKEN, Kind
 
@@ -28,7 +29,7 @@ def require_columns(wanted: Iterable[str], names: Sequence[str], source: object)
 _NAMES = "Set `user_column`, `item_column` and so on to names of columns."
 
 
-def convert(column: pa.ChunkedArray, kind: Kind, name: str, source: object) -> np.ndarray | pa.DictionaryArray:
+def convert(column: pa.ChunkedArray, kind: Kind, name: str, source: object) -> Ids | pa.DictionaryArray:
     """One column of a typed source as its kind.
 
     Args:
@@ -38,7 +39,7 @@ def convert(column: pa.ChunkedArray, kind: Kind, name: str, source: object) -> n
       source: the file, for error messages.
 
     Returns:
-      TOKEN int64 or str, RATING float32, SECONDS float64 (from numbers, or from dates as seconds since 1970; without a
+      TOKEN int64 or text, RATING float32, SECONDS float64 (from numbers, or from dates as seconds since 1970; without a
       zone they count as UTC), TEXT a dictionary array.
 
     Raises:
@@ -67,7 +68,7 @@ def convert(column: pa.ChunkedArray, kind: Kind, name: str, source: object) -> n
     return column.to_numpy()
 
 
-def _ids(column: pa.ChunkedArray, name: str, source: object) -> np.ndarray:
+def _ids(column: pa.ChunkedArray, name: str, source: object) -> Ids:
     if is_type.is_integer(column.type):
         values = column.to_numpy()
         if (bad := np.flatnonzero((values < 0) | (values > np.iinfo(np.int64).max))).size:
