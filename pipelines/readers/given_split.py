@@ -7,7 +7,7 @@ import numpy as np
 from narwhals.typing import IntoDataFrame
 
 from pipelines.config import DataConfig
-from pipelines.errors import InputError
+from pipelines.errors import InputError, naming
 from pipelines.held_out import HeldOut
 from pipelines.interactions import Interactions, Ratings, by_first_appearance
 from pipelines.notices import notices
@@ -71,7 +71,8 @@ def read(frames: Mapping[str, IntoDataFrame], config: DataConfig) -> Split:
     )
     if not split.leaves_one_out:
         tell_who_is_evaluated(split, "Give rows of users that `train` has too.")
-    return with_drawn_negatives(split, split.all_interactions(), config.split_seed)
+    with naming("the DataFrames"):
+        return with_drawn_negatives(split, split.all_interactions(), config.split_seed)
 
 
 def _numbered(ids: list[Ids], rows: np.ndarray | slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:

@@ -24,6 +24,8 @@ from pipelines.split import Split
 SETTINGS = ("data_dir",)
 _LEAVES_ONE_OUT, _SEVERAL = _FORMATS = (1, 2)
 """Of a split with one validation and one test item of each user, as former versions read and wrote it; of others."""
+_FREE_BYTES, _MAX_RATIO = 1 << 30, 200
+"""A file may unpack to so many bytes, and beyond them to so many times its size."""
 Made = TypeVar("Made")
 
 
@@ -114,16 +116,19 @@ def _read(path: AnyPath | None, make: Callable[[dict[str, np.ndarray], int], Mad
     with Source(path).open() as file:
         try:
             with np.load(file, allow_pickle=False) as archive:
+                unpacked, packed = sum(each.file_size for each in archive.zip.infolist()), file.seek(0, os.SEEK_END)
+                if unpacked > max(_FREE_BYTES, _MAX_RATIO * packed):
+                    raise ValueError(f"{packed:,} bytes that unpack to {unpacked:,}")
                 arrays = {name: archive[name] for name in archive.files}
-        except (ValueError, TypeError, AttributeError, EOFError, MemoryError) as error:
-            raise _foreign(path, str(error)) from None
+        except Exception as error:  # of bytes that are no such file it may be nearly any
+            raise _foreign(path, str(error) or type(error).__name__) from None
     try:
         if (form := arrays.pop("format").tolist()) not in _FORMATS:
             raise _foreign(path, "another format")
         return make(arrays, form)
-    except InputError:  # which is a ValueError, and says all
+    except InputError:
         raise
-    except (KeyError, ValueError, IndexError, TypeError) as error:
+    except Exception as error:  # arrays of other shapes and types than they should be
         raise _foreign(path, f"{type(error).__name__}: {error}") from None
 
 
