@@ -1,5 +1,7 @@
 """The one error that bad input raises, of data, settings and files alike."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -19,8 +21,24 @@ class InputError(ValueError):
         """
         where = f"{path}, line {line}: " if line is not None else f"{path}: " if str(path) else ""
         stop = "" if problem.endswith("?") else "."
-        super().__init__(f"{where}{problem}{stop}{' ' + remedy if remedy else ''}")
+        super().__init__(_one_line(f"{where}{problem}{stop}{' ' + remedy if remedy else ''}"))
         self.path, self.line = str(path), line
+
+
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Has an InputError that names no file begin with this one."""
+    try:
+        yield
+    except InputError as error:
+        if path and not error.path:
+            error.path, error.args = str(path), (_one_line(f"{path}: {error}"),)
+        raise
+
+
+def _one_line(text: str) -> str:
+    """Line breaks and what steers a terminal are shown as Python writes them: names and values come from anywhere."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def require(good: bool, name: str, value: object, rule: str) -> None:
