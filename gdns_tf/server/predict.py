@@ -3,13 +3,14 @@
 from collections.abc import Collection, Sequence
 
 import numpy as np
+from tensorflow.core.framework import tensor_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import predict_pb2
 
 from gdns_tf.server.json_tensors import arrays_from_json, json_from_arrays, parse_json
 from gdns_tf.server.refusal import Refusal, invalid
 from gdns_tf.server.servable import DEFAULT_SIGNATURE, Servable
-from gdns_tf.server.tensor_protos import array_from_proto, proto_from_array
+from gdns_tf.serving.tensor_protos import array_from_proto, proto_from_array
 
 
 def predict(servable: Servable, request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
@@ -24,7 +25,7 @@ def predict(servable: Servable, request: predict_pb2.PredictRequest) -> predict_
         raise Refusal("FAILED_PRECONDITION", f'Serving signature key "{name}" not found.')
     _check_inputs(request.inputs.keys(), signature)
     _check_outputs(request.output_filter, signature)
-    inputs = {alias: array_from_proto(alias, tensor) for alias, tensor in request.inputs.items()}
+    inputs = {alias: _array(alias, tensor) for alias, tensor in request.inputs.items()}
     outputs = servable.run(name, inputs, request.output_filter or sorted(signature.outputs))
     response = predict_pb2.PredictResponse()
     response.model_spec.name, response.model_spec.signature_name = request.model_spec.name, name
@@ -47,6 +48,13 @@ def predict_json(servable: Servable, body: bytes) -> bytes:
     inputs, by_rows = arrays_from_json(request, name, signature.inputs)
     outputs = servable.run(name, inputs, sorted(signature.outputs))
     return json_from_arrays({alias: np.asarray(value) for alias, value in outputs.items()}, by_rows)
+
+
+def _array(alias: str, tensor: tensor_pb2.TensorProto) -> np.ndarray:
+    try:
+        return array_from_proto(tensor)
+    except ValueError as error:
+        raise invalid(f"tensor parsing error: {alias} ({error})") from None
 
 
 def _check_inputs(given: Collection[str], signature: meta_graph_pb2.SignatureDef) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from gdns_tf.clients.errors import InvalidRequest, Unavailable
-from gdns_tf.clients.retries import call_with_retries
+from gdns_tf.clients.retries import RetryBudget, call_with_retries
 
 
 class Clock:
@@ -22,7 +22,7 @@ def call(attempt, timeout, jitter=0.0):
     clock = Clock()
     result = None
     try:
-        result = call_with_retries(attempt, timeout, clock=clock, sleep=clock.sleep, jitter=lambda: jitter)
+        result = call_with_retries(attempt, timeout, RetryBudget(clock), clock=clock, sleep=clock.sleep, jitter=lambda: jitter)
     except Exception as error:
         result = error
     return result, clock
