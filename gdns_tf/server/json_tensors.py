@@ -21,6 +21,7 @@ Infos = Mapping[str, meta_graph_pb2.TensorInfo]
 
 _ENCODING = ("utf-8", "surrogateescape")
 _MOST_SHOWN = 256
+_MOST_DIMENSIONS = 16
 _NUMBERS = {
     tf.float32: (int, float),
     tf.float64: (int, float),
@@ -169,6 +170,8 @@ def _array(value: object, dtype: tf.DType) -> np.ndarray:
     while isinstance(first, list):
         shape.append(len(first))
         first = first[0] if first else None
+        if len(shape) > _MOST_DIMENSIONS:
+            raise invalid("lists are nested too deeply")
     flat = list(_leaves(value, shape, 0))
     if dtype == tf.string:
         array = np.empty(len(flat), object)
