@@ -14,7 +14,7 @@ import grpc
 import uvicorn
 
 from gdns_tf.server.bounded_http import bounded_http
-from gdns_tf.server.grpc_services import add_services
+from gdns_tf.server.grpc_services import Readable, add_services
 from gdns_tf.server.metrics import Metrics
 from gdns_tf.server.models import Models, ServerConfig
 from gdns_tf.server.rest import RestApi
@@ -119,7 +119,7 @@ class ModelServer:
             "grpc.max_receive_message_length": self._limits.max_request_bytes,
             "grpc.max_send_message_length": -1,
         }
-        server = grpc.server(self._pool, options=list(options.items()))
+        server = grpc.server(self._pool, interceptors=[Readable()], options=list(options.items()))
         host = f"[{self._host}]" if ":" in self._host else self._host
         _bound(self._host, self._grpc_port, "port").close()  # gRPC does not tell why it cannot have an address
         address = f"{host}:{self._grpc_port}"
