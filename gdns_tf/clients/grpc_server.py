@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.framework import tensor_pb2
 
 from gdns_tf.clients.access import Access
 from gdns_tf.clients.address import grpc_address
@@ -26,13 +28,14 @@ from gdns_tf.serving.tensor_protos import array_from_proto
 
 try:
     import grpc
-    from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+    from tensorflow_serving.apis import predict_pb2
 except ImportError as error:
     raise ServingError(
         f"gRPC needs tensorflow-serving-api ({error}). Install it by: pip install 'gdns_tf[serving]', "
         "or use the server's REST address (http://host:8501)."
     ) from error
 
+_METHOD = "/tensorflow.serving.PredictionService/Predict"
 _ERRORS = {
     grpc.StatusCode.UNAVAILABLE: Unavailable,
     grpc.StatusCode.CANCELLED: Unavailable,  # by a server that ends: nobody else cancels
@@ -81,7 +84,8 @@ class GrpcServer(Backend):
             self._channel = grpc.secure_channel(where.target, _credentials(access), options=options)
         else:
             self._channel = grpc.insecure_channel(where.target, options=options)
-        self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+        # Bytes come back: gRPC would log a traceback for those that are no message.
+        self._predict = self._channel.unary_unary(_METHOD, predict_pb2.PredictRequest.SerializeToString)
 
     def call(self, signature: str, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> dict[str, np.ndarray]:
         request = predict_pb2.PredictRequest()
@@ -93,23 +97,27 @@ class GrpcServer(Backend):
         for name, value in inputs.items():
             dtype = tf.string if value.dtype == object else value.dtype
             request.inputs[name].CopyFrom(tf.make_tensor_proto(value, dtype, value.shape))
-        response = call_with_retries(lambda left: self._attempt(request, left), self._limits.timeout, self._budget)
+        data = call_with_retries(lambda left: self._attempt(request, left), self._limits.timeout, self._budget)
+        try:
+            response = predict_pb2.PredictResponse.FromString(data)
+        except DecodeError:
+            raise ServingError(f"{self._address}: the answer is not TensorFlow Serving's: is that its port?") from None
         check_outputs(response.outputs, outputs, signature)
         return {name: self._array(response.outputs[name], name) for name in outputs}
 
     def close(self) -> None:
         self._channel.close()
 
-    def _array(self, proto: "tf.core.framework.tensor_pb2.TensorProto", name: str) -> np.ndarray:
+    def _array(self, proto: tensor_pb2.TensorProto, name: str) -> np.ndarray:
         try:
             return text_decoded(array_from_proto(proto), name)
         except ValueError as error:
             raise ServingError(f"{self._address}: output {name!r} is no tensor: {printable(error)}") from None
 
-    def _attempt(self, request: "predict_pb2.PredictRequest", seconds: float) -> "predict_pb2.PredictResponse":
+    def _attempt(self, request: "predict_pb2.PredictRequest", seconds: float) -> bytes:
         metadata = list(self._access.headers().items())
         try:
-            return self._stub.Predict(request, timeout=seconds, metadata=metadata)
+            return self._predict(request, timeout=seconds, metadata=metadata)
         except grpc.RpcError as error:
             raise self._failure(error.code(), str(error.details())) from error
         except ValueError as error:  # of a channel that is closed

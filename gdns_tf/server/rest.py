@@ -1,9 +1,10 @@
 """TensorFlow Serving's REST contract, as an ASGI application (`http_rest_api_handler.cc`, `http_rest_api_util.cc`)."""
 
 import asyncio
+import contextlib
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor
 from urllib.parse import unquote
 
@@ -114,30 +115,44 @@ class RestApi:
     async def _post(self, request: Request, spec: model_pb2.ModelSpec, method: str) -> bytes:
         if method != "predict":
             raise Refusal("UNIMPLEMENTED", f"this server does not {method}: use predict, or TensorFlow Serving")
-        held = 0
+        with self._room() as body:
+            try:
+                async with asyncio.timeout(self._timeout):
+                    async for part in self._parts(request):
+                        self._held_bytes += len(part)
+                        body.extend(part)
+            except TimeoutError:
+                raise Refusal("DEADLINE_EXCEEDED", f"the request has not come within {self._timeout:g} s") from None
+            return await self._in_pool(self._predict, spec, body)
+
+    @contextlib.contextmanager
+    def _room(self) -> Iterator[bytearray]:
+        """A body, which counts among those that are held; it is empty at the end, whoever still knows of it."""
+        body = bytearray()
         try:
-            parts = []
-            async with asyncio.timeout(self._timeout):
-                async for part in self._parts(request):
-                    held += len(part)
-                    self._held_bytes += len(part)
-                    parts.append(part)
-            return await self._in_pool(self._predict, spec, b"".join(parts))
-        except TimeoutError:
-            raise Refusal("DEADLINE_EXCEEDED", f"the request has not come within {self._timeout:g} s") from None
+            yield body
         finally:
-            self._held_bytes -= held
+            self._held_bytes -= len(body)
+            with contextlib.suppress(BufferError):  # of a thread that reads it still, for nobody
+                body.clear()
 
-    def _predict(self, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
-        with self._models.lease(spec) as servable:
-            return predict_json(servable, body)
-
-    async def _in_pool(self, call: Callable[..., bytes], *arguments: object) -> bytes:
-        answer = asyncio.get_running_loop().run_in_executor(self._pool, call, *arguments)
+    async def _in_pool(self, call: Callable[..., bytes | Refusal], *arguments: object) -> bytes:
+        waiting = asyncio.get_running_loop().run_in_executor(self._pool, call, *arguments)
         try:
-            return await asyncio.wait_for(answer, self._timeout)  # what has not begun by then never does
+            answer = await asyncio.wait_for(waiting, self._timeout)  # what has not begun by then never does
         except TimeoutError:
             raise Refusal("DEADLINE_EXCEEDED", f"no answer within {self._timeout:g} s") from None
+        if isinstance(answer, Refusal):
+            raise answer
+        return answer
+
+    def _predict(self, spec: model_pb2.ModelSpec, body: bytearray) -> bytes | Refusal:
+        """The answer, or why there is none. A raised error would keep all that was parsed, by its traceback."""
+        try:
+            with self._models.lease(spec) as servable:
+                return predict_json(servable, body)
+        except Refusal as refusal:
+            return Refusal(refusal.code, refusal.message)
 
     async def _parts(self, request: Request) -> AsyncIterator[bytes]:
         """The body, as it comes.

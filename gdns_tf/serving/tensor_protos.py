@@ -20,6 +20,7 @@ _FIELDS = {
     tf.string: "string_val",
 }
 """Dtype -> the field of a TensorProto that holds its values."""
+_HALVES = (tf.float16, tf.bfloat16)
 _MOST_REPEATED, _MOST_REPEATED_BYTES = 1 << 20, 1 << 24
 """A TensorProto may hold one value for all of its elements, so that a few bytes could ask for any amount of memory: it
 may have so many elements beyond those it holds, and, of strings, so many bytes."""
@@ -35,9 +36,10 @@ def array_from_proto(tensor: tensor_pb2.TensorProto) -> np.ndarray:
     sizes = [dim.size for dim in tensor.tensor_shape.dim[: _MOST_DIMENSIONS + 1]]
     if min(sizes, default=0) < 0 or len(sizes) > _MOST_DIMENSIONS:
         raise ValueError(f"its shape is {sizes}")
+    if tensor.dtype not in _FIELDS and tensor.dtype not in _HALVES:
+        raise ValueError(f"its dtype is {tensor.dtype}")
     if not tensor.tensor_content:
-        field = _FIELDS.get(tensor.dtype)
-        held = len(getattr(tensor, field)) if field else 0
+        held = len(getattr(tensor, _FIELDS.get(tensor.dtype, "half_val")))
         repeated = math.prod(sizes) - held
         length = len(tensor.string_val[-1]) if tensor.string_val else 0
         if repeated > _MOST_REPEATED or repeated * length > _MOST_REPEATED_BYTES:

@@ -89,6 +89,13 @@ def ask(recommender, signature, id_type):
     return not told
 
 
+@pytest.fixture(autouse=True)
+def no_traceback(caplog, capfd):
+    yield
+    said = caplog.text + "".join(capfd.readouterr())
+    assert "Traceback" not in said, said
+
+
 @pytest.fixture(scope="module", params=["int64", "string"])
 def id_type(request):
     return request.param
