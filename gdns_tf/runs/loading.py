@@ -24,13 +24,15 @@ from pipelines.split import Split
 def data_of(run_dir: str | Path) -> DataConfig:
     """How the data of a run was made. Data that the run's folder holds itself is found there, wherever it has moved.
 
+    A folder, which may be a stranger's, does not say that code of strangers may be loaded (`tfds_community`).
+
     Raises:
       InputError: there is no run.
     """
     folder = RunFolder(run_dir)
     if not folder.flags.exists():
         raise InputError(f"there is no {folder.flags.name}", path=run_dir, remedy="Give the folder of a training run.")
-    data = read_config(folder.flags, DataConfig)
+    data = replace(read_config(folder.flags, DataConfig), tfds_community=False)
     return replace(data, data_dir=str(folder.data)) if folder.data.exists() else data
 
 
