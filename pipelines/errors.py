@@ -1,5 +1,6 @@
-"""The one error that bad input raises, of data, settings and files alike."""
+"""The one error that bad input raises, of data, settings and files alike; and what the system has against writing."""
 
+import errno
 from pathlib import Path
 
 
@@ -21,6 +22,30 @@ class InputError(ValueError):
         stop = "" if problem.endswith("?") else "."
         super().__init__(f"{where}{problem}{stop}{' ' + remedy if remedy else ''}")
         self.path, self.line = str(path), line
+
+
+class StorageError(InputError):
+    """What the system has against writing, such as a full disk: no fault of the settings, and it may pass."""
+
+    @classmethod
+    def of(cls, error: OSError, path: str | Path, setting: str = "") -> "StorageError":
+        """What an error of the system comes to for a file or folder that was to be written.
+
+        Args:
+          error: the error.
+          path: what was to be written.
+          setting: what names the place, for the remedy.
+        """
+        place = f"Choose another {f'`{setting}`' if setting else 'place'}"
+        remedy = _REMEDIES.get(error.errno, "{place}.").format(place=place)
+        return cls(f"cannot be written: {error.strerror or error}", path=path, remedy=remedy)
+
+
+_REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "Make room there, and do the same again."),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "{place}, or change its permissions."),
+}
+"""Number of an error of the system -> what to do about it."""
 
 
 def require(good: bool, name: str, value: object, rule: str) -> None:

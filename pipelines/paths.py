@@ -28,12 +28,17 @@ def as_path(path: str | os.PathLike) -> AnyPath:
     """The path that a text names: a `pathlib.Path`, in which `~` is the home folder, or one in an object store.
 
     Raises:
-      InputError: the text has the form `scheme://...` of a store that cannot be read here.
+      InputError: the text has the form `scheme://...` of a store that cannot be read here, or names no place.
     """
     text = os.fspath(path)
     scheme, is_remote, _ = text.partition("://")
+    if "\0" in text:
+        raise InputError("a path cannot hold a NUL character", path=repr(text))
     if not is_remote:
-        return Path(text).expanduser()
+        try:
+            return Path(text).expanduser()
+        except RuntimeError:  # ~somebody
+            raise InputError("there is no such user's home folder", path=text, remedy="Write the path out.") from None
     if scheme not in _PACKAGES:
         known = ", ".join(f"{name}://" for name in _PACKAGES)
         raise InputError(f"{scheme}:// is not known", path=text, remedy=f"Use {known} or a path on this machine.")

@@ -126,6 +126,8 @@ def export_model(
       export_model(factors, split, "savedmodel/models/gdns")  # -> Path("/.../savedmodel/models/gdns/1")
     """
     check_options(export_dir, k=k, item_dtype=item_dtype, version=version, keep_versions=keep_versions)
+    if fault := factors.fault():
+        raise InputError(fault, remedy="The training diverged: train again with a lower `learning_rate`.")
     about, strengths = about or {}, fold_in or FoldIn()
     found = _objections(factors, split, select, evaluated, bool(about.get("refit")))
     if found and not export_anyway:
