@@ -92,6 +92,24 @@ def write_text(path: str | os.PathLike, text: str) -> None:
         unfinished.write_text(text, encoding="utf-8")
 
 
+@contextlib.contextmanager
+def made(folder: Path) -> Iterator[None]:
+    """Makes a folder of this machine and those above it, which go again if they are empty when the block ends.
+
+    Raises:
+      StorageError: it cannot be made.
+    """
+    with writing(folder, *folder.parents):
+        missing = [each for each in (folder, *folder.parents) if not each.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # something is in it
+            for each in missing:
+                each.rmdir()
+
+
 def check_writable(folder: Path, setting: str = "") -> None:
     """Raises StorageError where a folder of this machine, that need not exist, cannot be written. Nothing is left.
 

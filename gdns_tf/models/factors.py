@@ -80,7 +80,7 @@ class Factors:
                 return f"the factors of {count:,} of {len(part):,} {whose} hold NaN or infinity"
         largest = norms["users"].max(initial=0) * norms["items"].max(initial=0)
         if not largest < np.finfo(np.float32).max / 2:
-            return f"scores may reach {largest:.2g}, beyond what float32 holds"
+            return f"scores may reach {largest:.2g}, beyond float32"
         return ""
 
     def without_padding(self, num_items: int) -> "Factors":

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from gdns_tf.tf_files import tf_writing
 from pipelines.atomic import is_temporary, write_text, writing
 from pipelines.errors import InputError, StorageError
 from pipelines.notices import notices
@@ -100,16 +101,11 @@ class Checkpoints:
             self._folder.mkdir(exist_ok=True)
         self._remove_but(self._kept)
         try:
-            self._checkpoint.write(self._prefix(number))
-        except tf.errors.OpError as error:
+            with tf_writing(self._folder):
+                self._checkpoint.write(self._prefix(number))
+        except StorageError:
             self._remove_but(self._kept)
-            is_full = isinstance(error, tf.errors.ResourceExhaustedError)
-            remedy = "Make room there" if is_full else "See that it can be written"
-            raise StorageError(
-                f"the checkpoint cannot be written: {_first_line(error)}",
-                path=self._folder,
-                remedy=f"{remedy}, and do the same again: it goes on from the checkpoint before.",
-            ) from None
+            raise
         sums = "".join(f"{_sum(path)}  {path.name}\n" for path in _parts(self._folder, number))
         write_text(self._folder / f"{_name(number)}{_CHECKSUMS}", sums)
         self._kept = [*self._kept, number][-KEPT:]

@@ -12,13 +12,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipelines.atomic import writing
+from pipelines.atomic import made, writing
 from pipelines.errors import InputError
 from pipelines.notices import notices
 from pipelines.paths import AnyPath, is_remote
 
 LOCK = ".lock"
 """The file of a run's folder that is locked: there while the run is trained; left by a kill, it hinders nobody."""
+STUDY_LOCK = "study.lock"
+"""Likewise of the folder of a study or a search, of which runs are parts."""
 _TRIES, _PAUSE = 5, 0.02
 """So often a lock is tried for, and seconds in between: `check_free` holds one for a moment."""
 
@@ -38,15 +40,8 @@ def locked(folder: AnyPath, name: str = LOCK) -> Iterator[None]:
     if is_remote(folder):
         yield
         return
-    with writing(folder, *folder.parents):
-        made = [each for each in (folder, *folder.parents) if not each.exists()]
-    try:
-        with _lock(folder, name):
-            yield
-    finally:
-        with contextlib.suppress(OSError):  # something is in it
-            for each in made:
-                each.rmdir()
+    with made(folder), _lock(folder, name):
+        yield
 
 
 def check_free(folder: AnyPath, name: str = LOCK) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gdns_tf.flags import read_config, replayable
 from gdns_tf.runs import checkpoints
-from gdns_tf.runs.lock import LOCK, check_free
+from gdns_tf.runs.lock import LOCK, STUDY_LOCK, check_free
 from gdns_tf.training.config import TrainConfig
 from pipelines.atomic import check_writable, is_temporary, write_text, writing
 from pipelines.config import DataConfig
@@ -79,10 +79,8 @@ class RunFolder:
 
     def _check_is_ours(self, config: TrainConfig) -> None:
         """Of a folder without flags."""
-        files, folders = {path.name for path in self._files}, {path.name for path in self._folders}
-        found = {path.name for path in self.path.iterdir() if not self._is_leftover(path.name)}
-        # Arrays alone may be anybody's.
-        is_rest_of_a_run = found <= files | folders and any(not name.endswith(".npz") for name in found)
+        found = {path.name for path in self.path.iterdir() if not self.is_leftover(path.name)}
+        is_rest_of_a_run = found <= self.names and any(not name.endswith(".npz") for name in found)  # may be anybody's
         if is_rest_of_a_run and not config.overwrite:
             raise InputError(
                 f"the folder holds {', '.join(sorted(found))} of a run, but not its {self.flags.name}",
@@ -123,7 +121,7 @@ class RunFolder:
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             for path in self.path.iterdir():
-                if path.name != LOCK and self._is_leftover(path.name):
+                if path.name not in (LOCK, STUDY_LOCK) and self.is_leftover(path.name):
                     checkpoints.remove(path)
         write_text(self.flags, replayable([data, replace(config, overwrite=False)]))
 
@@ -144,13 +142,18 @@ class RunFolder:
                 checkpoints.forget(path) if path == self.checkpoints else checkpoints.remove(path)
 
     @property
+    def names(self) -> set[str]:
+        """Of all that a run may have in its folder."""
+        return {path.name for path in (self.flags, *self._files, *self._folders)}
+
+    @property
     def _folders(self) -> tuple[Path, ...]:
         return self.checkpoints, self.tensorboard, self.refit.path
 
-    def _is_leftover(self, name: str) -> bool:
+    def is_leftover(self, name: str) -> bool:
         """Whether a file may be what a run left that was killed."""
         names = [path.name for path in (self.flags, *self._files)]
-        return name == LOCK or name.startswith((_PROBE, f".{_PROBE}")) or is_temporary(name, of=names)
+        return name in (LOCK, STUDY_LOCK) or name.startswith((_PROBE, f".{_PROBE}")) or is_temporary(name, of=names)
 
     def _check_same_run(self, data: DataConfig, config: TrainConfig) -> None:
         former_data, former = read_config(self.flags, DataConfig), read_config(self.flags, TrainConfig)

@@ -144,7 +144,7 @@ def test_a_write_that_fails_leaves_the_old_file(config, monkeypatch):
     folder = claim(DATA, config)
     folder.write_metrics({"ndcg@3": 0.3})
     monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(StorageError, match="metrics.json: cannot be written: disk full"):
+    with pytest.raises(StorageError, match=r"metrics\.json: cannot be written: disk full"):
         folder.write_metrics({"ndcg@3": 0.9})
     assert json.loads(folder.metrics.read_text()) == {"ndcg@3": 0.3}
     assert sorted(os.listdir(folder.path)) == ["flags.txt", "metrics.json"]
