@@ -8,7 +8,7 @@ New versions take over while it runs: each is loaded beside the old one, made wa
 in its place. Ctrl-C or SIGTERM answers what is under way, and ends.
 
 This is not TensorFlow Serving, which is for production (savedmodel/README.md). What works here works there, with the
-same requests; but this is one Python process, without batching of requests, TLS, passwords, Classify, Regress and
+same requests; but this is one Python process, without batching of requests, passwords, Classify, Regress and
 MultiInference, models.config files, and a compiled server's speed. Needs: pip install 'gdns_tf[serve]'
 """
 
@@ -51,16 +51,26 @@ class ServeConfig(Settings):
         1.0, "How often to look for new versions; 0: never again.", main=True, at_least=0, at_most=86_400
     )
     threads: int = flag(0, "Requests that are worked on at a time; 0: four for each core.", at_least=0, at_most=1024)
-    max_request_mb: float = flag(64.0, "Longest request, in megabytes.", above=0, at_most=2000)
-    rest_api_timeout_in_ms: float = flag(
-        30_000.0, "Longest wait for an answer by REST, and when the server ends.", above=0, at_most=86_400_000
+    max_request_mb: float = flag(
+        16.0, "Longest request, in megabytes; JSON may take 25 times as much memory.", above=0, at_most=2000
     )
+    rest_api_timeout_in_ms: float = flag(
+        30_000.0,
+        "Longest wait for a request or an answer by REST, and when the server ends.",
+        above=0,
+        at_most=86_400_000,
+    )
+    tls_cert_file: str = flag("", "PEM file of the server's certificate: then both ports speak TLS alone.", path=True)
+    tls_key_file: str = flag("", "PEM file of its key, not encrypted.", path=True)
+    tls_ca_file: str = flag("", "PEM file of authorities, one of which must have certified each client.", path=True)
 
     def check(self) -> None:
         if not self.model or not all(self.model):
             raise InputError("`model` is not set", remedy="Give the folder of an exported model.")
         if self.port == self.rest_api_port != 0:
             raise InputError(f"`port` and `rest_api_port` are both {self.port}", remedy="Give each its own.")
+        if bool(self.tls_cert_file) != bool(self.tls_key_file) or (self.tls_ca_file and not self.tls_cert_file):
+            raise InputError("`tls_cert_file` and `tls_key_file` go together, and `tls_ca_file` with both")
 
 
 def serve(config: ServeConfig) -> None:
@@ -76,12 +86,15 @@ def serve(config: ServeConfig) -> None:
     from gdns_tf.server.introduction import introduction
     from gdns_tf.server.model_server import Limits, ModelServer
     from gdns_tf.server.models import server_config
+    from gdns_tf.server.tls import Tls
 
     limits = Limits(
         threads=config.threads or 4 * (os.cpu_count() or 1),
         max_request_bytes=round(config.max_request_mb * 1e6),
         timeout=config.rest_api_timeout_in_ms / 1000,
     )
+    files = (config.tls_cert_file, config.tls_key_file, config.tls_ca_file)
+    tls = Tls(*files) if config.tls_cert_file else None
     print(_IT_IS, flush=True)
     _allow_many_connections()
     with (
@@ -93,6 +106,7 @@ def serve(config: ServeConfig) -> None:
             grpc_port=config.port,
             poll_seconds=config.file_system_poll_wait_seconds,
             limits=limits,
+            tls=tls,
         ) as server,
     ):
         for line in introduction(server):

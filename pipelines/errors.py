@@ -1,6 +1,9 @@
-"""The one error that bad input raises, of data, settings and files alike."""
+"""The one error that bad input raises, of data, settings and files alike; and what the system has against writing."""
 
+import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _SHOWN = 200
@@ -28,6 +31,41 @@ class InputError(ValueError):
         self.path, self.line = str(path), line
 
 
+class StorageError(InputError):
+    """What the system has against writing, such as a full disk: no fault of the settings, and it may pass."""
+
+    @classmethod
+    def of(cls, error: OSError, path: str | Path, setting: str = "") -> "StorageError":
+        """What an error of the system comes to for a file or folder that was to be written.
+
+        Args:
+          error: the error.
+          path: what was to be written.
+          setting: what names the place, for the remedy.
+        """
+        place = f"Choose another {f'`{setting}`' if setting else 'place'}"
+        remedy = _REMEDIES.get(error.errno, "{place}.").format(place=place)
+        return cls(f"cannot be written: {error.strerror or error}", path=path, remedy=remedy)
+
+
+_REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "Make room there, and do the same again."),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "{place}, or change its permissions."),
+}
+"""Number of an error of the system -> what to do about it."""
+
+
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Has an InputError that names no file begin with this one."""
+    try:
+        yield
+    except InputError as error:
+        if path and not error.path:
+            error.path, error.args = str(path), (one_line(f"{path}: {error}"),)
+        raise
+
+
 def shown(value: object, *, quoted: bool = False) -> str:
     """A value as a message shows it: on one line, and of what is long its ends only.
 
@@ -45,9 +83,11 @@ def shown(value: object, *, quoted: bool = False) -> str:
 
 
 def one_line(message: str) -> str:
-    """A message on one line, with what cannot be printed written out, and without the middle of what is very long."""
-    lines = " ".join(line.strip() for line in message.splitlines() if line.strip())
-    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in lines)
+    """A message on one line, with what cannot be printed written as Python does, and without the middle of a long one.
+
+    Names and values come from anywhere: line breaks would forge lines, and escape sequences steer a terminal.
+    """
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in message)
     return text if len(text) <= _LINE else f"{text[: _LINE // 2]} ... {text[-_LINE // 2 :]}"
 
 

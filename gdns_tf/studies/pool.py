@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from gdns_tf.runs.interrupts import Interrupted
 from gdns_tf.studies.trial import Result, Trial, read_result, run_trial
+from pipelines.atomic import made
 from pipelines.errors import InputError
 from pipelines.memory import require_memory
 
@@ -51,8 +52,8 @@ def run_trials(
     if left:
         processes = min(workers, len(left))
         require_memory(float(processes * WORKER_BYTES), f"{processes} worker processes", "Lower `workers`.")
-        root.mkdir(parents=True, exist_ok=True)
-        _run(left, root, processes, title, len(trials), trials_a_process)
+        with made(root):
+            _run(left, root, processes, title, len(trials), trials_a_process)
     results = {trial: read_result(trial, root) for trial in trials}
     return {trial: result for trial, result in results.items() if result is not None}
 

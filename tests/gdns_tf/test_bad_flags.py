@@ -6,7 +6,7 @@ import io
 import os
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gdns_tf.command import exit_code
@@ -96,7 +96,6 @@ def error_of(command, arguments):
     return told
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_flags_that_cannot_work(data, tmp_path_factory):
     command = data.draw(st.sampled_from(sorted(NEEDS)))
