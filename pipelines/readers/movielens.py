@@ -117,7 +117,7 @@ def _locate(path: AnyPath | None, name: str, release: Release) -> tuple[Source, 
             path=path,
             remedy=f"Set `data_dir` to {release.ratings}, its folder or {archive}, or leave it out to download.",
         )
-    if path.is_file():
+    if not path.is_dir():
         return _in_zip(path, release) if path.suffix == ".zip" else _beside(path, release)
     for folder in (path, path / name):
         if (folder / release.ratings).exists():
