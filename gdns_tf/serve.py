@@ -8,7 +8,7 @@ New versions take over while it runs: each is loaded beside the old one, made wa
 in its place. Ctrl-C or SIGTERM answers what is under way, and ends.
 
 This is not TensorFlow Serving, which is for production (savedmodel/README.md). What works here works there, with the
-same requests; but this is one Python process, without batching of requests, TLS, passwords, Classify, Regress and
+same requests; but this is one Python process, without batching of requests, passwords, Classify, Regress and
 MultiInference, models.config files, and a compiled server's speed. Needs: pip install 'gdns_tf[serve]'
 """
 
@@ -46,8 +46,13 @@ class ServeConfig(Settings):
     host: str = flag("127.0.0.1", "Name or address to listen on; 0.0.0.0: all, also for other machines.", main=True)
     file_system_poll_wait_seconds: float = flag(1.0, "How often to look for new versions; 0: never again.", main=True)
     threads: int = flag(0, "Requests that are worked on at a time; 0: four for each core.")
-    max_request_mb: float = flag(64.0, "Longest request, in megabytes.")
-    rest_api_timeout_in_ms: float = flag(30_000.0, "Longest wait for an answer by REST, and when the server ends.")
+    max_request_mb: float = flag(16.0, "Longest request, in megabytes; JSON may take 25 times as much memory.")
+    rest_api_timeout_in_ms: float = flag(
+        30_000.0, "Longest wait for a request or an answer by REST, and when the server ends."
+    )
+    tls_cert_file: str = flag("", "PEM file of the server's certificate: then both ports speak TLS alone.")
+    tls_key_file: str = flag("", "PEM file of its key, not encrypted.")
+    tls_ca_file: str = flag("", "PEM file of authorities, one of which must have certified each client.")
 
     def check(self) -> None:
         if not self.model or not all(self.model):
@@ -58,6 +63,16 @@ class ServeConfig(Settings):
             raise InputError(f"`port` and `rest_api_port` are both {self.port}", remedy="Give each its own.")
         require(self.threads >= 0, "threads", self.threads, "must not be negative")
         require_above_0(self, "max_request_mb", "rest_api_timeout_in_ms")
+        require(self.max_request_mb <= 2000, "max_request_mb", self.max_request_mb, "must be at most 2000")
+        longest = 86_400_000
+        require(
+            self.rest_api_timeout_in_ms <= longest,
+            "rest_api_timeout_in_ms",
+            self.rest_api_timeout_in_ms,
+            f"must be at most {longest:,}, a day",
+        )
+        if bool(self.tls_cert_file) != bool(self.tls_key_file) or (self.tls_ca_file and not self.tls_cert_file):
+            raise InputError("`tls_cert_file` and `tls_key_file` go together, and `tls_ca_file` with both")
         require_not_negative(self, "file_system_poll_wait_seconds")
 
 
@@ -74,12 +89,15 @@ def serve(config: ServeConfig) -> None:
     from gdns_tf.server.introduction import introduction
     from gdns_tf.server.model_server import Limits, ModelServer
     from gdns_tf.server.models import server_config
+    from gdns_tf.server.tls import Tls
 
     limits = Limits(
         threads=config.threads or 4 * (os.cpu_count() or 1),
         max_request_bytes=round(config.max_request_mb * 1e6),
         timeout=config.rest_api_timeout_in_ms / 1000,
     )
+    files = (config.tls_cert_file, config.tls_key_file, config.tls_ca_file)
+    tls = Tls(*files) if config.tls_cert_file else None
     print(_IT_IS, flush=True)
     _allow_many_connections()
     with (
@@ -91,6 +109,7 @@ def serve(config: ServeConfig) -> None:
             grpc_port=config.port,
             poll_seconds=config.file_system_poll_wait_seconds,
             limits=limits,
+            tls=tls,
         ) as server,
     ):
         for line in introduction(server):

@@ -93,6 +93,9 @@ class DataConfig:
         "", "Column of timestamps (table); empty: none, unless --dataset is empty too.", main=True
     )
     title_column: str = flag("", "Column of item titles (table); empty: none, unless --dataset is empty too.")
+    tfds_community: bool = flag(
+        False, "Let tfds:NAMESPACE:NAME (huggingface:..., kaggle:...) load code of strangers, which can do anything."
+    )
     planted_users: int = flag(1500, "Users of the planted set.")
     planted_items: int = flag(600, "Items of the planted set.")
     planted_seed: int = flag(0, "Seed of the planted set.")
@@ -115,4 +118,5 @@ class DataConfig:
         def said(config: DataConfig, name: str) -> object:
             return getattr(config, name) or DEFAULT_COLUMNS.get(name)
 
-        return [f.name for f in fields(self) if f.name != "data_dir" and said(self, f.name) != said(other, f.name)]
+        where = ("data_dir", "tfds_community")  # these say how to get at it, and not what it is
+        return [f.name for f in fields(self) if f.name not in where and said(self, f.name) != said(other, f.name)]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gdns_tf.clients.results import Recommendations
 from gdns_tf.clients.signatures import Signatures
+from gdns_tf.clients.spreadsheets import escaped
 from gdns_tf.progress_bar import progress_bar
 from pipelines.atomic import whole
 
@@ -33,7 +34,8 @@ def recommend_everyone(
     """Asks for the users in batches, and holds one batch in memory.
 
     `.parquet` and `.csv` have a row for each recommended item, with the columns user_id, rank (from 1), item_id, score
-    and title (null or empty where there is none); `.jsonl` has a line for each user.
+    and title (null or empty where there is none); `.jsonl` has a line for each user. In `.csv`, text that a spreadsheet
+    would take for a formula has an apostrophe in front: see `gdns_tf.clients.spreadsheets`.
 
     Args:
       signatures: the model.
@@ -95,9 +97,14 @@ def _parquet(path: Path, signatures: Signatures) -> Iterator[Write]:
 @contextlib.contextmanager
 def _csv(path: Path, _: Signatures) -> Iterator[Write]:
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        # All text in quotes: without, Python leaves a carriage return bare, which ends the row for readers.
+        writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
         writer.writerow(_COLUMNS)
-        yield lambda answer: writer.writerows(_rows(answer))
+
+        def cells(row: tuple) -> list:
+            return [escaped(value) if isinstance(value, str) else value for value in row]
+
+        yield lambda answer: writer.writerows(map(cells, _rows(answer)))
 
 
 @contextlib.contextmanager

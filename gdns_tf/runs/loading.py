@@ -24,13 +24,15 @@ from pipelines.split import Split
 def data_of(run_dir: str | Path) -> DataConfig:
     """How the data of a run was made. Data that the run's folder holds itself is found there, wherever it has moved.
 
+    A folder, which may be a stranger's, does not say that code of strangers may be loaded (`tfds_community`).
+
     Raises:
       InputError: there is no run.
     """
     folder = RunFolder(run_dir)
     if not folder.flags.exists():
         raise InputError(f"there is no {folder.flags.name}", path=run_dir, remedy="Give the folder of a training run.")
-    data = read_config(folder.flags, DataConfig)
+    data = replace(read_config(folder.flags, DataConfig), tfds_community=False)
     return replace(data, data_dir=str(folder.data)) if folder.data.exists() else data
 
 
@@ -123,7 +125,7 @@ def load_compared(compare: str | Path, split: Split, dim: int) -> Fitted:
 
 
 def _fitting(factors: Factors, split: Split, path: str | Path) -> Factors:
-    """The factors without padding, if they are of the data's users and items."""
+    """The factors without padding, if they are of the data's users and items, and give scores that are numbers."""
     trimmed = factors.without_padding(split.train.num_items)
     if trimmed is not factors:
         notices.warning("%s: left out %d row(s) of zeros.", path, factors.num_items - trimmed.num_items)
@@ -131,6 +133,8 @@ def _fitting(factors: Factors, split: Split, path: str | Path) -> Factors:
         check_fits(trimmed, split)
     except InputError as error:
         raise InputError(str(error).removesuffix("."), path=path) from None
+    if fault := trimmed.fault():
+        raise InputError(fault, path=path, remedy="The training diverged: train again with a lower `learning_rate`.")
     return trimmed
 
 

@@ -78,12 +78,8 @@ def save_interactions(interactions: Interactions, path: str | os.PathLike) -> No
 
 
 def _write(path: str | os.PathLike, arrays: dict[str, np.ndarray], save_npz: Callable) -> None:
-    try:
-        with whole(path) as unfinished, unfinished.open("wb") as file:
-            save_npz(file, **arrays)
-    except OSError as error:
-        remedy = "Check that the folder exists, and its permissions."
-        raise InputError(f"cannot be written ({error.strerror or error})", path=str(path), remedy=remedy) from error
+    with whole(path) as unfinished, unfinished.open("wb") as file:
+        save_npz(file, **arrays)
 
 
 def recognise(path: AnyPath) -> str:

@@ -191,7 +191,7 @@ def test_foreign_npz_and_npy(tmp_path):
 
 
 def test_folder_that_is_not_there(tmp_path):
-    with pytest.raises(InputError, match=r"b\.npz: cannot be written \(No such file or directory\)"):
+    with pytest.raises(InputError, match=r"b\.npz: cannot be written: No such file or directory"):
         saved.save(named(False), tmp_path / "a" / "b.npz")
 
 
