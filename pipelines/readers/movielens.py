@@ -17,7 +17,7 @@ from pipelines.errors import InputError
 from pipelines.interactions import Ratings
 from pipelines.paths import AnyPath
 from pipelines.readers.delimited import Format, read_columns
-from pipelines.readers.files import Source, zip_members
+from pipelines.readers.files import Source, require_given, zip_members
 from pipelines.readers.kinds import INTEGER_ID, RATING, SECONDS
 
 SETTINGS = ("data_dir", *FILTERS)
@@ -111,12 +111,7 @@ def _locate(path: AnyPath | None, name: str, release: Release) -> tuple[Source, 
     archive = f"{name}.zip"
     if path is None:
         return _in_zip(_download(archive, release, f"Put {archive} somewhere and set `data_dir` to it."), release)
-    if not path.exists():
-        raise InputError(
-            "no such file or folder",
-            path=path,
-            remedy=f"Set `data_dir` to {release.ratings}, its folder or {archive}, or leave it out to download.",
-        )
+    require_given(path, f"{release.ratings}, its folder or {archive}, or leave it out to download")
     if not path.is_dir():
         return _in_zip(path, release) if path.suffix == ".zip" else _beside(path, release)
     for folder in (path, path / name):

@@ -36,8 +36,7 @@ def test_paths_that_lead_nowhere(tmp_path, name):
     assert "cannot be read (the name is too long)" in said(name, tmp_path / ("x" * 300))
     assert "no home folder is known of ~nobody-of-gdns" in said(name, "~nobody-of-gdns/x")
     assert "a NUL is in this path" in said(name, f"{tmp_path}/a\0b")
-    if name != "ml-1m":
-        assert "broken: no such file or folder, it is a link to gone" in said(name, tmp_path / "broken")
+    assert "broken: no such file or folder, it is a link to gone" in said(name, tmp_path / "broken")
     assert "no such file or folder" in said(name, tmp_path / "file/below")
     assert r"\nstranger\udcff: no such file" in said(name, tmp_path / "\nstranger\udcff")
 
@@ -119,7 +118,7 @@ def test_a_column_twice(tmp_path, names):
     frame = pd.DataFrame([["a", "b", "c"]], columns=names)
     twice = max(names, key=names.count)
     for path in (tmp_path / "x.parquet", tmp_path / "x.csv"):
-        assert "may each be" in said("", path)
+        assert twice in said("", path)
         assert f"2 columns named '{twice}'" in said("table", path)
     for each in (table, frame):
         with pytest.raises(InputError):
@@ -154,13 +153,11 @@ def test_a_line_break_in_quotes_in_the_first_row(tmp_path):
     [
         ("table", "x.csv", CSV),
         ("ml-1m", "ratings.dat", ROWS),
-        ("inter", "x.inter", "user_id:token\titem_id:token\n" + ROWS.replace("::", "\t").replace("\t5\t", "\t#")),
+        ("inter", "x.inter", "user_id:token\titem_id:token\tx\ty\n" + ROWS.replace("::", "\t")),
         ("adjacency", "x.txt", "".join(f"{n} {' '.join(str(7 * n + k) for k in range(7))}\n" for n in range(30))),
     ],
 )
 def test_other_ends_of_lines_are_the_same(tmp_path, name, file, text, ends):
-    if name == "inter":
-        text = "\n".join(line.partition("#")[0].rstrip("\t") for line in text.split("\n"))
     expected = Dataset.load(name, _written(tmp_path / file, text)).fingerprint
     assert Dataset.load(name, _written(tmp_path / file, text.replace("\n", ends))).fingerprint == expected
 
