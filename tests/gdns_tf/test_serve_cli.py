@@ -106,7 +106,7 @@ def test_from_the_first_line_to_the_last(tmp_path):
             "/no/such/folder: there is no such folder. Write a model there: python -m gdns_tf",
         ),
         (["--model=a/x", "--model=b/x"], "--model=a/x and --model=b/x would both be called 'x'"),
-        (["--port=70000"], "--port=70000 must be 0 to 65535"),
+        (["--port=70000"], "--port=70000 must be at most 65,535"),
         (["--port=9", "--rest_api_port=9"], "--port and --rest_api_port are both 9"),
         (["--max_request_mb=0"], "--max_request_mb=0.0 must be above 0"),
         (["--file_system_poll_wait_seconds=-1"], "--file_system_poll_wait_seconds=-1.0 must be 0 or more"),
