@@ -7,7 +7,7 @@ whatever the environment says, a request and its token go to the address that wa
 """
 
 import io
-import select
+import selectors
 import socket
 import ssl
 import time
@@ -161,6 +161,6 @@ def _parts(response: HTTPResponse, most_bytes: int) -> Iterator[bytes]:
 
 def _is_over(sock: socket.socket) -> bool:
     """Whether an idle connection was closed by the server, or has something on it that nobody asked for."""
-    poll = select.poll()
-    poll.register(sock, select.POLLIN)
-    return bool(poll.poll(0))
+    with selectors.DefaultSelector() as selector:
+        selector.register(sock, selectors.EVENT_READ)
+        return bool(selector.select(0))
