@@ -125,7 +125,7 @@ def load_compared(compare: str | Path, split: Split, dim: int) -> Fitted:
 
 
 def _fitting(factors: Factors, split: Split, path: str | Path) -> Factors:
-    """The factors without padding, if they are of the data's users and items."""
+    """The factors without padding, if they are of the data's users and items, and give scores that are numbers."""
     trimmed = factors.without_padding(split.train.num_items)
     if trimmed is not factors:
         notices.warning("%s: left out %d row(s) of zeros.", path, factors.num_items - trimmed.num_items)
@@ -133,6 +133,8 @@ def _fitting(factors: Factors, split: Split, path: str | Path) -> Factors:
         check_fits(trimmed, split)
     except InputError as error:
         raise InputError(str(error).removesuffix("."), path=path) from None
+    if fault := trimmed.fault():
+        raise InputError(fault, path=path, remedy="The training diverged: train again with a lower `learning_rate`.")
     return trimmed
 
 

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from gdns_tf.runs.interrupts import Interrupted
 from gdns_tf.studies.trial import Result, Trial, read_result, run_trial
+from pipelines.atomic import made
 from pipelines.errors import InputError
 
 TRIALS_A_PROCESS = 4
@@ -44,8 +45,8 @@ def run_trials(
     trials = list(dict.fromkeys(trials))
     left = [trial for trial in trials if read_result(trial, root) is None]
     if left:
-        root.mkdir(parents=True, exist_ok=True)
-        _run(left, root, min(workers, len(left)), title, len(trials), trials_a_process)
+        with made(root):
+            _run(left, root, min(workers, len(left)), title, len(trials), trials_a_process)
     results = {trial: read_result(trial, root) for trial in trials}
     return {trial: result for trial, result in results.items() if result is not None}
 

@@ -14,6 +14,7 @@ from pipelines.config import DataConfig
 from pipelines.errors import InputError
 from pipelines.interactions import Interactions
 from pipelines.paths import AnyPath
+from pipelines.raw_ids import text_array
 from pipelines.split import NUM_EVALUATION_NEGATIVES, Split, draw_negatives, leave_one_out
 
 SETTINGS = ("planted_users", "planted_items", "planted_seed", "split_seed")
@@ -119,4 +120,4 @@ def _rows_of(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _titles(item_genres: np.ndarray) -> np.ndarray:
     """Titles such as "Noir 017", counted from 1 in each genre; `item_genres` ascends."""
     numbers = np.arange(len(item_genres)) - np.searchsorted(item_genres, item_genres) + 1
-    return np.array([f"{GENRES[genre]} {number:03d}" for genre, number in zip(item_genres, numbers, strict=True)])
+    return text_array(f"{GENRES[genre]} {number:03d}" for genre, number in zip(item_genres, numbers, strict=True))

@@ -27,6 +27,7 @@ from pipelines.download import cache_folder, require_reachable
 from pipelines.errors import InputError
 from pipelines.interactions import Ratings
 from pipelines.paths import AnyPath, RemotePath
+from pipelines.raw_ids import ranks_of, take
 from pipelines.readers.ids import titles_by_item
 from pipelines.readers.kinds import RATING, SECONDS, TEXT, TOKEN, Kind
 from pipelines.readers.typed import convert
@@ -50,7 +51,7 @@ def read(path: AnyPath | None, config: DataConfig) -> Ratings:
       config: the column settings name features that are not recognised by themselves (`data/user` for a nested one).
 
     Returns:
-      `Ratings` sorted by user, time and item; ids are int64 or str (see `pipelines.readers.ids`).
+      `Ratings` sorted by user, time and item; ids are int64 or text (see `pipelines.readers.ids`).
 
     Raises:
       InputError: no such set, no user or item among its features, or it must be downloaded and cannot be.
@@ -64,10 +65,11 @@ def read(path: AnyPath | None, config: DataConfig) -> Ratings:
     users, items = columns["user_column"], columns["item_column"]
     grades, times = columns.get("rating_column"), columns.get("timestamp_column")
     titles = titles_by_item(items, columns["title_column"], source) if "title_column" in columns else {}
-    order = np.lexsort([key for key in (grades, items, times, users) if key is not None])
+    keys = grades, ranks_of(items), times, ranks_of(users)
+    order = np.lexsort([key for key in keys if key is not None])
     return Ratings(
-        users[order],
-        items[order],
+        take(users, order),
+        take(items, order),
         None if grades is None else grades[order],
         None if times is None else times[order],
         titles,
