@@ -30,6 +30,13 @@ _IT_IS = (
     "Ctrl-C ends it."
 )
 
+_MOST = {
+    "threads": 10_000,
+    "max_request_mb": 2_000,  # beyond that no protocol buffer can be
+    "rest_api_timeout_in_ms": 86_400_000,  # a day; systems refuse waits of many years
+    "file_system_poll_wait_seconds": 86_400,
+}
+
 
 @dataclass(frozen=True)
 class ServeConfig(Settings):
@@ -61,16 +68,11 @@ class ServeConfig(Settings):
             require(0 <= getattr(self, name) < 65536, name, getattr(self, name), "must be 0 to 65535")
         if self.port == self.rest_api_port != 0:
             raise InputError(f"`port` and `rest_api_port` are both {self.port}", remedy="Give each its own.")
-        require(self.threads >= 0, "threads", self.threads, "must not be negative")
         require_above_0(self, "max_request_mb", "rest_api_timeout_in_ms")
-        require(self.max_request_mb <= 2000, "max_request_mb", self.max_request_mb, "must be at most 2000")
-        longest = 86_400_000
-        require(
-            self.rest_api_timeout_in_ms <= longest,
-            "rest_api_timeout_in_ms",
-            self.rest_api_timeout_in_ms,
-            f"must be at most {longest:,}, a day",
-        )
+        require_not_negative(self, "threads", "file_system_poll_wait_seconds")
+        for name, most in _MOST.items():
+            require(getattr(self, name) <= most, name, getattr(self, name), f"must be at most {most:,}")
+        require(bool(self.host), "host", "''", "is no address: 0.0.0.0 is all of this machine's")
         if bool(self.tls_cert_file) != bool(self.tls_key_file) or (self.tls_ca_file and not self.tls_cert_file):
             raise InputError("`tls_cert_file` and `tls_key_file` go together, and `tls_ca_file` with both")
         require_not_negative(self, "file_system_poll_wait_seconds")
