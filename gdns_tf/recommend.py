@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gdns_tf.clients.access import Access
 from gdns_tf.clients.address import grpc_address, is_rest, rest_address
-from gdns_tf.clients.backend import LONGEST_ANSWER_MB, Limits, ModelSpec
+from gdns_tf.clients.backend import LONGEST_ANSWER_MB, LONGEST_TIMEOUT, ModelSpec
 from gdns_tf.clients.bulk import WRITERS, recommend_everyone
 from gdns_tf.clients.errors import ServingError
 from gdns_tf.clients.formats import FORMATS
@@ -40,15 +40,23 @@ class RecommendConfig(Settings):
     history: tuple[str, ...] = flag((), "Raw item ids that a new user has: recommends without retraining.", main=True)
     similar: tuple[str, ...] = flag((), "Raw ids of items to find similar ones to.", main=True)
     all_users: bool = flag(False, "All users of --model, into --output.", main=True)
-    output: str = flag("", f"File to write with --all_users: {', '.join(WRITERS)}.", main=True)
-    k: int = flag(10, "Items for each.", main=True)
+    output: str = flag("", f"File to write with --all_users: {', '.join(WRITERS)}.", main=True, path=True)
+    k: int = flag(10, "Items for each.", main=True, at_least=1)
     exclude_seen: bool = flag(True, "Leave out items that the user is known to have.")
     exclude: tuple[str, ...] = flag((), "Raw item ids to leave out.")
     restrict_to: tuple[str, ...] = flag((), "Raw item ids to choose from; empty: all.")
     why: bool = flag(False, "Name what of the user's history speaks most for each item.", main=True)
-    mmr: float = flag(0.0, "How much a list avoids items that are alike, from 0 to 1 (maximal marginal relevance).")
+    mmr: float = flag(
+        0.0,
+        "How much a list avoids items that are alike, from 0 to 1 (maximal marginal relevance).",
+        at_least=0,
+        at_most=1,
+    )
     model: str = flag(
-        "savedmodel/models/gdns", "Folder of an exported model (its newest version), or of one version.", main=True
+        "savedmodel/models/gdns",
+        "Folder of an exported model (its newest version), or of one version.",
+        main=True,
+        path=True,
     )
     server: str = flag(
         "",
@@ -57,18 +65,24 @@ class RecommendConfig(Settings):
         main=True,
     )
     model_name: str = flag("gdns", "The model's name on the server.")
-    model_version: int = flag(0, "Its version on the server; 0: the newest.")
+    model_version: int = flag(0, "Its version on the server; 0: the newest.", at_least=0, at_most=2**63 - 1)
     model_label: str = flag("", "Its version's label on the server, in place of --model_version.")
-    timeout: float = flag(10.0, "Seconds for each call of the server, all attempts together.")
-    max_answer_mb: float = flag(LONGEST_ANSWER_MB, "Longest answer of the server that is taken, in megabytes.")
-    ca_file: str = flag("", "PEM file of the authorities to trust; empty: the system's.")
-    cert_file: str = flag("", "PEM file of a certificate to show to the server.")
-    key_file: str = flag("", "PEM file of its key, not encrypted; empty: it is in --cert_file.")
-    token_file: str = flag("", "File of a token that lets one in (Authorization: Bearer).")
+    timeout: float = flag(
+        10.0, "Seconds for each call of the server, all attempts together.", above=0, at_most=LONGEST_TIMEOUT
+    )
+    max_answer_mb: float = flag(
+        LONGEST_ANSWER_MB, "Longest answer of the server that is taken, in megabytes.", above=0, at_most=2000
+    )
+    ca_file: str = flag("", "PEM file of the authorities to trust; empty: the system's.", path=True)
+    cert_file: str = flag("", "PEM file of a certificate to show to the server.", path=True)
+    key_file: str = flag("", "PEM file of its key, not encrypted; empty: it is in --cert_file.", path=True)
+    token_file: str = flag("", "File of a token that lets one in (Authorization: Bearer).", path=True)
     token_env: str = flag("", "Environment variable of one, in place of --token_file.")
-    titles: str = flag("", "File of item titles, id<TAB>title a line; empty: those of --model, if it is there.")
+    titles: str = flag(
+        "", "File of item titles, id<TAB>title a line; empty: those of --model, if it is there.", path=True
+    )
     format: str = flag("table", "How to print.", tuple(FORMATS), main=True)
-    batch_size: int = flag(256, "Users a request with --all_users.")
+    batch_size: int = flag(256, "Users a request with --all_users.", at_least=1, at_most=2**20)
 
     def check(self) -> None:
         asked = [f"`{name}`" for name in ("user", "history", "similar", "all_users") if getattr(self, name)]
@@ -77,10 +91,6 @@ class RecommendConfig(Settings):
                 f"{' and '.join(asked)} exclude each other" if asked else "nothing is asked for",
                 remedy="Give one of `user`, `history`, `similar` and `all_users`.",
             )
-        for name in ("k", "batch_size"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "must be at least 1")
-        Limits(self.timeout, self.max_answer_mb)
-        require(0 <= self.model_version < 2**63, "model_version", self.model_version, "must be 0 to 2**63 - 1")
         ModelSpec(self.model_name, self.model_version or None, "" if self.model_version else self.model_label)
         if self.model_version and self.model_label:
             raise InputError("`model_version` and `model_label` exclude each other")
@@ -99,7 +109,6 @@ class RecommendConfig(Settings):
             for name, unset in (("exclude", ()), ("restrict_to", ()), ("exclude_seen", True), ("mmr", 0.0)):
                 if getattr(self, name) != unset:
                     raise InputError(f"`{name}` has no effect on {asked[0]}")
-        require(0 <= self.mmr <= 1, "mmr", self.mmr, "must lie in [0, 1]")
         if self.why and not self.user:
             raise InputError(f"`why` has no effect on {asked[0]}")
 
@@ -109,8 +118,8 @@ class RecommendConfig(Settings):
         if self.server:
             parse = rest_address if is_rest(self.server) else grpc_address
             access.require_tls(parse(self.server, "server").tls)
-        elif access != Access():
-            raise InputError("certificates and tokens are a server's", remedy="Give `server`.")
+        elif given := access.given():
+            raise InputError(f"{' and '.join(given)} go with a server", remedy="Give `server`.")
 
     def access(self) -> Access:
         """How to be let in."""

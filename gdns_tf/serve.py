@@ -23,19 +23,12 @@ from gdns_tf.runs.interrupts import Interrupts
 from gdns_tf.server.packages import require_packages
 from pipelines.checks import Settings
 from pipelines.config import flag
-from pipelines.errors import InputError, require, require_above_0, require_not_negative
+from pipelines.errors import InputError, require
 
 _IT_IS = (
     "This is gdns_tf's own server and not TensorFlow Serving: for trying out and for small loads; see --help. "
     "Ctrl-C ends it."
 )
-
-_MOST = {
-    "threads": 10_000,
-    "max_request_mb": 2_000,  # beyond that no protocol buffer can be
-    "rest_api_timeout_in_ms": 86_400_000,  # a day; systems refuse waits of many years
-    "file_system_poll_wait_seconds": 86_400,
-}
 
 
 @dataclass(frozen=True)
@@ -47,35 +40,38 @@ class ServeConfig(Settings):
         "Folder of a model, or its address (gs://, s3://), whose name is the model's; repeat it for several.",
         main=True,
         repeated=True,
+        path=True,
     )
-    rest_api_port: int = flag(8501, "Port for REST, metrics and health; 0: a free one.", main=True)
-    port: int = flag(8500, "Port for gRPC; 0: a free one.", main=True)
+    rest_api_port: int = flag(
+        8501, "Port for REST, metrics and health; 0: a free one.", main=True, at_least=0, at_most=65_535
+    )
+    port: int = flag(8500, "Port for gRPC; 0: a free one.", main=True, at_least=0, at_most=65_535)
     host: str = flag("127.0.0.1", "Name or address to listen on; 0.0.0.0: all, also for other machines.", main=True)
-    file_system_poll_wait_seconds: float = flag(1.0, "How often to look for new versions; 0: never again.", main=True)
-    threads: int = flag(0, "Requests that are worked on at a time; 0: four for each core.")
-    max_request_mb: float = flag(16.0, "Longest request, in megabytes; JSON may take 25 times as much memory.")
-    rest_api_timeout_in_ms: float = flag(
-        30_000.0, "Longest wait for a request or an answer by REST, and when the server ends."
+    file_system_poll_wait_seconds: float = flag(
+        1.0, "How often to look for new versions; 0: never again.", main=True, at_least=0, at_most=86_400
     )
-    tls_cert_file: str = flag("", "PEM file of the server's certificate: then both ports speak TLS alone.")
-    tls_key_file: str = flag("", "PEM file of its key, not encrypted.")
-    tls_ca_file: str = flag("", "PEM file of authorities, one of which must have certified each client.")
+    threads: int = flag(0, "Requests that are worked on at a time; 0: four for each core.", at_least=0, at_most=1024)
+    max_request_mb: float = flag(
+        16.0, "Longest request, in megabytes; JSON may take 25 times as much memory.", above=0, at_most=2000
+    )
+    rest_api_timeout_in_ms: float = flag(
+        30_000.0,
+        "Longest wait for a request or an answer by REST, and when the server ends.",
+        above=0,
+        at_most=86_400_000,
+    )
+    tls_cert_file: str = flag("", "PEM file of the server's certificate: then both ports speak TLS alone.", path=True)
+    tls_key_file: str = flag("", "PEM file of its key, not encrypted.", path=True)
+    tls_ca_file: str = flag("", "PEM file of authorities, one of which must have certified each client.", path=True)
 
     def check(self) -> None:
         if not self.model or not all(self.model):
             raise InputError("`model` is not set", remedy="Give the folder of an exported model.")
-        for name in ("rest_api_port", "port"):
-            require(0 <= getattr(self, name) < 65536, name, getattr(self, name), "must be 0 to 65535")
         if self.port == self.rest_api_port != 0:
             raise InputError(f"`port` and `rest_api_port` are both {self.port}", remedy="Give each its own.")
-        require_above_0(self, "max_request_mb", "rest_api_timeout_in_ms")
-        require_not_negative(self, "threads", "file_system_poll_wait_seconds")
-        for name, most in _MOST.items():
-            require(getattr(self, name) <= most, name, getattr(self, name), f"must be at most {most:,}")
         require(bool(self.host), "host", "''", "is no address: 0.0.0.0 is all of this machine's")
         if bool(self.tls_cert_file) != bool(self.tls_key_file) or (self.tls_ca_file and not self.tls_cert_file):
             raise InputError("`tls_cert_file` and `tls_key_file` go together, and `tls_ca_file` with both")
-        require_not_negative(self, "file_system_poll_wait_seconds")
 
 
 def serve(config: ServeConfig) -> None:

@@ -24,7 +24,7 @@ _NOT_OURS = ("models", "dist")
 class ServingFilesConfig(Settings):
     """Where to write."""
 
-    to: str = flag("", "Folder to write to; it is made. Required.", main=True)
+    to: str = flag("", "Folder to write to; it is made. Required.", main=True, path=True)
     overwrite: bool = flag(False, "Replace files that are there and differ.", main=True)
 
     def check(self) -> None:

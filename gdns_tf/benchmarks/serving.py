@@ -39,7 +39,7 @@ from gdns_tf.serving.contract import SIGNATURES
 from gdns_tf.serving.export import export_model
 from pipelines.checks import Settings
 from pipelines.config import flag
-from pipelines.errors import InputError, require
+from pipelines.errors import InputError
 from pipelines.held_out import HeldOut
 from pipelines.interactions import Interactions
 from pipelines.split import Split
@@ -60,22 +60,19 @@ Arrays = Mapping[str, np.ndarray]
 class ServingBenchConfig(Settings):
     """What to measure."""
 
-    num_items: tuple[int, ...] = flag((3533, 100_000, 1_000_000), "Sizes of the catalogue.", main=True)
-    dim: int = flag(64, "Factors.", main=True)
-    k: int = flag(20, "Items for each.", main=True)
-    requests: int = flag(10_000, "Requests over all connections.", main=True)
-    single_requests: int = flag(250, "Requests over one connection, for each protocol.")
-    connections: int = flag(64, "Connections, half of them gRPC.", main=True)
-    threads: int = flag(0, "The server's --threads.")
+    num_items: tuple[int, ...] = flag((3533, 100_000, 1_000_000), "Sizes of the catalogue.", main=True, at_least=1)
+    dim: int = flag(64, "Factors.", main=True, at_least=1, at_most=2**16)
+    k: int = flag(20, "Items for each.", main=True, at_least=1)
+    requests: int = flag(10_000, "Requests over all connections.", main=True, at_least=1)
+    single_requests: int = flag(250, "Requests over one connection, for each protocol.", at_least=1)
+    connections: int = flag(64, "Connections, half of them gRPC.", main=True, at_least=2, at_most=10_000)
+    threads: int = flag(0, "The server's --threads.", at_least=0, at_most=1024)
     quick: bool = flag(False, "Smoke test: 3,533 items, few requests.", main=True)
 
     def check(self) -> None:
-        for name in ("dim", "k", "requests", "single_requests"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "must be at least 1")
-        require(self.connections >= 2, "connections", self.connections, "must be at least 2")
         least = SEEN + self.k + RANKED
         if not self.num_items or min(self.num_items) < least:
-            raise InputError(f"`num_items`={self.num_items} must each be at least {least}")
+            raise InputError(f"`num_items`={self.num_items} must each be at least `k` + {least - self.k}")
 
 
 @dataclass(frozen=True)

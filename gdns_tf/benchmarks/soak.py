@@ -44,7 +44,7 @@ from gdns_tf.command import Read, run_command
 from gdns_tf.server.packages import require_packages
 from pipelines.checks import Settings
 from pipelines.config import flag
-from pipelines.errors import InputError, require, require_above_0
+from pipelines.errors import InputError
 
 _MODELS = 3
 _KEPT = 3
@@ -58,18 +58,15 @@ _SENSELESS = 10
 class SoakConfig(Settings):
     """How long, and how hard."""
 
-    minutes: float = flag(10.0, "Minutes of load.", main=True)
-    connections: int = flag(16, "Connections, half of them gRPC.", main=True)
-    swap_seconds: float = flag(5.0, "Seconds from one version to the next.", main=True)
-    num_items: int = flag(3533, "Items of the catalogue.", main=True)
-    dim: int = flag(64, "Factors.")
-    k: int = flag(20, "Items for each.")
-    max_growth_mb: float = flag(20.0, "Growth of the server's memory over the second half that still counts as none.")
-
-    def check(self) -> None:
-        require_above_0(self, "minutes", "swap_seconds", "max_growth_mb")
-        for name, least in (("connections", 2), ("num_items", 500), ("dim", 1), ("k", 1)):
-            require(getattr(self, name) >= least, name, getattr(self, name), f"must be at least {least}")
+    minutes: float = flag(10.0, "Minutes of load.", main=True, above=0, at_most=10_000)
+    connections: int = flag(16, "Connections, half of them gRPC.", main=True, at_least=2, at_most=1000)
+    swap_seconds: float = flag(5.0, "Seconds from one version to the next.", main=True, above=0, at_most=86_400)
+    num_items: int = flag(3533, "Items of the catalogue.", main=True, at_least=500, at_most=10_000_000)
+    dim: int = flag(64, "Factors.", at_least=1, at_most=4096)
+    k: int = flag(20, "Items for each.", at_least=1, at_most=200)
+    max_growth_mb: float = flag(
+        20.0, "Growth of the server's memory over the second half that still counts as none.", above=0
+    )
 
 
 @dataclass

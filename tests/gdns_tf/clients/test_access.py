@@ -231,7 +231,7 @@ def test_the_command(tls_server, files, models, capsys):
     assert (code, err.count("\n")) == (1, 1)
     assert "--token_file would be of no use, or be seen by all, without TLS" in err
     code, _, err = run(user, f"--token_file={files['token']}")
-    assert "certificates and tokens are a server's. Give --server." in err
+    assert "--token_file go with a server. Give --server." in err
     code, _, err = run(user, f"--token={TOKEN}")
     assert code == 2
     assert "SECRET" not in err

@@ -104,7 +104,6 @@ def test_what_cannot_work_is_said_in_a_line(tmp_path, capfd):
     ("flags", "message"),
     [
         ({"study": "ablation", "tuned_by": "nowhere"}, "there is no tuned.json"),
-        ({"study": "grid", "vary": ("l2",)}, "'l2' is no setting with values"),
         ({"study": "group_size", "values": ("0",)}, "`group_size`=0 must be at least 1"),
     ],
 )
