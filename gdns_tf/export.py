@@ -13,7 +13,8 @@ from gdns_tf.command import Read, run_command
 from gdns_tf.runs.loading import data_of
 from gdns_tf.serving.export import export_run
 from gdns_tf.serving.fold_in import FoldIn
-from gdns_tf.serving.model import ITEM_DTYPES
+from gdns_tf.serving.limits import Limits
+from gdns_tf.serving.tables import ITEM_DTYPES
 from pipelines.checks import Settings
 from pipelines.config import DataConfig, flag
 from pipelines.errors import InputError
@@ -33,11 +34,19 @@ class ExportConfig(Settings):
     item_dtype: str = flag("float32", "Type in which the item factors are stored.", ITEM_DTYPES, main=True)
     fold_in_alpha: float = flag(FoldIn.alpha, "retrieve_by_history: weight of all items as weak negatives.")
     fold_in_l2: float = flag(FoldIn.l2, "retrieve_by_history: L2, in units of the mean squared item factor.")
+    max_users: int = flag(Limits.users, "Users a request may have, or items that others are like.")
+    max_k: int = flag(Limits.k, "Items a request may ask for, a user.")
+    max_ids: int = flag(Limits.ids, "Ids a list may have: a history, candidates, what is left out or chosen from.")
     export_anyway: bool = flag(False, "Export a model too that ranks no better than popularity.", main=True)
 
     def check(self) -> None:
         if not self.run_dir:
             raise InputError("`run_dir` is not set", remedy="Give the folder of a training run.")
+        self.limits()
+
+    def limits(self) -> Limits:
+        """What a request may ask for."""
+        return Limits(self.max_users, self.max_k, self.max_ids)
 
 
 def main(read: Read) -> None:
@@ -50,6 +59,7 @@ def main(read: Read) -> None:
         version=config.version or None,
         keep_versions=config.keep_versions,
         fold_in=FoldIn(config.fold_in_alpha, config.fold_in_l2),
+        limits=config.limits(),
         export_anyway=config.export_anyway,
         data=read(DataConfig, data_of(config.run_dir)),
     )

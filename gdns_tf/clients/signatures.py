@@ -12,6 +12,7 @@ from gdns_tf.clients.backend import Backend
 from gdns_tf.clients.errors import InvalidRequest, ServingError
 from gdns_tf.clients.mmr import CANDIDATES, most_marginal
 from gdns_tf.clients.results import Ranking, Recommendations
+from gdns_tf.clients.splitting import joined, parts_that_fit
 from gdns_tf.serving.contract import ITEM_ID, PADDING_IDS, PADDING_SCORE, SIGNATURES, USER_ID
 
 _INT32_MAX = 2**31 - 1
@@ -204,12 +205,19 @@ class Signatures:
         return types
 
     def _call(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The outputs of a signature, in the contract's dtypes."""
-        outputs = {tensor.name: tensor for tensor in SIGNATURES[signature].outputs}
-        dtypes = {name: tensor.numpy_dtype_with(self._id_types) for name, tensor in outputs.items()}
+        """The outputs of a signature, in the contract's dtypes; asked for in parts where it is too much at once."""
         if len(next(iter(inputs.values()))) == 0:  # REST's JSON cannot say [0, n]
-            return {name: np.empty((0,) * tensor.rank, dtypes[name]) for name, tensor in outputs.items()}
-        answer = self.backend.call(signature, inputs, tuple(outputs))
+            return {
+                tensor.name: np.empty((0,) * tensor.rank, tensor.numpy_dtype_with(self._id_types))
+                for tensor in SIGNATURES[signature].outputs
+            }
+        parts = parts_that_fit(SIGNATURES[signature], inputs, self._description)
+        answers = [self._answer(signature, part) for part in parts]
+        return joined(answers, SIGNATURES[signature], self.item_id_type)
+
+    def _answer(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        dtypes = {tensor.name: tensor.numpy_dtype_with(self._id_types) for tensor in SIGNATURES[signature].outputs}
+        answer = self.backend.call(signature, inputs, tuple(dtypes))
         return {name: np.asarray(answer[name], dtype) for name, dtype in dtypes.items()}
 
     def _recommendations(self, queries: np.ndarray, answer: dict, known: str, k: int) -> Recommendations:

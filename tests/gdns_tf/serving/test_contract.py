@@ -15,7 +15,9 @@ def test_the_table_of_the_page_is_that_of_the_contract():
     table = format_table()
     heading = table.splitlines()[0]
     blocks = PAGE.read_text(encoding="utf-8").split("\n\n")
-    assert [block.strip() for block in blocks if heading in block] == [table], "put in what `format_table` of gdns_tf.serving.contract says"
+    assert [block.strip() for block in blocks if heading in block] == [table], (
+        "put in what `format_table` of gdns_tf.serving.contract says"
+    )
 
 
 @pytest.mark.parametrize("kind", ["integer_model", "string_model"])
