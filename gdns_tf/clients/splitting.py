@@ -41,7 +41,7 @@ def joined(answers: Sequence[Mapping[str, np.ndarray]], signature: Signature, it
     for tensor in signature.outputs:
         parts = [answer[tensor.name] for answer in answers]
         widest = np.max([part.shape[1:] for part in parts], axis=0).astype(int)
-        whole = np.full((sum(map(len, parts)), *widest), padding.get(tensor.dtype), parts[0].dtype)
+        whole = np.full((sum(map(len, parts)), *widest), padding.get(tensor.dtype, 0), parts[0].dtype)
         at = 0
         for part in parts:
             whole[(slice(at, at + len(part)), *map(slice, part.shape[1:]))] = part
