@@ -13,6 +13,7 @@ from pipelines.config import COLUMNS, DEFAULT_COLUMNS, DataConfig
 from pipelines.errors import InputError
 from pipelines.interactions import Ratings
 from pipelines.notices import notices
+from pipelines.raw_ids import Ids
 from pipelines.readers.columns import to_ratings, wanted_columns
 from pipelines.readers.kinds import Kind
 from pipelines.readers.typed import convert, require_columns, shortened
@@ -43,7 +44,7 @@ def read(frame: IntoDataFrame, config: DataConfig) -> Ratings:
       config: the names of its columns.
 
     Returns:
-      `Ratings` with int64 or str ids, and grades, times and titles where `config` names their columns.
+      `Ratings` with int64 or text ids, and grades, times and titles where `config` names their columns.
 
     Raises:
       InputError: it is no DataFrame or has no rows, a column is missing, or a value is missing or not of its kind.
@@ -51,9 +52,7 @@ def read(frame: IntoDataFrame, config: DataConfig) -> Ratings:
     return to_ratings(read_columns(frame, wanted_columns(config), _SOURCE), config, _SOURCE)
 
 
-def read_columns(
-    frame: IntoDataFrame, kinds: Mapping[str, Kind], source: str
-) -> dict[str, np.ndarray | pa.DictionaryArray]:
+def read_columns(frame: IntoDataFrame, kinds: Mapping[str, Kind], source: str) -> dict[str, Ids | pa.DictionaryArray]:
     """The columns that `kinds` names, in the order of the rows; see `pipelines.readers.typed.convert`.
 
     Args:

@@ -36,7 +36,7 @@ def read(path: AnyPath | None, config: DataConfig) -> Ratings:
     """Reads an `.inter` file, or the only one in the folder `path`.
 
     Returns:
-      `Ratings` with int64 or str ids; grades, times and titles where there are any.
+      `Ratings` with int64 or text ids; grades, times and titles where there are any.
 
     Raises:
       InputError: not exactly one file, no user or item column, or a malformed line.
