@@ -10,13 +10,13 @@ from narwhals.exceptions import DuplicateError
 from narwhals.typing import IntoDataFrame
 
 from pipelines.config import COLUMNS, DEFAULT_COLUMNS, DataConfig
-from pipelines.errors import InputError
+from pipelines.errors import InputError, shown
 from pipelines.interactions import Ratings
 from pipelines.notices import notices
 from pipelines.raw_ids import Ids
 from pipelines.readers.columns import to_ratings, wanted_columns
 from pipelines.readers.kinds import Kind
-from pipelines.readers.typed import convert, require_columns, shortened
+from pipelines.readers.typed import convert, require_columns
 from pipelines.readers.usual_columns import recognised
 
 _SOURCE = "the DataFrame"
@@ -92,13 +92,13 @@ def _arrow(column: nw.Series, source: str) -> pa.ChunkedArray:
         if not others:
             problem = f"column {column.name!r} holds {first.__name__} values, which cannot be read ({error})"
             if (row := _first_unreadable(values)) is not None:
-                where = f"{column.name} {shortened(values[row])} in row {row + 1} of the data"
-                problem = f"{where} cannot be read ({error})"
+                value = shown(values[row], quoted=True)
+                problem = f"{column.name} {value} in row {row + 1} of the data cannot be read ({error})"
             raise InputError(problem, path=source, remedy="Convert it to numbers or text.") from None
         other, row = others[0]
+        where = f"{column.name} {shown(values[row], quoted=True)} in row {row + 1} of the data"
         raise InputError(
-            f"{column.name} {shortened(values[row])} in row {row + 1} of the data is of type {other.__name__}, where "
-            f"the rows before hold {first.__name__}",
+            f"{where} is of type {other.__name__}, where the rows before hold {first.__name__}",
             path=source,
             remedy="Give the column one type (in pandas: .astype(str)).",
         ) from None

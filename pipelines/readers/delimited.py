@@ -28,7 +28,7 @@ from pipelines.raw_ids import Ids
 from pipelines.readers.files import MAX_RECORD_BYTES, Source, not_utf8
 from pipelines.readers.ids import decode_ids
 from pipelines.readers.kinds import INTEGER_ID, TEXT, WORDS, Kind
-from pipelines.readers.usual_columns import shown
+from pipelines.readers.usual_columns import listed
 
 _BLOCK_BYTES = 16 << 20
 _MAX_RECORD_BYTES = MAX_RECORD_BYTES
@@ -160,7 +160,7 @@ def _positions(source: Source, form: Format, kinds: Mapping[str, Kind]) -> dict[
         if (count := form.names.count(name)) != 1:
             hint = f", and that they are separated by {form.delimiter!r}" if len(form.names) == 1 else ""
             raise InputError(
-                f"{'no column' if not count else f'{count} columns'} named {name!r}; there are {shown(form.names)}",
+                f"{'no column' if not count else f'{count} columns'} named {name!r}; there are {listed(form.names)}",
                 path=source,
                 remedy=f"Check the names of the columns{hint}.",
             )
