@@ -119,8 +119,8 @@ class RecommendConfig(Settings):
         if self.server:
             parse = rest_address if is_rest(self.server) else grpc_address
             access.require_tls(parse(self.server, "server").tls)
-        elif access != Access():
-            raise InputError("certificates and tokens are a server's", remedy="Give `server`.")
+        elif given := access.given():
+            raise InputError(f"{' and '.join(given)} go with a server", remedy="Give `server`.")
 
     def access(self) -> Access:
         """How to be let in."""

@@ -16,7 +16,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import example, given
 from hypothesis import strategies as st
-from serving_folder import serving
+from serving_folder import reload, serving
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -26,6 +26,7 @@ from tensorflow_serving.apis import (
 from test_answer_fuzz import changed
 
 from gdns_tf.server.model_server import Limits
+from gdns_tf.server.versions import ModelConfig
 from gdns_tf.serving.tensor_protos import array_from_proto
 
 LONGEST = 200_000
@@ -224,6 +225,11 @@ def test_requests_by_rest_that_are_nearly_right(server, still_answers, right, da
             }}
         ).encode(),
         b"\x1f\x8b" + b"\x00" * 1000,
+        b'{"signature_name": "\xff", "inputs": [1]}',
+        rb'{"signature_name": "\ud800", "inputs": [1]}',
+        rb'{"signature_name": "rank", "instances": [{"user_ids": 1, "\ud800": 2}]}',
+        rb'{"inputs": {"\ud800": 2}}',
+        rb'{"inputs": {"user_ids": ["\ud800"]}}',
         b"\xff\xfe" + '{"inputs": [1]}'.encode("utf-16-le"),
     ],
     ids=lambda body: ascii(body[:30]),
@@ -309,7 +315,7 @@ METHODS = (
 
 
 @given(st.data())
-def test_bytes_by_grpc(channel, still_answers, right, data):
+def test_bytes_by_grpc(server, channel, still_answers, right, models, data):
     method = data.draw(st.sampled_from(METHODS))
     kinds = {
         METHODS[0]: proto(right["retrieve"]),
@@ -326,6 +332,8 @@ def test_bytes_by_grpc(channel, still_answers, right, data):
     place = data.draw(st.integers(0, len(raw)))
     raw = raw[:place] + data.draw(st.binary(max_size=8)) + raw[place + data.draw(st.integers(0, 8)) :]
     assert send(channel, method, raw) in {*REFUSED, "OK"}
+    if not server.models:  # an empty configuration is one too
+        reload(server, models["int64"][0], ModelConfig(name="gdns"))
     still_answers()
 
 
