@@ -117,7 +117,7 @@ def _with_files(arguments: Sequence[str], within: list[str]) -> list[str]:
         if path.strip():
             found += _lines_within(path.strip(), argument, within)
         if len(found) > LARGEST_EXPANSION:
-            raise InputError(f"`flagfile`={shown(path)} comes to more than {LARGEST_EXPANSION:,} lines")
+            raise InputError(f"--flagfile={shown(path)} comes to more than {LARGEST_EXPANSION:,} lines")
     return found
 
 
@@ -125,6 +125,6 @@ def _lines_within(path: str, argument: str, within: list[str]) -> list[str]:
     lines = lines_of(path)
     real = path if is_remote(path) else os.path.realpath(as_path(path))
     if real in within or len(within) > DEEPEST:
-        problem = f"`flagfile`={shown(path)} names itself, or goes through more than {DEEPEST} files"
+        problem = f"--flagfile={shown(path)} names itself, or goes through more than {DEEPEST} files"
         raise argument.error(problem) if isinstance(argument, Line) else InputError(problem)
     return _with_files(lines, [*within, real])

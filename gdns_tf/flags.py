@@ -15,7 +15,7 @@ from typing import TypeVar
 from absl import flags
 
 from gdns_tf.flag_lines import lines_of, parse
-from pipelines.checks import text_objection
+from pipelines.checks import check_value, text_objection
 from pipelines.errors import InputError, shown
 from pipelines.nearest import did_you_mean
 from pipelines.notices import notices
@@ -201,7 +201,7 @@ def parse_setting(config_class: type, name: str, value: str) -> object:
     """The value of a setting that a text says, as its flag reads it.
 
     Raises:
-      InputError: there is no such setting, or the value is not of its type.
+      InputError: there is no such setting, the value is not of its type, or breaks its bounds.
     """
     flag_values = flags.FlagValues()
     define(config_class, flag_values)
@@ -213,7 +213,15 @@ def parse_setting(config_class: type, name: str, value: str) -> object:
         raise InputError(
             f"`{name}`={shown(value)}: {shown(str(error).removeprefix(f'flag --{name}={value}: '))}"
         ) from None
+    check_setting(config_class, name, flag_values[name].value)
     return flag_values[name].value
+
+
+def check_setting(config_class: type, name: str, value: object) -> None:
+    """Raises InputError where a value cannot be that of a setting by itself, whatever the others are."""
+    of_name = (field for group in groups(config_class) for field in group.settings if field.name == name)
+    if field := next(of_name, None):
+        check_value(field, value)
 
 
 def parse_choices(config_class: type, setting: str, parts: Sequence[str]) -> dict[str, tuple]:

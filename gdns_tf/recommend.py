@@ -27,6 +27,7 @@ from gdns_tf.serving.contract import TITLES, USER_IDS
 from pipelines.checks import Settings
 from pipelines.config import flag
 from pipelines.errors import InputError, require
+from pipelines.paths import as_path
 
 REASONS = 3
 """Items that are named for each one that is recommended, with `why`."""
@@ -102,7 +103,7 @@ class RecommendConfig(Settings):
         if self.all_users != bool(self.output):
             raise InputError("`all_users` and `output` go together")
         if self.output:
-            path = Path(self.output)
+            path = as_path(self.output)
             require(path.suffix in WRITERS, "output", path, f"must end in {', '.join(WRITERS)}")
             require(path.parent.is_dir(), "output", path, "is in a folder that is not there")
         if not self.user and not self.all_users:
@@ -176,7 +177,7 @@ def recommend(config: RecommendConfig) -> None:
             kind, answer = ask(config, recommender.signatures)
             print(FORMATS[config.format](kind, answer))
         else:
-            output, size = Path(config.output), config.batch_size
+            output, size = as_path(config.output), config.batch_size
             count = recommend_everyone(recommender.signatures, users, output, config.k, size, **_options(config))
             print(f"{config.output}: recommendations for {count:,} users")
 

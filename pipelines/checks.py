@@ -76,8 +76,7 @@ def check_fields(config: object) -> None:
         if "help" in field.metadata:  # it is a setting, and not a part that holds settings
             value = _converted(field.name, getattr(config, field.name), types[field.name])
             object.__setattr__(config, field.name, value)
-            for each in value if isinstance(value, tuple) else (value,):
-                _check(field, each)
+            check_value(field, value)
 
 
 def text_objection(text: str) -> str:
@@ -146,6 +145,12 @@ _CONVERTERS: dict[type, tuple[Callable, str]] = {
     float: (_number(float), "a number"),
     str: (_text, "text"),
 }
+
+
+def check_value(field: Field, value: object) -> None:
+    """Raises InputError where a value of the field's type is no choice of it, breaks its bounds, or cannot be kept."""
+    for each in value if isinstance(value, tuple) else (value,):
+        _check(field, each)
 
 
 def _check(field: Field, value: object) -> None:

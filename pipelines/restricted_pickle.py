@@ -114,7 +114,9 @@ _STAND_INS = {
 }
 
 
-class _ArraysOnly(pickle.Unpickler):
+class _ArraysOnly(pickle._Unpickler):
+    """The one that is written in Python: a few bytes have the other reserve gigabytes for its memo."""
+
     def find_class(self, module: str, name: str) -> type:
         if (module, name) not in _STAND_INS:
             raise _Refused(f"asks for {module}.{name}, which is no part of a NumPy array")

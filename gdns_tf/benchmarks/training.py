@@ -45,7 +45,8 @@ class BenchConfig(Settings):
 
 
 def main(read: Read) -> None:
-    dataset, config = load_dataset(read(DataConfig)), read(BenchConfig)
+    config, data = read(BenchConfig), read(DataConfig)
+    dataset = load_dataset(data)
     print(format_statistics(dataset), "\n", flush=True)
     bench_training(dataset, config)
     bench_likelihoods(dataset, config)

@@ -18,11 +18,11 @@ def advice(config: TrainConfig) -> str:
     scorer and sampler have unasked, if any are far; and then what holds of any run.
     """
     penalty = "l2" if config.objective == PAIRS else "user_l2"
-    usual = f"lower `learning_rate` (now {config.learning_rate:g}) or raise `{penalty}` (now {_value(config, penalty)})"
+    usual = f"Lower `learning_rate` (now {config.learning_rate:g}) or raise `{penalty}` (now {_value(config, penalty)})"
     if not (suspects := far_from_defaults(config)):
-        return f"{usual[0].upper()}{usual[1:]}."
+        return f"{usual}."
     told = ", ".join(f"`{name}`={_value(config, name)} ({default:g})" for name, default in suspects)
-    return f"Farthest from the defaults (in brackets): {told}; try those first. Else {usual}."
+    return f"Try first what is farthest from its default (in brackets): {told}. {usual} if that is not it."
 
 
 def far_from_defaults(config: TrainConfig) -> list[tuple[str, float]]:

@@ -6,8 +6,8 @@ from gdns_tf.training.config import TrainConfig
 from gdns_tf.training.recipes import MULTINOMIAL, PAIRS
 from pipelines.memory import require_memory
 
-_SLOTS = {"adagrad": 1, "adam": 2, "sgd": 0}
-"""Numbers that an optimiser keeps for each weight."""
+_SLOTS = {"adagrad": 1, "adam": 2, "sgd": 1}
+"""Numbers that an optimiser of Keras keeps for each weight."""
 _KEPT = 3
 """Times that weights are held: as they are, averaged, and as they were best."""
 _PREFETCHED = 4

@@ -10,7 +10,9 @@ Lines end in a line feed, a carriage return or both, whatever the others end in,
 import csv
 import io
 import re
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import BinaryIO
@@ -32,6 +34,7 @@ _MAX_RECORD_BYTES = MAX_RECORD_BYTES
 _MAX_PEEKED_BYTES = 1 << 20
 """Of a line among the first ones, which name the columns and show what they hold."""
 _ROW, _COLUMN = re.compile(r"Row #(\d+)"), re.compile(r"In CSV column #(\d+)")
+_FIELD_SIZE_LOCK = threading.Lock()
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -61,8 +64,7 @@ def peek(source: Source, form: Format, count: int) -> list[list[str]]:
     Raises:
       InputError: the file cannot be read or is not UTF-8 text.
     """
-    with source.open() as file:
-        return [record.values for record in islice(_records(file, source, form), count)]
+    return [record.values for record in _head(source, form, count)]
 
 
 def read_columns(source: Source, form: Format, kinds: Mapping[str, Kind]) -> dict[str, np.ndarray | pa.DictionaryArray]:
@@ -101,8 +103,7 @@ def _tables(source: Source, form: Format, kinds: Mapping[str, Kind]) -> Iterator
     """The columns that `kinds` names, a block of the file at a time."""
     unnamed, header = [position for position, name in enumerate(form.names or ()) if not name], _Record(0, 0, [])
     if form.names is None:
-        with source.open() as file:
-            header = next(_records(file, source, form), header)
+        header = next(iter(_head(source, form, 1)), header)
         form = replace(form, names=tuple(header.values))
     with source.open() as file:
         file.read(header.bytes)
@@ -176,8 +177,24 @@ class _Record:
     values: list[str]
 
 
-def _records(file: BinaryIO, source: Source, form: Format) -> Iterator[_Record]:
+def _head(source: Source, form: Format, count: int) -> list[_Record]:
     """The first records that are not blank, by Python's parser: it needs no size of a block."""
+    with source.open() as file, _values_up_to(_MAX_PEEKED_BYTES):
+        return list(islice(_records(file, source, form), count))
+
+
+@contextmanager
+def _values_up_to(size: int) -> Iterator[None]:
+    """Has Python's parser take values of so many characters; unasked it takes 128 kB."""
+    with _FIELD_SIZE_LOCK:
+        former = csv.field_size_limit(size)
+        try:
+            yield
+        finally:
+            csv.field_size_limit(former)
+
+
+def _records(file: BinaryIO, source: Source, form: Format) -> Iterator[_Record]:
     lines = size = 0
 
     def texts() -> Iterator[str]:
@@ -199,14 +216,14 @@ def _records(file: BinaryIO, source: Source, form: Format) -> Iterator[_Record]:
             if values:
                 yield _Record(lines, size, values)
     except csv.Error as error:
-        raise InputError(
-            f"a value that is too long ({error})",
-            path=source,
-            line=lines,
-            remedy="Check that every quoted value has its closing quote, or leave out the column.",
-        ) from None
+        raise _no_value(error, source, lines) from None
     finally:
         content.detach()
+
+
+def _no_value(error: csv.Error, source: Source, line: int) -> InputError:
+    remedy = "Check that every quoted value has its closing quote."
+    return InputError(f"a value that is too long ({error})", path=source, line=line, remedy=remedy)
 
 
 def _too_long(limit: int, source: Source, line: int) -> InputError:
@@ -369,18 +386,14 @@ class _Parser:
                 yield text
 
         try:
-            for values in self.form.reader(lines()):
-                row -= bool(values)
-                if not row:
-                    break
-                start = end
+            with _values_up_to(_MAX_RECORD_BYTES):
+                for values in self.form.reader(lines()):
+                    row -= bool(values)
+                    if not row:
+                        break
+                    start = end
         except csv.Error as error:
-            raise InputError(
-                f"a value that is too long ({error})",
-                path=self.source,
-                line=line + _line_ends(block, start),
-                remedy="Check that it has its closing quote.",
-            ) from None
+            raise _no_value(error, self.source, line + _line_ends(block, start)) from None
         return start, [value.encode("latin-1").decode(errors="replace") for value in values]
 
 

@@ -14,6 +14,9 @@ from pipelines.readers.ids import bad_id, decode_ids
 from pipelines.readers.kinds import SECONDS, TEXT, TOKEN, Kind
 from pipelines.readers.usual_columns import shown
 
+_SHOWN = 60
+"""Characters of a value that an error shows."""
+
 
 def require_columns(wanted: Iterable[str], names: Sequence[str], source: object) -> None:
     """Raises InputError unless each wanted name stands among `names` once, suggesting the nearest one."""
@@ -109,11 +112,20 @@ def _ids(column: pa.ChunkedArray, name: str, source: object) -> Ids:
     return decode_ids(pa.DictionaryArray.from_arrays(coded.indices, words), name, source)
 
 
+def shortened(value: object) -> str:
+    """A value as an error shows it."""
+    try:
+        text = repr(value)
+    except ValueError:  # of a number with thousands of digits
+        return "of thousands of digits"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
 def _refuse(bad: pa.ChunkedArray, column: pa.ChunkedArray, kind: Kind, name: str, source: object) -> None:
     """Raises InputError about the first row where `bad` is true."""
     if (row := pc.index(bad, True).as_py()) >= 0:
         raise InputError(
-            f"{name} {column[row].as_py()!r} in row {row + 1} of the data is not {kind.says}",
+            f"{name} {shortened(column[row].as_py())} in row {row + 1} of the data is not {kind.says}",
             path=str(source),
             remedy="Correct or remove the row, or check that this is the right column.",
         )

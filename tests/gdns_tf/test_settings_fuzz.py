@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from absl import flags as absl_flags
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gdns_tf.benchmarks.retrieval import RetrievalBenchConfig
@@ -153,7 +153,6 @@ def test_every_settings_dataclass_is_tried():
     assert not found.keys() - {type(base).__name__ for base in BASES} - parts
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_an_odd_value_is_refused_by_name_or_kept(data, folder):
     case = data.draw(st.sampled_from(CASES))
@@ -165,14 +164,12 @@ SCALARS = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_any_value_is_refused_by_name_or_kept(data, folder):
     case = data.draw(st.sampled_from(CASES))
     outcome(case, data.draw(st.lists(SCALARS, max_size=3) if case.is_list else SCALARS), folder)
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_what_flags_take_is_what_keywords_take(data, folder):
     """Of one text: absl refuses it, or the config does, or it is what the flags that are kept say."""
