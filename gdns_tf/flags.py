@@ -243,12 +243,17 @@ def read_config(path: str | os.PathLike, config_class: type[Config]) -> Config:
     flag_values = flags.FlagValues()
     define(config_class, flag_values)
     try:
-        lines = as_path(path).read_text(encoding="utf-8").splitlines()
+        text = as_path(path).read_text(encoding="utf-8")
+        lines = text.splitlines()
         given = [line.strip() for line in lines if line.strip() and not line.startswith(("#", "//"))]
+        if not given or not text.endswith("\n"):
+            raise InputError("the file is cut short: it is that of no run any more", path=path)
         flag_values(["", *given], known_only=True)
         # A run's file lists every setting, and files of former versions had no others than the fields' defaults.
         base = config_class() if hasattr(config_class, "defaults_for") else None
         return from_flags(config_class, base, flag_values)
+    except InputError:  # which is a ValueError, and says all
+        raise
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", path=path) from None
     except (flags.Error, ValueError) as error:
