@@ -26,8 +26,8 @@ from gdns_tf.runs.state import RunState
 from gdns_tf.training.base import ScorerTrainer
 from gdns_tf.training.build import build_batches, build_trainer
 from gdns_tf.training.config import TrainConfig
+from gdns_tf.training.divergence import advice
 from gdns_tf.training.optimizers import rate_of_epoch
-from gdns_tf.training.recipes import PAIRS
 from pipelines.interactions import Filter
 from pipelines.split import Split
 
@@ -174,11 +174,7 @@ class Run:
             yield self.epoch, loss
 
     def _diverged(self, clause: str) -> FloatingPointError:
-        penalty = "l2" if self.config.objective == PAIRS else "user_l2"
-        return FloatingPointError(
-            f"{clause}: the training diverged. Lower `learning_rate` (now {self.config.learning_rate}) or raise "
-            f"`{penalty}` (now {getattr(self.config, penalty)})."
-        )
+        return FloatingPointError(f"{clause}: the training diverged. {advice(self.config)}")
 
     def _check_numbers(self, factors: Factors) -> None:
         """Raises FloatingPointError where weights that were to be kept give scores that are no numbers."""

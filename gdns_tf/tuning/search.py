@@ -21,11 +21,11 @@ from gdns_tf.runs.run import Run
 from gdns_tf.runs.train import data_of_run, train
 from gdns_tf.training.config import TrainConfig
 from gdns_tf.tuning.budget import Budget
-from gdns_tf.tuning.config import TuneConfig, split_choices
+from gdns_tf.tuning.config import TuneConfig
 from gdns_tf.tuning.folder import TuningFolder
 from gdns_tf.tuning.pruning import MedianOfPeers
 from gdns_tf.tuning.report import write_report
-from gdns_tf.tuning.space import Space
+from gdns_tf.tuning.space import Space, space_of
 from gdns_tf.tuning.trials import Watch, run_trial
 from pipelines.atomic import write_text, writing
 from pipelines.config import DataConfig
@@ -76,14 +76,8 @@ def tune(
       Interrupted: by SIGINT or SIGTERM, after saving.
       FloatingPointError: every trial diverged.
     """
-    fixed, choices = split_choices(settings)
-    space = Space(fixed, config.choices | choices)
+    space = space_of(settings, config)
     base = next(iter(space.models.values())).base
-    if base.warm_start:
-        raise InputError(
-            "`warm_start` does not go with tuning, whose trials begin afresh",
-            remedy="Tune without it; then train by what was found, and begin later runs from that one.",
-        )
     folder = TuningFolder(base.output_dir, overwrite=base.overwrite)
     with folder.claimed(), _quiet_optuna():
         if base.overwrite:

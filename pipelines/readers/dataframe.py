@@ -15,7 +15,7 @@ from pipelines.interactions import Ratings
 from pipelines.notices import notices
 from pipelines.readers.columns import to_ratings, wanted_columns
 from pipelines.readers.kinds import Kind
-from pipelines.readers.typed import convert, require_columns
+from pipelines.readers.typed import convert, require_columns, shortened
 from pipelines.readers.usual_columns import recognised
 
 _SOURCE = "the DataFrame"
@@ -86,20 +86,33 @@ def _arrow(column: nw.Series, source: str) -> pa.ChunkedArray:
     try:
         found = column.to_arrow()
         return found if isinstance(found, pa.ChunkedArray) else pa.chunked_array([found])
-    except (pa.ArrowException, TypeError) as error:
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         values = column.to_list()
         kinds = {type(value): row for row, value in reversed(list(enumerate(values))) if not _is_missing(value)}
         (first, _), *others = sorted(kinds.items(), key=lambda kind_and_row: kind_and_row[1])
         if not others:
             problem = f"column {column.name!r} holds {first.__name__} values, which cannot be read ({error})"
+            if (row := _first_unreadable(values)) is not None:
+                where = f"{column.name} {shortened(values[row])} in row {row + 1} of the data"
+                problem = f"{where} cannot be read ({error})"
             raise InputError(problem, path=source, remedy="Convert it to numbers or text.") from None
         other, row = others[0]
         raise InputError(
-            f"{column.name} {values[row]!r} in row {row + 1} of the data is of type {other.__name__}, where the rows "
-            f"before hold {first.__name__}",
+            f"{column.name} {shortened(values[row])} in row {row + 1} of the data is of type {other.__name__}, where "
+            f"the rows before hold {first.__name__}",
             path=source,
             remedy="Give the column one type (in pandas: .astype(str)).",
         ) from None
+
+
+def _first_unreadable(values: list) -> int | None:
+    """The first row that cannot be read by itself, such as a number that no type of Arrow holds."""
+    for row, value in enumerate(values):
+        try:
+            pa.array([value])
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            return row
+    return None
 
 
 def _is_missing(value: object) -> bool:
