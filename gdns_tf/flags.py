@@ -19,6 +19,7 @@ from pipelines.checks import check_value, text_objection
 from pipelines.errors import InputError, shown
 from pipelines.nearest import did_you_mean
 from pipelines.notices import notices
+from pipelines.paths import as_path
 
 Config = TypeVar("Config")
 
