@@ -13,7 +13,8 @@ from gdns_tf.command import Read, run_command
 from gdns_tf.runs.loading import data_of
 from gdns_tf.serving.export import export_run
 from gdns_tf.serving.fold_in import FoldIn
-from gdns_tf.serving.model import ITEM_DTYPES
+from gdns_tf.serving.limits import Limits
+from gdns_tf.serving.tables import ITEM_DTYPES
 from pipelines.checks import Settings
 from pipelines.config import DataConfig, flag
 from pipelines.errors import InputError
@@ -44,11 +45,21 @@ class ExportConfig(Settings):
     fold_in_l2: float = flag(
         FoldIn.l2, "retrieve_by_history: L2, in units of the mean squared item factor.", above=0, at_most=1e12
     )
+    max_users: int = flag(Limits.users, "Users a request may have, or items that others are like.", at_least=1)
+    max_k: int = flag(Limits.k, "Items a request may ask for, a user.", at_least=1)
+    max_ids: int = flag(
+        Limits.ids, "Ids a list may have: a history, candidates, what is left out or chosen from.", at_least=1
+    )
     export_anyway: bool = flag(False, "Export a model too that ranks no better than popularity.", main=True)
 
     def check(self) -> None:
         if not self.run_dir:
             raise InputError("`run_dir` is not set", remedy="Give the folder of a training run.")
+        self.limits()
+
+    def limits(self) -> Limits:
+        """What a request may ask for."""
+        return Limits(self.max_users, self.max_k, self.max_ids)
 
 
 def main(read: Read) -> None:
@@ -61,6 +72,7 @@ def main(read: Read) -> None:
         version=config.version or None,
         keep_versions=config.keep_versions,
         fold_in=FoldIn(config.fold_in_alpha, config.fold_in_l2),
+        limits=config.limits(),
         export_anyway=config.export_anyway,
         data=read(DataConfig, data_of(config.run_dir)),
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gdns_tf.clients.access import Access
 from gdns_tf.clients.address import grpc_address, is_rest, rest_address
-from gdns_tf.clients.backend import LONGEST_ANSWER_MB, LONGEST_TIMEOUT
+from gdns_tf.clients.backend import LONGEST_ANSWER_MB, LONGEST_TIMEOUT, check_names
 from gdns_tf.clients.bulk import WRITERS, recommend_everyone
 from gdns_tf.clients.errors import ServingError
 from gdns_tf.clients.formats import FORMATS
@@ -27,6 +27,7 @@ from gdns_tf.serving.contract import TITLES, USER_IDS
 from pipelines.checks import Settings
 from pipelines.config import flag
 from pipelines.errors import InputError, require
+from pipelines.paths import as_path
 
 REASONS = 3
 """Items that are named for each one that is recommended, with `why`."""
@@ -91,9 +92,7 @@ class RecommendConfig(Settings):
                 f"{' and '.join(asked)} exclude each other" if asked else "nothing is asked for",
                 remedy="Give one of `user`, `history`, `similar` and `all_users`.",
             )
-        require(bool(self.model_name), "model_name", "", "must be the model's name on the server")
-        for name in ("model_name", "model_label"):
-            require(getattr(self, name).isprintable(), name, getattr(self, name), "is no name of a model or a label")
+        check_names(model_name=self.model_name, model_label=self.model_label or "none")
         if self.model_version and self.model_label:
             raise InputError("`model_version` and `model_label` exclude each other")
         if not self.server and (self.model_version or self.model_label):
@@ -104,7 +103,7 @@ class RecommendConfig(Settings):
         if self.all_users != bool(self.output):
             raise InputError("`all_users` and `output` go together")
         if self.output:
-            path = Path(self.output)
+            path = as_path(self.output)
             require(path.suffix in WRITERS, "output", path, f"must end in {', '.join(WRITERS)}")
             require(path.parent.is_dir(), "output", path, "is in a folder that is not there")
         if not self.user and not self.all_users:
@@ -120,10 +119,8 @@ class RecommendConfig(Settings):
         if self.server:
             parse = rest_address if is_rest(self.server) else grpc_address
             access.require_tls(parse(self.server, "server").tls)
-        elif access != Access():
-            names = ("ca_file", "cert_file", "key_file", "token_file", "token_env")
-            given = " and ".join(f"`{name}`" for name in names if getattr(self, name))
-            raise InputError(f"{given}: certificates and tokens are a server's", remedy="Give `server`.")
+        elif given := access.given():
+            raise InputError(f"{' and '.join(given)} go with a server", remedy="Give `server`.")
 
     def access(self) -> Access:
         """How to be let in."""
@@ -180,7 +177,7 @@ def recommend(config: RecommendConfig) -> None:
             kind, answer = ask(config, recommender.signatures)
             print(FORMATS[config.format](kind, answer))
         else:
-            output, size = Path(config.output), config.batch_size
+            output, size = as_path(config.output), config.batch_size
             count = recommend_everyone(recommender.signatures, users, output, config.k, size, **_options(config))
             print(f"{config.output}: recommendations for {count:,} users")
 

@@ -23,7 +23,7 @@ from gdns_tf.runs.interrupts import Interrupts
 from gdns_tf.server.packages import require_packages
 from pipelines.checks import Settings
 from pipelines.config import flag
-from pipelines.errors import InputError
+from pipelines.errors import InputError, require
 
 _IT_IS = (
     "This is gdns_tf's own server and not TensorFlow Serving: for trying out and for small loads; see --help. "
@@ -69,6 +69,7 @@ class ServeConfig(Settings):
             raise InputError("`model` is not set", remedy="Give the folder of an exported model.")
         if self.port == self.rest_api_port != 0:
             raise InputError(f"`port` and `rest_api_port` are both {self.port}", remedy="Give each its own.")
+        require(bool(self.host), "host", "''", "is no address: 0.0.0.0 is all of this machine's")
         if bool(self.tls_cert_file) != bool(self.tls_key_file) or (self.tls_ca_file and not self.tls_cert_file):
             raise InputError("`tls_cert_file` and `tls_key_file` go together, and `tls_ca_file` with both")
 

@@ -29,12 +29,16 @@ def as_path(path: str | os.PathLike) -> AnyPath:
 
     Raises:
       InputError: the text has the form `scheme://...` of a store that cannot be read here, begins with the `~` of
-        nobody, or holds a NUL.
+        nobody, holds a NUL, or is not UTF-8.
     """
     text = os.fspath(path)
     scheme, is_remote, _ = text.partition("://")
     if "\0" in text:
         raise InputError("a NUL is in this path, and no name has one", path=text)
+    if any("\ud800" <= letter <= "\udfff" for letter in text):  # so Python shows bytes that are none of UTF-8
+        raise InputError(
+            "this name is not UTF-8, and no file of settings could hold it", path=text, remedy="Rename it."
+        )
     if not is_remote:
         try:
             return Path(text).expanduser()

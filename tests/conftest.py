@@ -19,6 +19,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 _numbers = itertools.count()
 
 
+def pytest_addoption(parser):
+    parser.addoption("--exhaustive", action="store_true", help="crash points: all of them")
+
+
 @pytest.fixture
 def store(monkeypatch):
     """The address of an empty bucket of s3://, which is memory here."""

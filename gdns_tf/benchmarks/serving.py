@@ -37,6 +37,7 @@ from gdns_tf.models.factors import HistorySum
 from gdns_tf.server.packages import require_packages
 from gdns_tf.serving.contract import SIGNATURES
 from gdns_tf.serving.export import export_model
+from gdns_tf.serving.limits import Limits
 from pipelines.checks import Settings
 from pipelines.config import flag
 from pipelines.errors import InputError
@@ -118,9 +119,12 @@ class Figures:
         return [f"{count / self.seconds:,.0f}", *(f"{value:.1f}" for value in times), str(len(self.wrong))]
 
 
-def export(folder: Path, num_items: int, dim: int, k: int) -> Split:
-    """Writes a made-up model of a few hundred users, each with `SEEN` items, as the default recipe trains them."""
-    model = enlarged(mixture(dim=dim), num_items)
+def export(folder: Path, num_items: int, dim: int, k: int, seed: int = 0, limits: Limits | None = None) -> Split:
+    """Writes a made-up model of a few hundred users, each with `SEEN` items, as the default recipe trains them.
+
+    Models of other seeds have the same users, items and data, and other scores.
+    """
+    model = enlarged(mixture(seed, dim=dim), num_items)
     rng = np.random.default_rng(0)
     seen = np.concatenate([rng.choice(num_items, SEEN, replace=False) for _ in range(model.num_users)])
     train = Interactions(
@@ -132,12 +136,13 @@ def export(folder: Path, num_items: int, dim: int, k: int) -> Split:
     nothing = np.zeros((model.num_users, 1), np.int32)
     held_out = HeldOut.one_each(nothing[:, 0], nothing)
     split, encoder = Split("made up", train, held_out, held_out), HistorySum(model.items, 0.5)
-    export_model(replace(model, encoder=encoder), split, folder, k=k, export_anyway=True)  # it was never trained
+    model = replace(model, encoder=encoder)
+    export_model(model, split, folder, k=k, limits=limits, export_anyway=True)  # it was never trained
     return split
 
 
 def questions(model: SavedModel, data: Interactions, k: int, seed: int = 0) -> list[Question]:
-    """Requests of all kinds, with the answers of the model in this process."""
+    """Requests of all kinds, the same for all models of this data, with the answers of the model in this process."""
     rng = np.random.default_rng(seed)
 
     def some(ids: np.ndarray, count: int) -> np.ndarray:
@@ -255,17 +260,28 @@ class Server:
             return float("nan")
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def memory_mb(self) -> float:
+        """Its resident memory; NaN where there is no /proc."""
+        try:
+            lines = Path(f"/proc/{self.process}/status").read_text().splitlines()
+        except FileNotFoundError:
+            return float("nan")
+        return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS")), float("nan"))
+
 
 @contextmanager
-def served(folder: Path, config: ServingBenchConfig) -> Iterator[Server]:
+def served(folder: Path, *options: str) -> Iterator[Server]:
     """The server as a process while the block lasts.
+
+    Args:
+      folder: the model's.
+      options: flags of the server.
 
     Raises:
       InputError: it does not start, or does not end as it should; shows what it said.
     """
     log = folder.with_suffix(".log")
     ports = ["--port=0", "--rest_api_port=0"]
-    options = [f"--threads={config.threads}"]
     with log.open("wb") as output:
         command = [sys.executable, "-m", "gdns_tf.serve", f"--model={folder}", *ports, *options]
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
@@ -314,7 +330,7 @@ def bench(config: ServingBenchConfig) -> int:
             model = Path(folder) / str(num_items) / NAME
             split = export(model, num_items, config.dim, config.k)
             asked = questions(SavedModel(model), split.train, config.k)
-            with served(model, config) as server:
+            with served(model, f"--threads={config.threads}") as server:
                 for name, figures in measured(server, asked, config):
                     rows.append([f"{num_items:,}", name, *figures.cells()])
                     errors += len(figures.wrong)

@@ -42,12 +42,15 @@ class Access:
 
     def require_tls(self, tls: bool) -> None:
         """Raises InputError where something is to be kept secret from a connection that is open to all."""
-        given = [f"`{name}`" for name, value in vars(self).items() if value]
-        if given and not tls:
+        if self.given() and not tls:
             raise InputError(
-                f"{' and '.join(given)} would be of no use, or be seen by all, without TLS",
+                f"{' and '.join(self.given())} would be of no use, or be seen by all, without TLS",
                 remedy="Give an address that begins with https:// (REST) or grpcs:// (gRPC).",
             )
+
+    def given(self) -> list[str]:
+        """The names of what is set, for messages."""
+        return [f"`{name}`" for name, value in vars(self).items() if value]
 
     def ssl_context(self) -> ssl.SSLContext:
         """What wraps a connection.

@@ -4,7 +4,7 @@ import contextlib
 import csv
 import itertools
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from gdns_tf.clients.results import Recommendations
@@ -12,6 +12,7 @@ from gdns_tf.clients.signatures import Signatures
 from gdns_tf.clients.spreadsheets import escaped
 from gdns_tf.progress_bar import progress_bar
 from pipelines.atomic import whole
+from pipelines.errors import InputError
 
 _COLUMNS = ("user_id", "rank", "item_id", "score", "title")
 _ROW_GROUP = 100_000
@@ -50,6 +51,7 @@ def recommend_everyone(
 
     Raises:
       ServingError: the model does not answer.
+      InputError: the file of ids is damaged.
       OSError: a file cannot be read or written.
     """
     with user_ids.open("rb") as lines:
@@ -61,11 +63,21 @@ def recommend_everyone(
         user_ids.open("rb") as file,
         progress_bar(total=total, unit=" users") as bar,
     ):
-        ids = (line.removesuffix(b"\n").decode() for line in file)
+        ids = _ids(file, user_ids)
         while batch := list(itertools.islice(ids, batch_size)):
             write(signatures.recommend(batch, k, **options))
             bar.update(len(batch))
     return total
+
+
+def _ids(lines: Iterable[bytes], path: Path) -> Iterator[str]:
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield line.removesuffix(b"\n").decode()
+        except UnicodeDecodeError:
+            raise InputError(
+                "an id that is not UTF-8", path=path, line=number, remedy="Export the model again."
+            ) from None
 
 
 @contextlib.contextmanager

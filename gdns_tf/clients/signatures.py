@@ -15,6 +15,7 @@ from gdns_tf.clients.mmr import CANDIDATES, most_marginal
 from gdns_tf.clients.promised import as_promised
 from gdns_tf.clients.raw_ids import id_array, is_list, shown
 from gdns_tf.clients.results import Ranking, Recommendations
+from gdns_tf.clients.splitting import joined, parts_that_fit
 from gdns_tf.serving.contract import ITEM_ID, PADDING_IDS, PADDING_SCORE, SIGNATURES, USER_ID
 
 _INT32_MAX = 2**31 - 1
@@ -220,13 +221,15 @@ class Signatures:
         return k
 
     def _call(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The outputs of a signature, in the contract's dtypes."""
+        """The outputs of a signature, in the contract's dtypes; asked for in parts where it is too much at once."""
         if len(next(iter(inputs.values()))) == 0:  # REST's JSON cannot say [0, n]
             return {
                 tensor.name: np.empty((0,) * tensor.rank, tensor.numpy_dtype_with(self._id_types))
                 for tensor in SIGNATURES[signature].outputs
             }
-        return self._answer(signature, inputs, self._id_types)
+        parts = parts_that_fit(SIGNATURES[signature], inputs, self._description)
+        answers = [self._answer(signature, part, self._id_types) for part in parts]
+        return joined(answers, SIGNATURES[signature], self.item_id_type)
 
     def _answer(self, name: str, inputs: dict[str, np.ndarray], id_types: Mapping[str, str]) -> dict[str, np.ndarray]:
         signature = SIGNATURES[name]

@@ -6,10 +6,13 @@ every read and write. It follows no redirect, knows no proxy, no .netrc and no c
 whatever the environment says, a request and its token go to the address that was given, and nowhere else.
 """
 
+import contextlib
 import io
-import select
+import queue
+import selectors
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -34,10 +37,7 @@ class TooLongError(Exception):
 
 
 class TimedConnection(HTTPConnection):
-    """One connection, for one thread at a time. Closed by whatever goes wrong, it connects anew for the next request.
-
-    Only the look-up of a host's name, which the system does, can take longer than the deadline.
-    """
+    """One connection, for one thread at a time. Closed by whatever goes wrong, it connects anew for the next one."""
 
     def __init__(self, host: str, port: int, context: ssl.SSLContext | None) -> None:
         """Args:
@@ -85,7 +85,7 @@ class TimedConnection(HTTPConnection):
     def connect(self) -> None:
         """Connects to the first of the host's addresses that lets it."""
         failure: OSError = ConnectionError("the host's name has no address")
-        for family, kind, protocol, _, address in socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM):
+        for family, kind, protocol, _, address in _addresses(self.host, self.port, self._left()):
             self.sock = socket.socket(family, kind, protocol)
             try:
                 self._set_timeout()
@@ -142,6 +142,28 @@ class _TimedReader(io.RawIOBase):
         super().close()
 
 
+def _addresses(host: str, port: int, seconds: float) -> list[tuple]:
+    """What `socket.getaddrinfo` says, within some time: the system itself may ask dead name servers for long."""
+    with contextlib.suppress(OSError):
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    answer: queue.SimpleQueue[list[tuple] | OSError] = queue.SimpleQueue()
+
+    def look_up() -> None:
+        try:
+            answer.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except OSError as error:
+            answer.put(error)
+
+    threading.Thread(target=look_up, daemon=True).start()
+    try:
+        found = answer.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError("the time is over") from None
+    if isinstance(found, OSError):
+        raise found
+    return found
+
+
 def _pieces(body: bytes) -> Iterator[memoryview]:
     view = memoryview(body)
     return (view[start : start + _PIECE] for start in range(0, len(body), _PIECE))
@@ -161,6 +183,6 @@ def _parts(response: HTTPResponse, most_bytes: int) -> Iterator[bytes]:
 
 def _is_over(sock: socket.socket) -> bool:
     """Whether an idle connection was closed by the server, or has something on it that nobody asked for."""
-    poll = select.poll()
-    poll.register(sock, select.POLLIN)
-    return bool(poll.poll(0))
+    with selectors.DefaultSelector() as selector:
+        selector.register(sock, selectors.EVENT_READ)
+        return bool(selector.select(0))

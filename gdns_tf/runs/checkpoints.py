@@ -163,11 +163,16 @@ def _parts(folder: Path, number: int) -> list[Path]:
 
 def _check(folder: Path, number: int) -> None:
     """Raises OSError or ValueError where a checkpoint is not as it was written."""
-    lines = (folder / f"{_name(number)}{_CHECKSUMS}").read_text(encoding="ascii").splitlines()
-    sums = dict(reversed(line.split("  ", 1)) for line in lines)
+    checksums = folder / f"{_name(number)}{_CHECKSUMS}"
+    if not checksums.is_file():
+        raise ValueError(f"{checksums.name} is not there")
+    lines = checksums.read_text(encoding="ascii").splitlines()
+    sums = {line[66:]: line[:64] for line in lines}
     if not {f"{_name(number)}.index"} < sums.keys():
-        raise ValueError(f"{_name(number)}{_CHECKSUMS} is cut short")
+        raise ValueError(f"{checksums.name} is cut short")
     for name, expected in sums.items():
+        if not (folder / name).is_file():
+            raise ValueError(f"{name} is not there")
         if _sum(folder / name) != expected:
             raise ValueError(f"{name} is not as it was written")
 

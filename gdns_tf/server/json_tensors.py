@@ -278,7 +278,10 @@ def _plain(name: str, array: np.ndarray) -> object:
 
 def encode_json(value: object) -> bytes:
     """A value as JSON, in which strings may stand for bytes that are no UTF-8 (Python's `surrogateescape`)."""
-    return json.dumps(value, ensure_ascii=False).encode(*_ENCODING)
+    try:
+        return json.dumps(value, ensure_ascii=False).encode(*_ENCODING)
+    except UnicodeEncodeError:  # messages repeat what was asked, which may hold half of a surrogate pair
+        return json.dumps(value).encode()
 
 
 def _is_named(value: object) -> bool:

@@ -160,8 +160,8 @@ def _bound(host: str, port: int, setting: str = "rest_api_port") -> socket.socke
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
-        raise InputError(f"`host`={host}: {error.strerror or error}") from None
+    except (OSError, UnicodeError) as error:  # the latter of names that no host can have
+        raise InputError(f"`host`={host}: {getattr(error, 'strerror', None) or 'there is no such host'}") from None
     family, *_, address = min(found, key=lambda info: info[0] != socket.AF_INET)  # `localhost` is 127.0.0.1 first
     # asyncio sends at once (TCP_NODELAY) only where the protocol is told; else an answer may take 40 ms longer.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)

@@ -60,7 +60,7 @@ def _parsed(servable: Servable, body: bytes) -> tuple[str, dict[str, np.ndarray]
     signature = servable.signatures.get(name)
     if signature is None:
         raise invalid(f'Serving signature name: "{name}" not found in signature def')
-    return name, *arrays_from_json(request, name, signature.inputs)
+    return name, *arrays_from_json(request, name, dict(signature.inputs))
 
 
 def _array(alias: str, tensor: tensor_pb2.TensorProto) -> np.ndarray:

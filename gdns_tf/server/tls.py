@@ -31,7 +31,7 @@ class Tls:
             # An encrypted key is an error: OpenSSL would ask the terminal for its password, and wait.
             context.load_cert_chain(self.cert_file, self.key_file, password="")
         except (OSError, ValueError) as error:
-            raise _wrong(f"{self.cert_file} and {self.key_file}", "a certificate and its key", error) from None
+            raise _wrong(f"{self.cert_file} and {self.key_file}", "certificate and its key", error) from None
         if self.ca_file:
             context.verify_mode = ssl.CERT_REQUIRED
             try:

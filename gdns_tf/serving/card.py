@@ -18,7 +18,7 @@ def format_card(description: dict, examples: Mapping[str, Mapping[str, np.ndarra
       warm: whether the version has warm-up requests.
     """
     about, name = description, description["model"]
-    padding = about["padding"]
+    padding, limits = about["padding"], about["limits"]
     sections = [
         f"# {name}, version {about['version']}",
         f"Top-K recommendations{_format_made_by(about['flags'])}, d = {about['dim']}. Exported "
@@ -59,7 +59,11 @@ def format_card(description: dict, examples: Mapping[str, Mapping[str, np.ndarra
                 "Seen items, which it leaves out, are those known when it was exported.",
                 "Scores order the items of one user; they are no probabilities and do not compare users.",
                 f"Slots without an item hold the id {padding['item_id']!r} and the score {padding['score']:.7g}.",
-                "Every item is scored for every request: time and memory grow with batch size times catalogue.",
+                "Every item is scored for every request: time grows with batch size times catalogue.",
+                f"A request may have {limits['users']:,} users, ask for {limits['k']:,} items each, and bring lists of "
+                f"{limits['ids']:,} ids; no input or output may have more than {limits['entries']:,} entries. What "
+                "asks for more is refused with a message: split it, or export with other `--max_users`, `--max_k`, "
+                "`--max_ids`.",
                 *(() if warm else ("It has no warm-up requests: the first request of each kind is slow.",)),
             )
         ),

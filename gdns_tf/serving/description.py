@@ -12,6 +12,7 @@ from gdns_tf.runs import leaks
 from gdns_tf.runs.loading import Trained
 from gdns_tf.serving.contract import PADDING_IDS, PADDING_SCORE, id_type
 from gdns_tf.serving.fold_in import FoldIn
+from gdns_tf.serving.limits import Limits
 from pipelines.config import DataConfig
 from pipelines.split import Split
 
@@ -43,12 +44,19 @@ def about_training(trained: Trained, data: DataConfig) -> dict:
 
 
 def describe(
-    factors: Factors, split: Split, *, k: int, item_dtype: str, fold_in: FoldIn, about: Mapping[str, object]
+    factors: Factors,
+    split: Split,
+    *,
+    k: int,
+    item_dtype: str,
+    fold_in: FoldIn,
+    about: Mapping[str, object],
+    limits: Limits | None = None,
 ) -> dict:
     """What `describe` tells of a model, but for its name and its version's number.
 
     Args:
-      factors, split, k, item_dtype, fold_in: as for `ServedModel`.
+      factors, split, k, item_dtype, fold_in, limits: as for `ServedModel`.
       about: as from `about_training`; what is missing is not told.
 
     Returns:
@@ -69,6 +77,7 @@ def describe(
         "dim": factors.dim,
         "padding": {"item_id": PADDING_IDS[id_type(item_ids)], "score": PADDING_SCORE},
         "fold_in": None if factors.encoder else asdict(fold_in),
+        "limits": limits and limits.told(),
         "data": {"name": split.name} | split.statistics(),
         "data_fingerprint": split.fingerprint,
         "flags": {name: value for name, value in flags.items() if name not in _OF_THE_MACHINE},

@@ -28,7 +28,7 @@ def shares_of_fold_in(item_factors: tf.Tensor, penalty: tf.Tensor, history: tf.T
     ICDM 2008, section 5). So this explains the score of `fold_in`, which is like the model's and not the same.
 
     Args:
-      item_factors: [num_items, d] float32.
+      item_factors: [num_items, d] floating.
       penalty: [d, d] float64, see `gdns_tf.serving.fold_in.penalty`.
       history, factors: as of `shares_of_encoded`.
 

@@ -18,7 +18,8 @@ from gdns_tf.serving.description import about_training, describe
 from gdns_tf.serving.float16 import effect_of_rounding, format_effect
 from gdns_tf.serving.fold_in import FoldIn
 from gdns_tf.serving.in_memory import served_model
-from gdns_tf.serving.model import ITEM_DTYPES, stored_items
+from gdns_tf.serving.limits import Limits
+from gdns_tf.serving.tables import ITEM_DTYPES, stored_items
 from gdns_tf.serving.versions import check_export_dir, new_version, remove_superseded
 from gdns_tf.serving.warmup import example_inputs, write_warmup
 from gdns_tf.tf_files import tf_writing
@@ -40,6 +41,7 @@ def export_run(
     version: int | None = None,
     keep_versions: int = 0,
     fold_in: FoldIn | None = None,
+    limits: Limits | None = None,
     export_anyway: bool = False,
     data: DataConfig | None = None,
     split: Split | None = None,
@@ -48,8 +50,8 @@ def export_run(
 
     Args:
       run_dir: the folder of a training run.
-      export_dir, k, item_dtype, version, keep_versions, fold_in, export_anyway: as for `export_model`. By which metric
-        the model must be better than popularity, the run says (`select`).
+      export_dir, k, item_dtype, version, keep_versions, fold_in, limits, export_anyway: as for `export_model`. By which
+        metric the model must be better than popularity, the run says (`select`).
       data: where the data is; None: where the run found it.
       split: the data, where it is loaded already.
 
@@ -60,7 +62,7 @@ def export_run(
       InputError: as `export_model`; or there is no run, it has not ended or diverged, or the data is not that which it
         was trained on.
     """
-    check_options(export_dir, k=k, item_dtype=item_dtype, version=version, keep_versions=keep_versions)
+    check_options(export_dir, k=k, item_dtype=item_dtype, version=version, keep_versions=keep_versions, limits=limits)
     data = data or data_of(run_dir)
     split = split or load_dataset(data)
     trained = load_trained(run_dir, split)
@@ -73,6 +75,7 @@ def export_run(
         version=version,
         keep_versions=keep_versions,
         fold_in=fold_in,
+        limits=limits,
         export_anyway=export_anyway,
         evaluated=trained.first,
         select=trained.config.select,
@@ -90,6 +93,7 @@ def export_model(
     version: int | None = None,
     keep_versions: int = 0,
     fold_in: FoldIn | None = None,
+    limits: Limits | None = None,
     export_anyway: bool = False,
     evaluated: Factors | None = None,
     select: str = TrainConfig.select,
@@ -110,6 +114,7 @@ def export_model(
       version: number of the version; None: one above the highest.
       keep_versions: how many versions to keep, this one among them; older ones are removed. 0: all.
       fold_in: strengths of `retrieve_by_history`.
+      limits: what a request may ask for at most; None: `Limits()`.
       export_anyway: whether such a model is exported too; its card then says what it is. Factors that are no finite
         numbers never are.
       evaluated: the model as far as it knows no held-out items, by which it is judged; None: `factors`.
@@ -126,7 +131,7 @@ def export_model(
     Example:
       export_model(factors, split, "savedmodel/models/gdns")  # -> Path("/.../savedmodel/models/gdns/1")
     """
-    check_options(export_dir, k=k, item_dtype=item_dtype, version=version, keep_versions=keep_versions)
+    check_options(export_dir, k=k, item_dtype=item_dtype, version=version, keep_versions=keep_versions, limits=limits)
     if fault := factors.fault():
         remedy = "The training diverged: train again with a lower `learning_rate`."
         raise InputError(f"the model is not fit to be served: {fault}", remedy=remedy)
@@ -138,7 +143,9 @@ def export_model(
     stored = stored_items(factors, item_dtype)
     if item_dtype != "float32" and not found and (lost := degeneracy(replace(factors, items=stored))):
         raise InputError(f"in {item_dtype} {lost}", remedy="Export with `item_dtype`=float32.")  # small ones vanish
-    description = describe(factors, split, k=k, item_dtype=item_dtype, fold_in=strengths, about=about)
+    description = describe(
+        factors, split, k=k, item_dtype=item_dtype, fold_in=strengths, about=about, limits=limits or Limits()
+    )
     description |= {"objections": found} if found else {}
     if item_dtype != "float32":
         knows = description["refit"] or factors.encoder is not None  # whose queries are of all that users have
@@ -183,11 +190,13 @@ def check_options(
     item_dtype: str = "float32",
     version: int | None = None,
     keep_versions: int = 0,
+    limits: Limits | None = None,
 ) -> None:
     """Raises InputError where an option of `export_model` cannot be used; call it before anything that takes long."""
     if not os.fspath(export_dir):
         raise InputError("`export_dir` is not set", remedy="For example `export_dir`=savedmodel/models/gdns.")
-    require(k >= 1, "k", k, "must be at least 1")
+    most = (limits or Limits()).k
+    require(1 <= k <= most, "k", k, "must be at least 1" if k < 1 else f"is above `max_k`={most}")
     require(item_dtype in ITEM_DTYPES, "item_dtype", item_dtype, f"must be one of {', '.join(ITEM_DTYPES)}")
     require(version is None or version >= 1, "version", version, "must be at least 1")
     require(keep_versions >= 0, "keep_versions", keep_versions, "must be 0 (all) or more")

@@ -76,7 +76,7 @@ def fold_in(item_factors: tf.Tensor, penalty: tf.Tensor, history: tf.Tensor) -> 
     more than once counts once.
 
     Args:
-      item_factors: [num_items, d] float32.
+      item_factors: [num_items, d] floating.
       penalty: [d, d] float64, see `penalty`.
       history: [batch, n] int32 item numbers; below 0 there is none.
 

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 from gdns_tf.models.factors import Factors
 from gdns_tf.serving.description import describe
 from gdns_tf.serving.fold_in import FoldIn
+from gdns_tf.serving.limits import Limits
 from gdns_tf.serving.model import ServedModel
 from pipelines.split import Split
 
@@ -20,7 +21,7 @@ def in_memory(
     fold_in: FoldIn | None = None,
     about: Mapping[str, object] | None = None,
 ) -> ServedModel:
-    """The model that `export_model` would save, to use at once.
+    """The model that `export_model` would save, to use at once; without limits, for nobody else asks it.
 
     Args:
       factors: the model.
@@ -50,6 +51,7 @@ def served_model(
       fold_in: strengths of `retrieve_by_history`.
       assets: an existing folder for the vocabularies; see `ServedModel`.
     """
+    limits = description["limits"]
     return ServedModel(
         factors,
         split.all_interactions(),
@@ -59,4 +61,5 @@ def served_model(
         fold_in_strengths=fold_in,
         description=dict(description),
         assets=assets,
+        limits=limits and Limits(limits["users"], limits["k"], limits["ids"]),
     )

@@ -3,88 +3,29 @@
 Retrieval is a matrix product and an exact top-k. TensorFlow Recommenders' `BruteForce` does the same, but it excludes
 items after the fact: it takes the best k + E by score and drops the E excluded from them, so that every request pays
 for the user with the longest history, and k is wrong where more is excluded than was foreseen. Here what must not be
-shown gets -inf before the top-k decides, which puts equal scores in the order of the items.
-
-Tables are variables and not constants, since a graph may not exceed 2 GB.
+shown gets -inf before the top-k decides, which puts equal scores in the order of the items. Rows go in blocks, so that
+memory does not grow with them.
 """
 
-import json
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
-from gdns_tf.models.factors import Factors
+from gdns_tf.serving.blocks import best_columns, in_row_blocks, rows_at_once
 from gdns_tf.serving.contract import ITEM_ID, PADDING_SCORE, SIGNATURES, USER_ID, Tensor
+from gdns_tf.serving.eligible import FLOATS_A_PLACE, Excluded, distinct, only, places
 from gdns_tf.serving.explain import shares_of_encoded, shares_of_fold_in
-from gdns_tf.serving.fold_in import FoldIn, encode, fold_in, penalty
-from gdns_tf.serving.top_k import top_k
-from gdns_tf.serving.vocabulary import Vocabulary
-from pipelines.errors import InputError
-from pipelines.interactions import Interactions
+from gdns_tf.serving.request_checks import checked
+from gdns_tf.serving.tables import Tables
 
-ITEM_DTYPES = ("float32", "float16")
-"""Types in which item factors can be stored."""
 _NEVER = -np.inf
+_EXPLAINED = 128
+"""Items of a list that are explained at once."""
 
 
-class ServedModel(tf.Module):
+class ServedModel(Tables):
     """The signatures of `contract.py`, on the factors of any scorer. Each is a method of its name."""
-
-    def __init__(
-        self,
-        factors: Factors,
-        seen: Interactions,
-        popularity: np.ndarray,
-        *,
-        k: int,
-        item_dtype: str,
-        fold_in_strengths: FoldIn,
-        description: dict,
-        assets: Path,
-    ) -> None:
-        """Args:
-        factors: the model.
-        seen: what is not to be recommended to each user again, with the raw ids. Its `dropped` users are served by
-          what they have, as by `retrieve_by_history`.
-        popularity: [num_items] scores of the items for users that are not known.
-        k: items that `serving_default` returns.
-        item_dtype: one of ITEM_DTYPES, in which the item factors are stored; they are calculated with in float32.
-        fold_in_strengths: of `retrieve_by_history`, where the model has no encoder of histories.
-        description: what `describe` tells; its values must be representable in JSON.
-        assets: an existing folder for the vocabularies. It must stay until the model is saved; one that is not
-          saved needs it no more once it is made.
-
-        Raises:
-          InputError: an id cannot be served, or a score could exceed the numbers of its type.
-        """
-        super().__init__(name="gdns")
-        stored = stored_items(factors, item_dtype)
-        items = stored.astype(np.float32)
-        self._num_trained, self._any_dropped = seen.num_users, seen.dropped is not None
-        seen = seen.with_dropped()
-        self._users = Vocabulary(seen.user_ids, assets / "user_ids.txt")
-        self._items = Vocabulary(seen.item_ids, assets / "item_ids.txt")
-        self._queries = _table(factors.queries, "queries")
-        self._item_factors = _table(stored, "item_factors")
-        self._dimension_weights = _table(factors.dimension_weights, "dimension_weights")
-        self._inverse_norms = _table(_inverse_norms(items * factors.dimension_weights), "inverse_norms")
-        self._encodes = factors.encoder is not None
-        if self._encodes:
-            self._history_vectors = _table(factors.encoder.vectors, "history_vectors")
-            self._history_power = _table(np.float32(factors.encoder.power), "history_power")
-        else:
-            self._penalty = _table(penalty(items, fold_in_strengths), "fold_in_penalty")
-        self._popularity = _table(popularity.astype(np.float32), "popularity")
-        self._seen_offsets = _table(seen.offsets.astype(np.int64), "seen_offsets")
-        self._seen_items = _table(seen.items.astype(np.int32), "seen_items")
-        self._num_items = factors.num_items
-        self._k = min(k, factors.num_items)
-        parts = {"": description} | description
-        texts = [json.dumps(value, allow_nan=False, ensure_ascii=False) for value in parts.values()]
-        self._description = tf.lookup.StaticHashTable(
-            tf.lookup.KeyValueTensorInitializer(list(parts), texts, tf.string, tf.string), default_value="null"
-        )
 
     def signatures(self) -> dict[str, tf.types.experimental.GenericFunction]:
         """The functions to save or to call, by name, with the types and shapes of their inputs."""
@@ -100,10 +41,10 @@ class ServedModel(tf.Module):
 
     def serving_default(self, user_ids: tf.Tensor) -> dict[str, tf.Tensor]:
         """The k best items that each user has not seen."""
+        (user_ids,) = self._checked("serving_default", user_ids)
         users = self._users.numbers(user_ids)
-        scores = self._without_seen(self._scores(users), users)
         # A width that is known when the graph is built, so that the server's metadata tells it.
-        return self._best(scores, tf.constant([self._k]), width=self._k) | {"known_user": users >= 0}
+        return self._for_users(users, tf.constant([self._k]), users, width=self._k)
 
     def retrieve(
         self,
@@ -114,212 +55,256 @@ class ServedModel(tf.Module):
         restrict_to: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
         """The best items, with a say in which are eligible."""
-        users = self._users.numbers(user_ids)
-        for name, rows in (
-            ("k", k),
-            ("exclude_seen", exclude_seen),
-            ("exclude_ids", exclude_ids),
-            ("restrict_to", restrict_to),
-        ):
-            _check_rows(name, rows, user_ids, "user_ids")
-        scores = self._without_seen(self._scores(users), tf.where(exclude_seen, users, -1))
-        scores = _without(scores, self._items.numbers(exclude_ids))
-        scores = tf.cond(
-            tf.size(restrict_to) > 0,
-            lambda: _only(scores, self._items.numbers(restrict_to), restrict_to != self._items.padding),
-            lambda: scores,
+        user_ids, k, exclude_seen, exclude_ids, restrict_to = self._checked(
+            "retrieve", user_ids, k, exclude_seen, exclude_ids, restrict_to
         )
-        return self._best(scores, k) | {"known_user": users >= 0}
+        users = self._users.numbers(user_ids)
+        allowed, given = self._items.numbers(restrict_to), restrict_to != self._items.padding
+        arguments = {
+            "users": users,
+            "k": k,
+            "seen_by": tf.where(exclude_seen, users, -1),
+            "excluded": Excluded(self._items.numbers(exclude_ids), tf.shape(users)[0], self._num_items),
+        }
+        return tf.cond(
+            (tf.shape(restrict_to)[0] == 1) & tf.reduce_any(given),
+            lambda: self._for_users(**arguments, catalogue=distinct(allowed)),
+            lambda: self._for_users(**arguments, allowed=allowed, given=given),
+        )
 
     def rank(self, user_ids: tf.Tensor, item_ids: tf.Tensor) -> dict[str, tf.Tensor]:
         """Scores of listed items, in the order of the list."""
-        _check_rows("item_ids", item_ids, user_ids, "user_ids", or_one=False)
+        user_ids, item_ids = self._checked("rank", user_ids, item_ids)
         users, items = self._users.numbers(user_ids), self._items.numbers(item_ids)
         known_user, known_item = users >= 0, items >= 0
-        items = tf.maximum(items, 0)
-        factors = tf.cast(tf.gather(self._item_factors, items), tf.float32)
-        # Einsum and not matvec: it refuses lists of another rank, which the loader does not.
-        scores = tf.einsum("bcd,bd->bc", factors, self._queries_of(users))
-        scores = tf.where(known_user[:, None], scores, tf.gather(self._popularity, items))
+
+        def of_rows(first: tf.Tensor, end: tf.Tensor) -> list[tf.Tensor]:
+            listed = tf.maximum(items[first:end], 0)
+            # Einsum and not matvec: it refuses lists of another rank, which the loader does not.
+            scores = tf.einsum("bcd,bd->bc", self._factors_of(listed), self._queries_of(users[first:end]))
+            return [tf.where(known_user[first:end, None], scores, tf.gather(self._popularity, listed))]
+
+        batch, width = tf.unstack(tf.shape(items))
+        rows = rows_at_once(1, width * self._dim)
+        (scores,) = in_row_blocks(of_rows, batch, rows, [tf.TensorSpec([None, None], tf.float32)])
         scores = tf.where(known_item, scores, PADDING_SCORE)
         return {"scores": scores, "known_item": known_item, "known_user": known_user}
 
     def similar_items(self, item_ids: tf.Tensor, k: tf.Tensor) -> dict[str, tf.Tensor]:
         """The items with the highest cosine of their factors, as the dimensions weigh them."""
-        _check_rows("k", k, item_ids, "item_ids")
-        numbers = self._items.numbers(item_ids)
-        known, row = numbers >= 0, tf.maximum(numbers, 0)
-        factors = self._all_items()
-        unit = tf.gather(factors, row) * self._dimension_weights * tf.gather(self._inverse_norms, row)[:, None]
-        cosines = tf.matmul(unit * self._dimension_weights, factors, transpose_b=True) * self._inverse_norms
-        cosines = tf.where(known[:, None], cosines, _NEVER)
-        return self._best(_without(cosines, numbers[:, None]), k) | {"known_item": known}
+        item_ids, k = self._checked("similar_items", item_ids, k)
+        items = self._items.numbers(item_ids)
+        known, table = items >= 0, self._item_rows()
+
+        def of_rows(first: tf.Tensor, end: tf.Tensor) -> tuple:
+            row = tf.maximum(items[first:end], 0)
+            unit = self._factors_of(row) * self._dimension_weights * tf.gather(self._inverse_norms, row)[:, None]
+
+            def cosines(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
+                products = tf.matmul(unit * self._dimension_weights, table(left, right), transpose_b=True)
+                return products * self._inverse_norms[left:right]
+
+            return cosines, places(items[first:end, None])
+
+        return self._best(of_rows, tf.shape(items)[0], k, shown=known) | {"known_item": known}
 
     def retrieve_by_history(self, history: tf.Tensor, k: tf.Tensor) -> dict[str, tf.Tensor]:
         """The best items for a user who is known only by a list of items; those are left out."""
-        _check_rows("k", k, history, "history")
-        numbers = self._items.numbers(history)
-        known = tf.reduce_any(numbers >= 0, axis=1)
-        scores = tf.matmul(self._by_history(numbers), self._all_items(), transpose_b=True)
-        scores = _without(self._popular_where(~known, scores), numbers)
-        num_unknown = tf.math.count_nonzero((numbers < 0) & (history != self._items.padding), axis=1, dtype=tf.int32)
-        return self._best(scores, k) | {"known_user": known, "num_unknown": num_unknown}
+        history, k = self._checked("retrieve_by_history", history, k)
+        items = self._items.numbers(history)
+        known, table = tf.reduce_any(items >= 0, axis=1), self._item_rows()
+
+        def of_rows(first: tf.Tensor, end: tf.Tensor) -> tuple:
+            queries = self._by_history(items[first:end])
+
+            def scores(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
+                products = tf.matmul(queries, table(left, right), transpose_b=True)
+                return _popular_where(~known[first:end], products, lambda: self._popularity[left:right])
+
+            return scores, places(items[first:end])
+
+        batch, width = tf.unstack(tf.shape(items))
+        best = self._best(of_rows, batch, k, floats_a_row=2 * width * self._dim)
+        num_unknown = tf.math.count_nonzero((items < 0) & (history != self._items.padding), axis=1, dtype=tf.int32)
+        return best | {"known_user": known, "num_unknown": num_unknown}
 
     def explain(self, user_ids: tf.Tensor, item_ids: tf.Tensor, k: tf.Tensor) -> dict[str, tf.Tensor]:
         """What speaks most for each listed item, of all that the user has."""
-        _check_rows("item_ids", item_ids, user_ids, "user_ids", or_one=False)
-        _check_rows("k", k, user_ids, "user_ids")
+        user_ids, item_ids, k = self._checked("explain", user_ids, item_ids, k)
         users, items = self._users.numbers(user_ids), self._items.numbers(item_ids)
-        history = self._seen_by(users).to_tensor(-1)
-        factors = tf.cast(tf.gather(self._item_factors, tf.maximum(items, 0)), tf.float32)
+        longest = tf.reduce_max(tf.concat([self._seen_by(users).row_lengths(), [0]], axis=0))
+        k = tf.broadcast_to(k, tf.shape(users))
+        width = tf.minimum(tf.reduce_max(tf.concat([k, [0]], axis=0)), tf.cast(longest, tf.int32))
+        # Long lists go in pieces: each of their items meets each of the history's.
+        batch, listed = tf.unstack(tf.shape(items))
+        pieces = tf.maximum(-(-listed // _EXPLAINED), 1)
+        piece = tf.minimum(listed, _EXPLAINED)
+        items = tf.pad(items, [[0, 0], [0, pieces * piece - listed]], constant_values=-1)
+        items = tf.reshape(items, [batch * pieces, piece])
+        users, k = tf.repeat(users, pieces), tf.repeat(k, pieces)
+
+        def of_rows(first: tf.Tensor, end: tf.Tensor) -> list[tf.Tensor]:
+            history = self._seen_by(users[first:end]).to_tensor(-1, shape=tf.stack([-1, longest]))
+            return self._explained(history, users[first:end], items[first:end], k[first:end], width)
+
+        rows = rows_at_once(1, tf.cast(longest, tf.int32) * (4 * piece + 6 * self._dim))
+        specs = [tf.TensorSpec([None, None, None], tf.int32), tf.TensorSpec([None, None, None], tf.float32)]
+        found = in_row_blocks(of_rows, batch * pieces, rows, [*specs, tf.TensorSpec([None, None], tf.float32)])
+        numbers, most = (tf.reshape(part, [batch, pieces * piece, width])[:, :listed] for part in found[:2])
+        return {
+            "because_ids": self._items.ids(numbers),
+            "contributions": most,
+            "of_history": tf.reshape(found[2], [batch, pieces * piece])[:, :listed],
+            "known_user": self._users.numbers(user_ids) >= 0,
+        }
+
+    def _explained(
+        self, history: tf.Tensor, users: tf.Tensor, items: tf.Tensor, k: tf.Tensor, width: tf.Tensor
+    ) -> list[tf.Tensor]:
+        """What speaks most for items [rows, m], of a history [rows, n]: its items and what each adds, [rows, m, width]
+        with padding beyond k [rows], and what all of them add, [rows, m]."""
+        factors = self._factors_of(tf.maximum(items, 0))
         if self._encodes:
             shares = shares_of_encoded(self._history_vectors, self._history_power, history, factors)
         else:
-            shares = shares_of_fold_in(self._all_items(), self._penalty, history, factors)
+            shares = shares_of_fold_in(self._item_factors, self._penalty, history, factors)
         has, known = history >= 0, (users >= 0)[:, None] & (items >= 0)
-        width = tf.minimum(tf.reduce_max(tf.concat([k, [0]], axis=0)), tf.shape(history)[1])
-        most, places = tf.math.top_k(tf.where(has[:, None], shares, _NEVER), tf.maximum(width, 0))
+        most, places_of_most = tf.math.top_k(tf.where(has[:, None], shares, _NEVER), tf.maximum(width, 0))
         shown = (most > _NEVER) & known[..., None] & (tf.range(tf.shape(most)[2]) < k[:, None, None])
-        return {
-            "because_ids": self._items.ids(tf.where(shown, tf.gather(history, places, batch_dims=1), -1)),
-            "contributions": tf.where(shown, most, PADDING_SCORE),
-            "of_history": tf.where(known, tf.reduce_sum(tf.where(has[:, None], shares, 0.0), axis=2), PADDING_SCORE),
-            "known_user": users >= 0,
-        }
+        return [
+            tf.where(shown, tf.gather(history, places_of_most, batch_dims=1), -1),
+            tf.where(shown, most, PADDING_SCORE),
+            tf.where(known, tf.reduce_sum(tf.where(has[:, None], shares, 0.0), axis=2), PADDING_SCORE),
+        ]
 
     def cosines(self, item_ids: tf.Tensor) -> dict[str, tf.Tensor]:
         """How alike the listed items are, as in `similar_items`; 0 where one is unknown."""
+        (item_ids,) = self._checked("cosines", item_ids)
         numbers = self._items.numbers(item_ids)
-        rows = tf.cast(tf.gather(self._item_factors, tf.maximum(numbers, 0)), tf.float32) * self._dimension_weights
+        rows = self._factors_of(tf.maximum(numbers, 0)) * self._dimension_weights
         norms = tf.where(numbers >= 0, tf.gather(self._inverse_norms, tf.maximum(numbers, 0)), 0.0)
         unit = rows * norms[..., None]
         return {"cosines": tf.einsum("bcd,bed->bce", unit, unit)}
 
     def describe(self, parts: tf.Tensor) -> dict[str, tf.Tensor]:
         """What the model is, as JSON; or the named parts of it."""
+        (parts,) = self._checked("describe", parts)
         return {"json": self._description.lookup(parts)}
 
-    def _all_items(self) -> tf.Tensor:
-        """[num_items, d] float32."""
-        return tf.cast(self._item_factors, tf.float32)
+    def _checked(self, name: str, *inputs: tf.Tensor) -> list[tf.Tensor]:
+        """The inputs of a signature, which can be had only once it is known that they keep to the contract."""
+        return checked(SIGNATURES[name], inputs, self._k, self._num_items, self._limits)
 
-    def _scores(self, users: tf.Tensor) -> tf.Tensor:
-        """[batch, num_items]: scores of all items for users [batch], or popularity where a user is -1."""
-        scores = tf.matmul(self._queries_of(users), self._all_items(), transpose_b=True)
-        return self._popular_where(users < 0, scores)
+    def _for_users(
+        self,
+        users: tf.Tensor,
+        k: tf.Tensor,
+        seen_by: tf.Tensor,
+        excluded: Excluded | None = None,
+        allowed: tf.Tensor | None = None,
+        given: tf.Tensor | None = None,
+        catalogue: tf.Tensor | None = None,
+        width: int | None = None,
+    ) -> dict[str, tf.Tensor]:
+        """The best items for users [batch], by popularity where a user is -1; with `known_user`.
 
-    def _queries_of(self, users: tf.Tensor) -> tf.Tensor:
-        """[batch, d]: the queries of users [batch]; of whom nothing was learnt, by what they have; any for -1."""
-        queries = tf.gather(self._queries, tf.clip_by_value(users, 0, self._num_trained - 1))
-        if not self._any_dropped:
-            return queries
-        rows = tf.where(users >= self._num_trained)
-        # Made when asked for and not kept, for there may be many such users, who as a rule have few items.
-        histories = self._seen_by(tf.gather_nd(users, rows)).to_tensor(-1)
-        return tf.tensor_scatter_nd_update(queries, rows, self._by_history(histories))
+        Args:
+          users, k: [batch] int32, and [batch] or [1].
+          seen_by: [batch] users whose items are left out, -1 for none.
+          excluded: what else is left out.
+          allowed, given: [batch, R] the only items to choose from, in rows with any `given`.
+          catalogue: [m] the only items to choose from, ascending.
+          width: as of `_best`.
+        """
+        table = self._item_rows(catalogue)
+        if catalogue is not None:
+            column_of = tf.tensor_scatter_nd_update(
+                tf.fill([self._num_items], -1), catalogue[:, None], tf.range(tf.size(catalogue))
+            )
 
-    def _by_history(self, history: tf.Tensor) -> tf.Tensor:
-        """[batch, d]: the queries of users who are known by a history [batch, n] of item numbers; -1 is passed over."""
-        if self._encodes:
-            return encode(self._history_vectors, self._history_power, history)
-        return fold_in(self._all_items(), self._penalty, history)
+        def of_rows(first: tf.Tensor, end: tf.Tensor) -> tuple:
+            queries, unknown = self._queries_of(users[first:end]), users[first:end] < 0
+            never = self._seen_places(seen_by[first:end])
+            if excluded is not None:
+                never = tf.concat([never, excluded.places(first, end)], axis=0)
+            if catalogue is not None:
+                column = tf.cast(tf.gather(column_of, never[:, 1]), tf.int64)
+                never = tf.boolean_mask(tf.stack([never[:, 0], column], axis=1), column >= 0)
 
-    def _popular_where(self, unknown: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
-        """Puts the popularity of the items into some rows; costs next to nothing where there are none."""
-        rows = tf.where(unknown)
-        return tf.tensor_scatter_nd_update(scores, rows, tf.repeat(self._popularity[None], tf.shape(rows)[0], axis=0))
+            def scores(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
+                found = tf.matmul(queries, table(left, right), transpose_b=True)
+                items = slice(left, right) if catalogue is None else catalogue[left:right]
+                found = _popular_where(unknown, found, lambda: _of(self._popularity, items))
+                if excluded is not None:
+                    found = excluded.lower(found, lambda mask: _of(mask, items))
+                if allowed is None:
+                    return found
+                return tf.cond(
+                    tf.reduce_any(given),
+                    lambda: only(found, left, allowed[first:end], given[first:end]),
+                    lambda: found,
+                )
 
-    def _without_seen(self, scores: tf.Tensor, users: tf.Tensor) -> tf.Tensor:
-        """-inf where users [batch] have seen an item; nothing for user -1."""
-        seen = self._seen_by(users)
-        return _never(scores, tf.stack([seen.value_rowids(), tf.cast(seen.values, tf.int64)], axis=1))
+            return scores, never
 
-    def _seen_by(self, users: tf.Tensor) -> tf.RaggedTensor:
-        """[batch, (items)] int32: what users [batch] have seen; nothing for user -1."""
-        first = tf.gather(self._seen_offsets, tf.maximum(users, 0))
-        end = tf.where(users >= 0, tf.gather(self._seen_offsets, tf.maximum(users, 0) + 1), first)
-        places = tf.ragged.range(first, end, row_splits_dtype=tf.int64)
-        return places.with_values(tf.gather(self._seen_items, places.values))
+        lists = 0 if excluded is None else excluded.floats_a_row
+        lists += 0 if allowed is None else FLOATS_A_PLACE * tf.shape(allowed)[1]
+        best = self._best(of_rows, tf.shape(users)[0], k, floats_a_row=lists, catalogue=catalogue, width=width)
+        return best | {"known_user": users >= 0}
 
-    def _best(self, scores: tf.Tensor, k: tf.Tensor, width: int | None = None) -> dict[str, tf.Tensor]:
+    def _best(
+        self,
+        of_rows: Callable[[tf.Tensor, tf.Tensor], tuple],
+        batch: tf.Tensor,
+        k: tf.Tensor,
+        *,
+        shown: tf.Tensor | None = None,
+        floats_a_row: int | tf.Tensor = 0,
+        catalogue: tf.Tensor | None = None,
+        width: int | None = None,
+    ) -> dict[str, tf.Tensor]:
         """Raw ids and scores of the k best of each row, filled up with padding.
 
         Args:
-          scores: [batch, num_items]; -inf is never shown.
+          of_rows: from the first row and the one after the last to their scores and what of them counts as -inf, as of
+            `best_columns`; -inf is never shown.
+          batch: [] int32 rows.
           k: [batch] or [1] int32.
+          shown: [batch] whether a row has any; None: all may.
+          floats_a_row: what a row needs besides its scores.
+          catalogue: [m] the items that are meant by the columns; None: all.
           width: columns of the result, if it is known before k is.
         """
         k = tf.clip_by_value(k, 0, self._num_items)
+        known_width = width
         if width is None:
             width = tf.reduce_max(tf.concat([k, [0]], axis=0))
-        best, numbers = top_k(scores, width)
-        shown = (best > _NEVER) & (tf.range(width) < k[:, None])
+        num_columns = self._num_items if catalogue is None else tf.size(catalogue)
+
+        def best(first: tf.Tensor, end: tf.Tensor) -> tuple:
+            scores, never = of_rows(first, end)
+            return best_columns(scores, end - first, num_columns, width, never)
+
+        rows = rows_at_once(self._num_items, floats_a_row)
+        shape = [None, known_width]
+        specs = [tf.TensorSpec(shape, tf.float32), tf.TensorSpec(shape, tf.int32)]
+        values, numbers = in_row_blocks(best, batch, rows, specs)
+        if catalogue is not None:
+            numbers = tf.gather(tf.concat([catalogue, [-1]], axis=0), tf.where(numbers < 0, num_columns, numbers))
+        is_shown = (values > _NEVER) & (tf.range(width) < k[:, None])
+        if shown is not None:
+            is_shown &= shown[:, None]
         return {
-            "item_ids": self._items.ids(tf.where(shown, numbers, -1)),
-            "scores": tf.where(shown, best, PADDING_SCORE),
+            "item_ids": self._items.ids(tf.where(is_shown, numbers, -1)),
+            "scores": tf.where(is_shown, values, PADDING_SCORE),
         }
 
 
-def stored_items(factors: Factors, item_dtype: str) -> np.ndarray:
-    """The item factors in the type in which they are stored.
-
-    Raises:
-      InputError: a score could exceed float32, or a factor `item_dtype`.
-    """
-    with np.errstate(over="ignore", invalid="ignore"):
-        largest = np.sqrt(np.square(factors.queries, dtype=np.float64).sum(1).max(initial=0))
-        largest *= np.sqrt(np.square(factors.items, dtype=np.float64).sum(1).max(initial=0))
-        stored = factors.items.astype(item_dtype)
-    if not largest < np.finfo(np.float32).max / 2:
-        raise InputError(
-            f"scores may reach {largest:.2g}, beyond float32", remedy="Train again: the training diverged."
-        )
-    if not np.isfinite(stored).all():
-        raise InputError(
-            f"an item factor of {np.abs(factors.items).max():.3g} is beyond {item_dtype}",
-            remedy="Export with `item_dtype`=float32.",
-        )
-    return stored
+def _of(values: tf.Tensor, items: slice | tf.Tensor) -> tf.Tensor:
+    """The values of items: of some that follow each other, or of listed ones."""
+    return values[items] if isinstance(items, slice) else tf.gather(values, items)
 
 
-def _table(values: np.ndarray, name: str) -> tf.Variable:
-    return tf.Variable(values, trainable=False, name=name)
-
-
-def _inverse_norms(rows: np.ndarray) -> np.ndarray:
-    """[n] float32: 1 / norm of each row, 0 where a row is zero (its cosine with anything is then 0)."""
-    norms = np.sqrt(np.square(rows, dtype=np.float64).sum(axis=1))
-    return np.divide(1, norms, out=np.zeros_like(norms), where=norms > 1e-30).astype(np.float32)
-
-
-def _check_rows(name: str, rows: tf.Tensor, of: tf.Tensor, of_name: str, or_one: bool = True) -> None:
-    """Fails with a message where an input has not as many rows as another."""
-    found, batch = tf.shape(rows)[0], tf.shape(of)[0]
-    fits = (found == batch) | (found == 1) if or_one else found == batch
-    tf.debugging.Assert(
-        fits, [f"{name} must have {'1 row or ' if or_one else ''}as many rows as {of_name}; rows:", found, batch]
-    )
-
-
-def _never(scores: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
-    """-inf at `places` [n, 2] of (row, item)."""
-    return tf.tensor_scatter_nd_update(scores, places, tf.fill([tf.shape(places)[0]], _NEVER))
-
-
-def _places(scores: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
-    """[n, 2] int64 places (row, item) of items [batch or 1, width] in scores [batch, num_items]; -1 is passed over."""
-    items = tf.broadcast_to(items, [tf.shape(scores)[0], tf.shape(items)[1]])
-    listed = tf.where(items >= 0)
-    return tf.stack([listed[:, 0], tf.cast(tf.gather_nd(items, listed), tf.int64)], axis=1)
-
-
-def _without(scores: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
-    """-inf for the listed items [batch or 1, width]."""
-    return _never(scores, _places(scores, items))
-
-
-def _only(scores: tf.Tensor, items: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
-    """-inf for all but the listed items [batch or 1, width], in rows with any `given` [batch or 1, width]."""
-    places = _places(scores, items)
-    kept = tf.tensor_scatter_nd_update(tf.fill(tf.shape(scores), _NEVER), places, tf.gather_nd(scores, places))
-    return tf.where(tf.reduce_any(given, axis=1, keepdims=True), kept, scores)
+def _popular_where(unknown: tf.Tensor, scores: tf.Tensor, popularity: Callable[[], tf.Tensor]) -> tf.Tensor:
+    """Puts the popularity of the items [columns] into some rows; costs nothing where there are none."""
+    return tf.cond(tf.reduce_any(unknown), lambda: tf.where(unknown[:, None], popularity(), scores), lambda: scores)

@@ -10,7 +10,9 @@ Lines end in a line feed, a carriage return or both, whatever the others end in,
 import csv
 import io
 import re
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import BinaryIO
@@ -22,16 +24,18 @@ import pyarrow.csv
 
 from pipelines.errors import InputError
 from pipelines.notices import notices
+from pipelines.raw_ids import Ids
 from pipelines.readers.files import MAX_RECORD_BYTES, Source, not_utf8
 from pipelines.readers.ids import decode_ids
 from pipelines.readers.kinds import INTEGER_ID, TEXT, WORDS, Kind
-from pipelines.readers.usual_columns import shown
+from pipelines.readers.usual_columns import listed
 
 _BLOCK_BYTES = 16 << 20
 _MAX_RECORD_BYTES = MAX_RECORD_BYTES
 _MAX_PEEKED_BYTES = 1 << 20
 """Of a line among the first ones, which name the columns and show what they hold."""
 _ROW, _COLUMN = re.compile(r"Row #(\d+)"), re.compile(r"In CSV column #(\d+)")
+_FIELD_SIZE_LOCK = threading.Lock()
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -61,15 +65,14 @@ def peek(source: Source, form: Format, count: int) -> list[list[str]]:
     Raises:
       InputError: the file cannot be read or is not UTF-8 text.
     """
-    with source.open() as file:
-        return [record.values for record in islice(_records(file, source, form), count)]
+    return [record.values for record in _head(source, form, count)]
 
 
-def read_columns(source: Source, form: Format, kinds: Mapping[str, Kind]) -> dict[str, np.ndarray | pa.DictionaryArray]:
+def read_columns(source: Source, form: Format, kinds: Mapping[str, Kind]) -> dict[str, Ids | pa.DictionaryArray]:
     """Reads the columns that `kinds` names; others are skipped unread.
 
     Returns:
-      Column name -> its values in the order of the file: INTEGER_ID int64, TOKEN int64 or str (see
+      Column name -> its values in the order of the file: INTEGER_ID int64, TOKEN int64 or text (see
       `pipelines.readers.ids`), RATING float32, SECONDS float64, dates datetime64[ns], TEXT a dictionary array.
 
     Raises:
@@ -80,7 +83,7 @@ def read_columns(source: Source, form: Format, kinds: Mapping[str, Kind]) -> dic
 
 def read_parts(
     sources: Sequence[Source], form: Format, kinds: Mapping[str, Kind]
-) -> dict[str, np.ndarray | pa.DictionaryArray]:
+) -> dict[str, Ids | pa.DictionaryArray]:
     """`read_columns` of a table that is spread over several files, one after the other."""
     tables = [table for source in sources for table in _tables(source, form, kinds)]
     if not sum(table.num_rows for table in tables):
@@ -101,8 +104,7 @@ def _tables(source: Source, form: Format, kinds: Mapping[str, Kind]) -> Iterator
     """The columns that `kinds` names, a block of the file at a time."""
     unnamed, header = [position for position, name in enumerate(form.names or ()) if not name], _Record(0, 0, [])
     if form.names is None:
-        with source.open() as file:
-            header = next(_records(file, source, form), header)
+        header = next(iter(_head(source, form, 1)), header)
         form = replace(form, names=tuple(header.values))
     with source.open() as file:
         file.read(header.bytes)
@@ -135,7 +137,7 @@ def _without_headers(table: pa.Table, kinds: Mapping[str, Kind], source: Source)
     return table.filter(~again)
 
 
-def _ids(words: pa.DictionaryArray, name: str, sources: Sequence[Source], form: Format) -> np.ndarray:
+def _ids(words: pa.DictionaryArray, name: str, sources: Sequence[Source], form: Format) -> Ids:
     """`decode_ids`, with its error about a row replaced by one about a line where the parser sees it so."""
     try:
         return decode_ids(words, name, sources[0])
@@ -158,7 +160,7 @@ def _positions(source: Source, form: Format, kinds: Mapping[str, Kind]) -> dict[
         if (count := form.names.count(name)) != 1:
             hint = f", and that they are separated by {form.delimiter!r}" if len(form.names) == 1 else ""
             raise InputError(
-                f"{'no column' if not count else f'{count} columns'} named {name!r}; there are {shown(form.names)}",
+                f"{'no column' if not count else f'{count} columns'} named {name!r}; there are {listed(form.names)}",
                 path=source,
                 remedy=f"Check the names of the columns{hint}.",
             )
@@ -176,8 +178,24 @@ class _Record:
     values: list[str]
 
 
-def _records(file: BinaryIO, source: Source, form: Format) -> Iterator[_Record]:
+def _head(source: Source, form: Format, count: int) -> list[_Record]:
     """The first records that are not blank, by Python's parser: it needs no size of a block."""
+    with source.open() as file, _values_up_to(_MAX_PEEKED_BYTES):
+        return list(islice(_records(file, source, form), count))
+
+
+@contextmanager
+def _values_up_to(size: int) -> Iterator[None]:
+    """Has Python's parser take values of so many characters; unasked it takes 128 kB."""
+    with _FIELD_SIZE_LOCK:
+        former = csv.field_size_limit(size)
+        try:
+            yield
+        finally:
+            csv.field_size_limit(former)
+
+
+def _records(file: BinaryIO, source: Source, form: Format) -> Iterator[_Record]:
     lines = size = 0
 
     def texts() -> Iterator[str]:
@@ -199,14 +217,14 @@ def _records(file: BinaryIO, source: Source, form: Format) -> Iterator[_Record]:
             if values:
                 yield _Record(lines, size, values)
     except csv.Error as error:
-        raise InputError(
-            f"a value that is too long ({error})",
-            path=source,
-            line=lines,
-            remedy="Check that every quoted value has its closing quote, or leave out the column.",
-        ) from None
+        raise _no_value(error, source, lines) from None
     finally:
         content.detach()
+
+
+def _no_value(error: csv.Error, source: Source, line: int) -> InputError:
+    remedy = "Check that every quoted value has its closing quote."
+    return InputError(f"a value that is too long ({error})", path=source, line=line, remedy=remedy)
 
 
 def _too_long(limit: int, source: Source, line: int) -> InputError:
@@ -369,18 +387,14 @@ class _Parser:
                 yield text
 
         try:
-            for values in self.form.reader(lines()):
-                row -= bool(values)
-                if not row:
-                    break
-                start = end
+            with _values_up_to(_MAX_RECORD_BYTES):
+                for values in self.form.reader(lines()):
+                    row -= bool(values)
+                    if not row:
+                        break
+                    start = end
         except csv.Error as error:
-            raise InputError(
-                f"a value that is too long ({error})",
-                path=self.source,
-                line=line + _line_ends(block, start),
-                remedy="Check that it has its closing quote.",
-            ) from None
+            raise _no_value(error, self.source, line + _line_ends(block, start)) from None
         return start, [value.encode("latin-1").decode(errors="replace") for value in values]
 
 

@@ -4,6 +4,7 @@ Nothing is read that is no file (a pipe nobody writes, a device that never ends)
 unpack to absurdly much are refused, and so are lines.
 """
 
+import codecs
 import errno
 import gzip
 import io
@@ -21,7 +22,7 @@ from pipelines.paths import AnyPath
 
 MAX_RECORD_BYTES = 16 << 20
 """Of a line or row of data: a user with two million items, say."""
-_MAX_LINE_BYTES, _MAX_TEXT_BYTES = 1 << 20, 256 << 20
+_MAX_LINE_BYTES, _MAX_TEXT_BYTES = 1 << 20, 64 << 20
 """Of a line and the whole of a file that names things: MovieLens's largest has 4 MB."""
 _FREE_BYTES, _MAX_RATIO = 256 << 20, 100
 """An archive may unpack to so many bytes, and beyond them to so many times its size: clicks and ratings pack to a fifth
@@ -29,6 +30,7 @@ or a tenth, and a bomb to a thousandth."""
 _GZIP_MAGIC = b"\x1f\x8b"
 _UTF8_BOM = b"\xef\xbb\xbf"
 _AGAIN = "Copy or download it again."
+_WITHOUT = "Check that this is the right file, or move it away to do without it."
 _KINDS = {
     stat.S_IFIFO: "a pipe (FIFO)",
     stat.S_IFSOCK: "a socket",
@@ -60,48 +62,48 @@ class Source:
             with ExitStack() as stack:
                 yield self._stream(stack)
         except FileNotFoundError:
-            raise InputError("no such file", path=self, remedy="Check `data_dir`.") from None
+            raise InputError("no such file", path=self, remedy="Check the path.") from None
         except IsADirectoryError:
             raise InputError("this is a folder, not a file", path=self, remedy="Give the file itself.") from None
         except OSError as error:
             raise _unreadable(error, self) from error
 
-    def lines(self, *encodings: str) -> Iterator[tuple[int, str]]:
+    def lines(self, *encodings: str, most: int = _MAX_TEXT_BYTES) -> Iterator[tuple[int, str]]:
         """Number, from 1, and text of each line with its end, decoded by the first of `encodings` that fits them all.
 
         Args:
           *encodings: as Python names them, UTF-8 alone if there are none; an order mark of UTF-8 is left out.
+          most: bytes that there may be.
 
         Raises:
           InputError: as `open`; no encoding fits; or a line, or all together, are too long for what names things.
         """
-        *others, last = encodings or ("utf-8",)
-        for encoding in others:
-            try:
-                for _, line in self._byte_lines():
-                    line.decode(encoding)
-            except UnicodeDecodeError:
-                continue
-            last = encoding
-            break
-        for number, line in self._byte_lines():
-            try:
-                yield number, line.decode(last)
-            except UnicodeDecodeError:
-                raise not_utf8(self, number) from None
-
-    def _byte_lines(self) -> Iterator[tuple[int, bytes]]:
-        remedy = "Check that this is the right file, or move it away to do without it."
-        total = 0
+        encodings = encodings or ("utf-8",)
+        encoding = next((each for each in encodings if self._fits(each, most)), encodings[-1])
         with self.open() as file:
             for number, line in enumerate(iter(lambda: file.readline(_MAX_LINE_BYTES + 1), b""), start=1):
-                total += len(line)
                 if len(line) > _MAX_LINE_BYTES:
                     problem = f"a line of more than {_MAX_LINE_BYTES >> 20} MiB"
-                    raise InputError(problem, path=self, line=number, remedy=remedy)
-                if total > _MAX_TEXT_BYTES:
-                    raise InputError(f"more than {_MAX_TEXT_BYTES >> 20} MiB of text", path=self, remedy=remedy)
-                yield number, line.removeprefix(_UTF8_BOM) if number == 1 else line
+                    raise InputError(problem, path=self, line=number, remedy=_WITHOUT)
+                try:
+                    yield number, (line.removeprefix(_UTF8_BOM) if number == 1 else line).decode(encoding)
+                except UnicodeDecodeError:
+                    raise not_utf8(self, number) from None
+
+    def _fits(self, encoding: str, most: int) -> bool:
+        """Whether all of the file is in an encoding."""
+        decoder, total = codecs.getincrementaldecoder(encoding)(), 0
+        with self.open() as file:
+            try:
+                for block in iter(lambda: file.read(_MAX_LINE_BYTES), b""):
+                    total += len(block)
+                    if total > most:
+                        raise InputError(f"more than {most >> 20} MiB of text", path=self, remedy=_WITHOUT)
+                    decoder.decode(block)
+                decoder.decode(b"", final=True)
+            except UnicodeDecodeError:
+                return False
+        return True
 
     def _stream(self, stack: ExitStack) -> BinaryIO:
         require_file(self.path)

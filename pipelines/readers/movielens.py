@@ -7,6 +7,7 @@ in time depends on it.
 """
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -16,13 +17,13 @@ from pipelines.download import cache_folder, fetch
 from pipelines.errors import InputError
 from pipelines.interactions import Ratings
 from pipelines.paths import AnyPath
+from pipelines.raw_ids import MAX_ID
 from pipelines.readers.delimited import Format, read_columns
-from pipelines.readers.files import Source, zip_members
+from pipelines.readers.files import Source, require_given, zip_members
 from pipelines.readers.kinds import INTEGER_ID, RATING, SECONDS
 
 SETTINGS = ("data_dir", *FILTERS)
-_MAX_DIGITS = 18
-"""Of a movie's number: int64 holds all of them."""
+_INTEGER = re.compile("[0-9]{1,19}")
 _BASE_URL = "https://files.grouplens.org/datasets/movielens"
 
 
@@ -111,13 +112,8 @@ def _locate(path: AnyPath | None, name: str, release: Release) -> tuple[Source, 
     archive = f"{name}.zip"
     if path is None:
         return _in_zip(_download(archive, release, f"Put {archive} somewhere and set `data_dir` to it."), release)
-    if not path.exists():
-        raise InputError(
-            "no such file or folder",
-            path=path,
-            remedy=f"Set `data_dir` to {release.ratings}, its folder or {archive}, or leave it out to download.",
-        )
-    if path.is_file():
+    require_given(path, f"{release.ratings}, its folder or {archive}, or leave it out to download")
+    if not path.is_dir():
         return _in_zip(path, release) if path.suffix == ".zip" else _beside(path, release)
     for folder in (path, path / name):
         if (folder / release.ratings).exists():
@@ -166,7 +162,7 @@ def _titles(movies: Source, delimiter: str) -> Iterator[tuple[int, str]]:
     for number, row in _rows(movies, delimiter):
         if not "".join(row).strip() or row[:2] == ["movieId", "title"]:
             continue
-        if len(row) < 2 or not row[0].isascii() or not row[0].isdecimal() or len(row[0]) > _MAX_DIGITS:
+        if len(row) < 2 or not _INTEGER.fullmatch(row[0]) or int(row[0]) > MAX_ID:
             raise InputError(
                 f"{delimiter.join(row)[:80]!r} has not the form id{delimiter}title{delimiter}...",
                 path=movies,

@@ -18,14 +18,13 @@ from pipelines.held_out import HeldOut
 from pipelines.interactions import Filter, Interactions
 from pipelines.paths import AnyPath
 from pipelines.raw_ids import is_text, text_array
-from pipelines.readers.files import Source, require_given
+from pipelines.readers.files import require_given
+from pipelines.readers.npz import read_arrays
 from pipelines.split import Split
 
 SETTINGS = ("data_dir",)
 _LEAVES_ONE_OUT, _SEVERAL = _FORMATS = (1, 2)
 """Of a split with one validation and one test item of each user, as former versions read and wrote it; of others."""
-_FREE_BYTES, _MAX_RATIO = 1 << 30, 200
-"""A file may unpack to so many bytes, and beyond them to so many times its size."""
 Made = TypeVar("Made")
 
 
@@ -109,15 +108,7 @@ def read_interactions(path: AnyPath) -> Interactions:
 def _read(path: AnyPath | None, make: Callable[[dict[str, np.ndarray], int], Made]) -> Made:
     """What `make` makes of the arrays in a file and the number of their format."""
     require_given(path, "a file that was saved")
-    with Source(path).open() as file:
-        try:
-            with np.load(file, allow_pickle=False) as archive:
-                unpacked, packed = sum(each.file_size for each in archive.zip.infolist()), file.seek(0, os.SEEK_END)
-                if unpacked > max(_FREE_BYTES, _MAX_RATIO * packed):
-                    raise ValueError(f"{packed:,} bytes that unpack to {unpacked:,}")
-                arrays = {name: archive[name] for name in archive.files}
-        except Exception as error:  # of bytes that are no such file it may be nearly any
-            raise _foreign(path, str(error) or type(error).__name__) from None
+    arrays = read_arrays(path, _WHAT, _REMEDY)
     try:
         if (form := arrays.pop("format").tolist()) not in _FORMATS:
             raise _foreign(path, "another format")
@@ -237,6 +228,9 @@ def _unpacked(name: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
     return text_array(content[start:end].decode() for start, end in zip([0, *ends], ends, strict=False))
 
 
+_WHAT = "a saved data set"
+_REMEDY = "Save the data set again, or choose the `dataset` that this file is."
+
+
 def _foreign(path: AnyPath, problem: str) -> InputError:
-    remedy = "Save the data set again, or choose the `dataset` that this file is."
-    return InputError(f"not a saved data set, or damaged ({problem})", path=path, remedy=remedy)
+    return InputError(f"not {_WHAT}, or damaged ({problem})", path=path, remedy=_REMEDY)

@@ -7,12 +7,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as is_type
 
-from pipelines.errors import InputError
+from pipelines.errors import InputError, shown
 from pipelines.nearest import did_you_mean
 from pipelines.raw_ids import Ids
 from pipelines.readers.ids import bad_id, decode_ids
 from pipelines.readers.kinds import SECONDS, TEXT, TOKEN, Kind
-from pipelines.readers.usual_columns import shown
+from pipelines.readers.usual_columns import listed
 
 
 def require_columns(wanted: Iterable[str], names: Sequence[str], source: object) -> None:
@@ -21,7 +21,7 @@ def require_columns(wanted: Iterable[str], names: Sequence[str], source: object)
         if (count := names.count(name)) != 1:
             nearest = "" if count else did_you_mean(name, [each for each in names if isinstance(each, str)])
             raise InputError(
-                f"{count or 'no'} column{'s' * (count > 1)} named {name!r}{nearest or ';'} there are {shown(names)}",
+                f"{count or 'no'} column{'s' * (count > 1)} named {name!r}{nearest or ';'} there are {listed(names)}",
                 path=str(source),
                 remedy=_NAMES,
             )
@@ -113,7 +113,7 @@ def _refuse(bad: pa.ChunkedArray, column: pa.ChunkedArray, kind: Kind, name: str
     """Raises InputError about the first row where `bad` is true."""
     if (row := pc.index(bad, True).as_py()) >= 0:
         raise InputError(
-            f"{name} {column[row].as_py()!r} in row {row + 1} of the data is not {kind.says}",
+            f"{name} {shown(column[row].as_py(), quoted=True)} in row {row + 1} of the data is not {kind.says}",
             path=str(source),
             remedy="Correct or remove the row, or check that this is the right column.",
         )

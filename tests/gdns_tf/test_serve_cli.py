@@ -110,6 +110,16 @@ def test_from_the_first_line_to_the_last(tmp_path):
         (["--port=9", "--rest_api_port=9"], "--port and --rest_api_port are both 9"),
         (["--max_request_mb=0"], "--max_request_mb=0.0 must be above 0"),
         (["--file_system_poll_wait_seconds=-1"], "--file_system_poll_wait_seconds=-1.0 must be 0 or more"),
+        (["--file_system_poll_wait_seconds=1e300"], "--file_system_poll_wait_seconds=1e+300 must be at most 86,400"),
+        (["--max_request_mb=1e10"], "--max_request_mb=10000000000.0 must be at most 2,000"),
+        (["--rest_api_timeout_in_ms=1e12"], "must be at most 86,400,000"),
+        (["--threads=-1"], "--threads=-1 must be 0 or more"),
+        (["--threads=99999"], "--threads=99999 must be at most 1,024"),
+        (["--host="], "--host='' is no address"),
+        (["--host=a..b", "--port=0", "--rest_api_port=0"], "--host=a..b: there is no such host"),
+        (["--tls_cert_file=x"], "--tls_cert_file and --tls_key_file go together"),
+        (["--tls_ca_file=x"], "--tls_cert_file and --tls_key_file go together, and --tls_ca_file with both"),
+        (["--tls_cert_file=x", "--tls_key_file=y"], "x and y: no certificate and its key in PEM"),
     ],
 )
 def test_what_cannot_work(run, flags, message):

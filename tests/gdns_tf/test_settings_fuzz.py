@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from gdns_tf.benchmarks.retrieval import RetrievalBenchConfig
 from gdns_tf.benchmarks.serving import ServingBenchConfig
+from gdns_tf.benchmarks.soak import SoakConfig
 from gdns_tf.benchmarks.training import BenchConfig
 from gdns_tf.evaluate import EvaluateConfig
 from gdns_tf.examples.own_sampler import PopularFirstConfig
@@ -54,6 +55,7 @@ BASES = [
     WarmStartStudyConfig(),
     BenchConfig(),
     ServingBenchConfig(),
+    SoakConfig(),
     RetrievalBenchConfig(),
     ExampleConfig(),
     PopularFirstConfig(),

@@ -66,7 +66,7 @@ def epochs(folder):
 def everything_in(folder):
     """All that a finished run has learnt, tables and optimiser included, but for the time that it took."""
     reader = tf.train.load_checkpoint(str(folder / "checkpoints"))
-    names = [n for n in reader.get_variable_to_shape_map() if "seconds" not in n and "save_counter" not in n]
+    names = [n for n in reader.get_variable_to_shape_map() if not n.startswith(("state/seconds", "state/history"))]
     tensors = {name: reader.get_tensor(name) for name in names if "OBJECT_GRAPH" not in name}
     metrics = json.loads((folder / "metrics.json").read_text())
     kept = {k: v for k, v in metrics.items() if not k.startswith("seconds")}

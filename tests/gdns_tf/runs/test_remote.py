@@ -323,5 +323,5 @@ def test_models_and_data_are_read_from_the_store(store, tmp_path):
     with pytest.raises(InputError, match=rf"{store}/no\.npz: there is no such file"):
         load_model(f"{store}/no.npz", split)
     RemotePath(f"{store}/bad.npz").upload(__file__)
-    with pytest.raises(InputError, match=rf"{store}/bad\.npz: this is not an \.npz file"):
+    with pytest.raises(InputError, match=rf"{store}/bad\.npz: not an \.npz file, or damaged"):
         load_model(f"{store}/bad.npz", split)
