@@ -21,7 +21,7 @@ from gdns_tf.clients.formats import FORMATS
 from gdns_tf.clients.in_process import InProcess
 from gdns_tf.serving.contract import PADDING_IDS, SIGNATURES
 
-SECONDS = 0.4
+SECONDS = 5
 ROWS, K, WIDTH = 2, 3, 2
 
 
@@ -85,7 +85,7 @@ def ask(recommender, signature, id_type):
         told = str(error)
     assert told.isprintable()
     assert len(told) < 1500
-    assert time.monotonic() - began < 4 * SECONDS
+    assert time.monotonic() - began < 3 * SECONDS
     return not told
 
 
