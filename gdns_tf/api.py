@@ -24,14 +24,15 @@ from gdns_tf.models.factors import Factors
 from gdns_tf.models.weights_file import save_arrays
 from gdns_tf.runs import leaks
 from gdns_tf.runs.callbacks import Callback
-from gdns_tf.runs.history import read_history, write_history
+from gdns_tf.runs.history import write_history
 from gdns_tf.runs.interrupts import Interrupted
-from gdns_tf.runs.loading import Trained, data_of, load_compared, load_trained
+from gdns_tf.runs.loading import Trained, data_of, load_compared, load_history, load_trained
 from gdns_tf.runs.remote import mirrored
 from gdns_tf.runs.run import Run
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.runs.train import train
 from gdns_tf.runs.warm_start import Former, former_model
+from gdns_tf.runs.whole_folder import whole_folder
 from gdns_tf.samplers.base import Sampler
 from gdns_tf.serving.description import about_training
 from gdns_tf.serving.export import check_options, export_model
@@ -179,7 +180,7 @@ def train_model(
 ) -> "Model":
     """What `fit` and the command `gdns_tf.train` have in common: trains in `config.output_dir`."""
     if config.export_dir:
-        check_options(config.export_dir)  # before the training, not after
+        check_options(config.export_dir, keep_versions=config.keep_versions)  # before the training, not after
     return _model_of(train(split, data, config, callbacks, progress=progress, former=former), split, data)
 
 
@@ -207,7 +208,7 @@ def tune_model(
 
 
 def _model_of(run: Run, split: Split, data: DataConfig) -> "Model":
-    return Model(split, data, load_trained(run.folder.path, split), read_history(run.folder.history))
+    return Model(split, data, load_trained(run.folder.path, split), load_history(run.folder.path))
 
 
 def load(path: str | Path, data: Split | None = None) -> "Model":
@@ -222,7 +223,7 @@ def load(path: str | Path, data: Split | None = None) -> "Model":
     """
     source = data_of(path)
     split = with_source(load_dataset(source), source) if data is None else data
-    return Model(split, source, load_trained(path, split), read_history(RunFolder(path).history))
+    return Model(split, source, load_trained(path, split), load_history(path))
 
 
 class Model(RecommendMethods):
@@ -386,21 +387,12 @@ class Model(RecommendMethods):
         if path.exists() and not (overwrite and RunFolder(path).flags.exists()):
             remedy = "Choose another folder, or overwrite=True where it is a model."
             raise InputError("there is something already", path=path, remedy=remedy)
-        try:
-            if is_remote(path):
-                with mirrored(RunFolder(path), afresh=True) as mirror:
-                    self._write(mirror.folder)
-                return
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as unfinished:
-                made = RunFolder(Path(unfinished, "model"))
-                made.path.mkdir()
-                self._write(made)
-                if path.exists():  # the former one goes with the temporary folder, once the new one is in its place
-                    path.rename(Path(unfinished, "former"))
-                made.path.rename(path)
-        except OSError as error:
-            raise InputError(f"cannot be written: {error.strerror or error}", path=path) from None
+        if is_remote(path):
+            with mirrored(RunFolder(path), afresh=True) as mirror:
+                self._write(mirror.folder)
+            return
+        with whole_folder(path) as unfinished:
+            self._write(RunFolder(unfinished))
 
     def _write(self, folder: RunFolder) -> None:
         """Writes what `load` reads into an empty folder of this machine."""

@@ -16,10 +16,11 @@ import absl.logging
 from absl import flags
 
 from gdns_tf.clients.errors import ServingError
+from gdns_tf.flag_lines import parse
 from gdns_tf.flagfiles import flags_of, recipes, with_recipes
 from gdns_tf.flags import Group, as_flags, from_flags, given_settings, groups
 from gdns_tf.runs.interrupts import Interrupted
-from pipelines.errors import InputError
+from pipelines.errors import InputError, one_line
 from pipelines.notices import notices
 
 Config = TypeVar("Config")
@@ -81,13 +82,13 @@ def exit_code(
     try:
         if recipes_in:
             arguments = with_recipes(arguments, config_classes, recipes_in)
-        rest = flag_values([argv[0], *arguments])
+        rest = parse(flag_values, arguments)
     except InputError as error:
         return _fail(as_flags(str(error), flag_values), 2)
     except flags.Error as error:
         return _fail(f"{str(error).rstrip(' .')}. See --help.", 2)
-    if len(rest) > 1:
-        return _fail(f"{rest[1]!r} is no flag: flags begin with --. See --help.", 2)
+    if rest:
+        return _fail(f"{rest[0]!r} is no flag: flags begin with --. See --help.", 2)
     try:
         with _notices_shown(flag_values):
             body(Read(flag_values))
@@ -96,11 +97,13 @@ def exit_code(
         return 130
     except (InputError, ServingError, OSError, FloatingPointError) as error:
         return _fail(as_flags(str(error), flag_values), 1)
+    except MemoryError as error:
+        return _fail(f"memory ran out: {error}" if str(error) else "memory ran out", 1)
     return 0
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {one_line(message)}", file=sys.stderr)
     return code
 
 

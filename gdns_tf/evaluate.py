@@ -18,12 +18,13 @@ from dataclasses import dataclass
 
 from gdns_tf.command import Read, run_command
 from gdns_tf.evaluation.baselines.untuned import UNTUNED
+from gdns_tf.evaluation.metrics import LARGEST_K
 from gdns_tf.evaluation.ranking import PROTOCOLS, SPLITS, TIES
 from gdns_tf.evaluation.report import as_json, evaluate_with_tests, format_table
 from gdns_tf.runs.loading import check_compared, data_of, load_compared, load_model
 from pipelines.checks import Settings
 from pipelines.config import DataConfig, flag
-from pipelines.errors import InputError, require, require_not_negative
+from pipelines.errors import InputError, require
 from pipelines.load import load_dataset
 
 
@@ -31,12 +32,15 @@ from pipelines.load import load_dataset
 class EvaluateConfig(Settings):
     """What to evaluate, and how."""
 
-    run_dir: str = flag("", "Folder of a training run: its weights, on its data.", main=True)
-    weights: str = flag("", "Instead of run_dir: an .npz file with P, Q and w; give the data flags too.", main=True)
+    run_dir: str = flag("", "Folder of a training run: its weights, on its data.", main=True, path=True)
+    weights: str = flag(
+        "", "Instead of run_dir: an .npz file with P, Q and w; give the data flags too.", main=True, path=True
+    )
     compare: str = flag(
         "",
         f"Test the difference from a baseline ({', '.join(UNTUNED)}), another run (its folder) or .npz file.",
         main=True,
+        path=True,
     )
     split: str = flag("test", "Which held-out items to rank.", SPLITS, main=True)
     protocol: str = flag(
@@ -50,15 +54,21 @@ class EvaluateConfig(Settings):
         "pessimistic: equal scores stand above the held-out item; optimistic: below it, as in SRNS.",
         TIES,
     )
-    k: tuple[int, ...] = flag((1, 3, 10), "Lengths of the list; what is shown is judged by the longest.", main=True)
-    bootstrap: int = flag(1000, "Resamples of the users for the confidence intervals; 0: no intervals.")
+    k: tuple[int, ...] = flag(
+        (1, 3, 10),
+        "Lengths of the list; what is shown is judged by the longest.",
+        main=True,
+        at_least=1,
+        at_most=LARGEST_K,
+    )
+    bootstrap: int = flag(
+        1000, "Resamples of the users for the confidence intervals; 0: no intervals.", at_least=0, at_most=10**6
+    )
 
     def check(self) -> None:
         if bool(self.run_dir) == bool(self.weights):
             raise InputError("give either `run_dir` or `weights`", remedy="See --help.")
-        shown = ",".join(map(str, self.k))
-        require(bool(self.k) and min(self.k) >= 1, "k", shown, "must list one or more numbers, each at least 1")
-        require_not_negative(self, "bootstrap")
+        require(bool(self.k), "k", "", "must list one or more numbers")
 
 
 def main(read: Read) -> None:

@@ -24,19 +24,32 @@ from pipelines.errors import InputError
 class ExportConfig(Settings):
     """What to export, and how."""
 
-    run_dir: str = flag("", "Folder of a training run. Required.", main=True)
+    run_dir: str = flag("", "Folder of a training run. Required.", main=True, path=True)
     export_dir: str = flag(
-        "savedmodel/models/gdns", "Folder of the model, or its address (gs://, s3://); it names the model.", main=True
+        "savedmodel/models/gdns",
+        "Folder of the model, or its address (gs://, s3://); it names the model.",
+        main=True,
+        path=True,
     )
-    version: int = flag(0, "Number of the version; 0: one above the highest in --export_dir.", main=True)
-    keep_versions: int = flag(0, "Versions to keep, the new one among them; older ones go. 0: all.", main=True)
-    k: int = flag(100, "Items that the default signature returns, at most the catalogue.", main=True)
+    version: int = flag(
+        0, "Number of the version; 0: one above the highest in --export_dir.", main=True, at_least=0, at_most=2**63 - 1
+    )
+    keep_versions: int = flag(
+        0, "Versions to keep, the new one among them; older ones go. 0: all.", main=True, at_least=0
+    )
+    k: int = flag(100, "Items that the default signature returns, at most the catalogue.", main=True, at_least=1)
     item_dtype: str = flag("float32", "Type in which the item factors are stored.", ITEM_DTYPES, main=True)
-    fold_in_alpha: float = flag(FoldIn.alpha, "retrieve_by_history: weight of all items as weak negatives.")
-    fold_in_l2: float = flag(FoldIn.l2, "retrieve_by_history: L2, in units of the mean squared item factor.")
-    max_users: int = flag(Limits.users, "Users a request may have, or items that others are like.")
-    max_k: int = flag(Limits.k, "Items a request may ask for, a user.")
-    max_ids: int = flag(Limits.ids, "Ids a list may have: a history, candidates, what is left out or chosen from.")
+    fold_in_alpha: float = flag(
+        FoldIn.alpha, "retrieve_by_history: weight of all items as weak negatives.", at_least=0, at_most=1e6
+    )
+    fold_in_l2: float = flag(
+        FoldIn.l2, "retrieve_by_history: L2, in units of the mean squared item factor.", above=0, at_most=1e12
+    )
+    max_users: int = flag(Limits.users, "Users a request may have, or items that others are like.", at_least=1)
+    max_k: int = flag(Limits.k, "Items a request may ask for, a user.", at_least=1)
+    max_ids: int = flag(
+        Limits.ids, "Ids a list may have: a history, candidates, what is left out or chosen from.", at_least=1
+    )
     export_anyway: bool = flag(False, "Export a model too that ranks no better than popularity.", main=True)
 
     def check(self) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from absl import flags
 
+from gdns_tf.flag_lines import lines_of, parse
 from gdns_tf.flags import define, given_settings, parts
-from pipelines.errors import InputError
+from pipelines.errors import InputError, shown
 from pipelines.nearest import did_you_mean
 from pipelines.notices import notices
 from pipelines.paths import AnyPath, as_path
@@ -55,20 +56,13 @@ def with_recipes(
       absl.flags.Error: a flag of the arguments cannot be read.
     """
     flag_values = flags_of(config_classes, recipes_in)
-    flag_values(["", *arguments])
+    parse(flag_values, arguments)
     if not flag_values["recipe"].present:
         return list(arguments)
     path = _path(flag_values["recipe"].value, recipes_in)
     if path in within:
         raise InputError("is a recipe that goes by itself", path=path, remedy="Take its line --recipe out.")
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-        own = [line for line in lines if line and not line.startswith(("#", "//"))]
-        return [*with_recipes(own, config_classes, recipes_in, (*within, path)), *arguments]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read: {getattr(error, 'strerror', None) or error}", path=path) from None
-    except flags.Error as error:
-        raise InputError(str(error).rstrip(" ."), path=path) from None
+    return [*with_recipes(lines_of(path), config_classes, recipes_in, (*within, path)), *arguments]
 
 
 def settings_over_recipe(
@@ -89,7 +83,7 @@ def settings_over_recipe(
     """
     config_classes = (config_class, *others)
     flag_values = flags_of(config_classes, FOR_TRAINING)
-    flag_values(["", *with_recipes([f"--recipe={recipe}"], config_classes, FOR_TRAINING)])
+    parse(flag_values, with_recipes([f"--recipe={recipe}"], config_classes, FOR_TRAINING))
     settings = given_settings(config_class, flag_values)
     for part in parts(config_class):
         name, registry = part.metadata["chosen_by"], part.metadata["registry"]
@@ -108,11 +102,14 @@ def _path(recipe: str, folder: Path) -> AnyPath:
     names = recipes(folder)
     if recipe in names:
         return folder / f"{recipe}.flags"
-    path = as_path(recipe)
-    if not path.exists():
-        remedy = f"There are {', '.join(names)}; or give a file of flags."
-        raise InputError(f"there is no recipe {recipe!r}{did_you_mean(recipe, names)}", remedy=remedy)
-    return path
+    try:
+        path = as_path(recipe)
+        if path.exists():
+            return path
+    except (OSError, ValueError):  # what could be no file's name
+        pass
+    remedy = f"There are {', '.join(names)}; or give a file of flags."
+    raise InputError(f"there is no recipe {shown(recipe, quoted=True)}{did_you_mean(recipe, names)}", remedy=remedy)
 
 
 def _about(text: str) -> str:

@@ -14,7 +14,9 @@ from typing import TypeVar
 
 from absl import flags
 
-from pipelines.errors import InputError
+from gdns_tf.flag_lines import lines_of, parse
+from pipelines.checks import check_value, text_objection
+from pipelines.errors import InputError, shown
 from pipelines.nearest import did_you_mean
 from pipelines.notices import notices
 from pipelines.paths import as_path
@@ -26,8 +28,8 @@ class _TextParser(flags.ArgumentParser):
     """Any text that survives in a flagfile, where absl strips each line."""
 
     def parse(self, argument: str) -> str:
-        if argument != argument.rstrip() or len(argument.splitlines()) > 1:
-            raise ValueError("text that ends in white space or has more than one line cannot be kept in a flagfile")
+        if objection := text_objection(argument):
+            raise ValueError(objection)
         return super().parse(argument)
 
 
@@ -40,7 +42,10 @@ class _TupleParser(flags.ArgumentParser):
 
     def parse(self, argument: str | Sequence) -> tuple:
         if isinstance(argument, str):
-            argument = next(csv.reader([argument], skipinitialspace=True, strict=True), []) if argument else []
+            try:
+                argument = next(csv.reader([argument], skipinitialspace=True, strict=True), []) if argument else []
+            except csv.Error as error:
+                raise ValueError(f"{error}, in a list whose values are quoted as in CSV") from None
         return tuple(self.element.parse(value) for value in argument)
 
     def flag_type(self) -> str:
@@ -102,9 +107,9 @@ def groups(config_class: type) -> Iterator[Group]:
 def define(config_class: type, flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Registers a flag for each setting of a dataclass: its name, its default, help and choices from its metadata.
 
-    The settings are of type str, int, float, bool, tuple[str, ...] or tuple[int, ...] and have defaults. Doing it twice
-    is harmless, so that entry points may share a dataclass. Samplers may share a flag; where their defaults differ it
-    has none, and each takes its own.
+    The settings are of type str, int, float, bool or tuples of one of the first three, and have defaults. Doing it
+    twice is harmless, so that entry points may share a dataclass. Samplers may share a flag; where their defaults
+    differ it has none, and each takes its own.
 
     Raises:
       TypeError: a field is of another type.
@@ -182,8 +187,8 @@ def from_flags(
             if field.name not in used and flag_values[field.name].present:
                 used.add(field.name)
                 name, _ = group.chosen
-                effect = f"`{field.name}`={flag_values[field.name].value} has no effect on `{name}`={values[name]}."
-                notices.warning(effect)
+                given = shown(flag_values[field.name].value)
+                notices.warning("`%s`=%s has no effect on `%s`=%s.", field.name, given, name, values[name])
     return config
 
 
@@ -197,17 +202,53 @@ def parse_setting(config_class: type, name: str, value: str) -> object:
     """The value of a setting that a text says, as its flag reads it.
 
     Raises:
-      InputError: there is no such setting, or the value is not of its type.
+      InputError: there is no such setting, the value is not of its type, or breaks its bounds.
     """
     flag_values = flags.FlagValues()
     define(config_class, flag_values)
     if name not in flag_values:
-        raise InputError(f"`{name}`={value}: there is no such setting{did_you_mean(name, flag_values)}")
+        raise InputError(f"`{name}`={shown(value)}: there is no such setting{did_you_mean(name, flag_values)}")
     try:
         flag_values[name].parse(value)
     except flags.IllegalFlagValueError as error:
-        raise InputError(f"`{name}`={value}: {error}") from None
+        raise InputError(
+            f"`{name}`={shown(value)}: {shown(str(error).removeprefix(f'flag --{name}={value}: '))}"
+        ) from None
+    check_setting(config_class, name, flag_values[name].value)
     return flag_values[name].value
+
+
+def check_setting(config_class: type, name: str, value: object) -> None:
+    """Raises InputError where a value cannot be that of a setting by itself, whatever the others are."""
+    of_name = (field for group in groups(config_class) for field in group.settings if field.name == name)
+    if field := next(of_name, None):
+        check_value(field, value)
+
+
+def parse_choices(config_class: type, setting: str, parts: Sequence[str]) -> dict[str, tuple]:
+    """Lists of values to choose among, as texts such as "l2=0.01|0.1" give them: setting -> its values.
+
+    Args:
+      config_class: whose settings they are.
+      setting: the one that holds the texts, for messages.
+      parts: the texts.
+
+    Raises:
+      InputError: a text cannot be read, or names something that is no setting or no value of it.
+    """
+    choices = {}
+    for part in parts:
+        name, equals, values = part.partition("=")
+        if not equals or not values:
+            raise InputError(
+                f"`{setting}`: {shown(part, quoted=True)} is no setting with values",
+                remedy="Write name=value|value, as dim=32|64.",
+            )
+        try:
+            choices[name] = tuple(parse_setting(config_class, name, value) for value in values.split("|"))
+        except InputError as error:
+            raise InputError(f"`{setting}`: {str(error).removesuffix('.')}") from None
+    return choices
 
 
 def replayable(configs: Sequence[object]) -> str:
@@ -235,24 +276,23 @@ def replayable(configs: Sequence[object]) -> str:
 def read_config(path: str | os.PathLike, config_class: type[Config]) -> Config:
     """The dataclass that a flagfile describes; flags in it that are not the dataclass's are passed over.
 
-    absl would read the file itself, but none in an object store.
-
     Raises:
       InputError: the file cannot be read, or a value is not one that the flag takes.
     """
     flag_values = flags.FlagValues()
     define(config_class, flag_values)
     try:
-        lines = as_path(path).read_text(encoding="utf-8").splitlines()
-        given = [line.strip() for line in lines if line.strip() and not line.startswith(("#", "//"))]
-        flag_values(["", *given], known_only=True)
+        given = lines_of(path)
+        if not given or not as_path(path).read_text().endswith("\n"):
+            raise InputError("is cut short: it names no run any more", path=path)
+        parse(flag_values, given, known_only=True)
         # A run's file lists every setting, and files of former versions had no others than the fields' defaults.
         base = config_class() if hasattr(config_class, "defaults_for") else None
         return from_flags(config_class, base, flag_values)
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", path=path) from None
-    except (flags.Error, ValueError) as error:
-        raise InputError(str(error).removeprefix("ERROR:: ").removesuffix("."), path=path) from None
+    except ValueError as error:
+        if getattr(error, "path", ""):
+            raise
+        raise InputError(str(error).removesuffix("."), path=path) from None
 
 
 def as_flags(message: str, flag_values: flags.FlagValues = flags.FLAGS) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
-from pipelines.errors import InputError
+from pipelines.errors import InputError, shown
 from pipelines.nearest import did_you_mean
 from pipelines.notices import notices
 
@@ -46,7 +46,7 @@ class Registry(Mapping[str, type[Class]], Generic[Class]):
         """Raises InputError, with the nearest name, where there is none of that name."""
         if name not in self._all:
             raise InputError(
-                f"`{self._setting}`={name} is not known{did_you_mean(name, self._all)}",
+                f"`{self._setting}`={shown(name)} is not known{did_you_mean(name, self._all)}",
                 remedy=f"Choose among {', '.join(self._all)}.",
             )
         return self._all[name]

@@ -8,7 +8,7 @@ New versions take over while it runs: each is loaded beside the old one, made wa
 in its place. Ctrl-C or SIGTERM answers what is under way, and ends.
 
 This is not TensorFlow Serving, which is for production (savedmodel/README.md). What works here works there, with the
-same requests; but this is one Python process, without batching of requests, TLS, passwords, Classify, Regress and
+same requests; but this is one Python process, without batching of requests, passwords, Classify, Regress and
 MultiInference, models.config files, and a compiled server's speed. Needs: pip install 'gdns_tf[serve]'
 """
 
@@ -23,7 +23,7 @@ from gdns_tf.runs.interrupts import Interrupts
 from gdns_tf.server.packages import require_packages
 from pipelines.checks import Settings
 from pipelines.config import flag
-from pipelines.errors import InputError, require, require_above_0, require_not_negative
+from pipelines.errors import InputError, require
 
 _IT_IS = (
     "This is gdns_tf's own server and not TensorFlow Serving: for trying out and for small loads; see --help. "
@@ -40,25 +40,38 @@ class ServeConfig(Settings):
         "Folder of a model, or its address (gs://, s3://), whose name is the model's; repeat it for several.",
         main=True,
         repeated=True,
+        path=True,
     )
-    rest_api_port: int = flag(8501, "Port for REST, metrics and health; 0: a free one.", main=True)
-    port: int = flag(8500, "Port for gRPC; 0: a free one.", main=True)
+    rest_api_port: int = flag(
+        8501, "Port for REST, metrics and health; 0: a free one.", main=True, at_least=0, at_most=65_535
+    )
+    port: int = flag(8500, "Port for gRPC; 0: a free one.", main=True, at_least=0, at_most=65_535)
     host: str = flag("127.0.0.1", "Name or address to listen on; 0.0.0.0: all, also for other machines.", main=True)
-    file_system_poll_wait_seconds: float = flag(1.0, "How often to look for new versions; 0: never again.", main=True)
-    threads: int = flag(0, "Requests that are worked on at a time; 0: four for each core.")
-    max_request_mb: float = flag(64.0, "Longest request, in megabytes.")
-    rest_api_timeout_in_ms: float = flag(30_000.0, "Longest wait for an answer by REST, and when the server ends.")
+    file_system_poll_wait_seconds: float = flag(
+        1.0, "How often to look for new versions; 0: never again.", main=True, at_least=0, at_most=86_400
+    )
+    threads: int = flag(0, "Requests that are worked on at a time; 0: four for each core.", at_least=0, at_most=1024)
+    max_request_mb: float = flag(
+        16.0, "Longest request, in megabytes; JSON may take 25 times as much memory.", above=0, at_most=2000
+    )
+    rest_api_timeout_in_ms: float = flag(
+        30_000.0,
+        "Longest wait for a request or an answer by REST, and when the server ends.",
+        above=0,
+        at_most=86_400_000,
+    )
+    tls_cert_file: str = flag("", "PEM file of the server's certificate: then both ports speak TLS alone.", path=True)
+    tls_key_file: str = flag("", "PEM file of its key, not encrypted.", path=True)
+    tls_ca_file: str = flag("", "PEM file of authorities, one of which must have certified each client.", path=True)
 
     def check(self) -> None:
         if not self.model or not all(self.model):
             raise InputError("`model` is not set", remedy="Give the folder of an exported model.")
-        for name in ("rest_api_port", "port"):
-            require(0 <= getattr(self, name) < 65536, name, getattr(self, name), "must be 0 to 65535")
         if self.port == self.rest_api_port != 0:
             raise InputError(f"`port` and `rest_api_port` are both {self.port}", remedy="Give each its own.")
-        require(self.threads >= 0, "threads", self.threads, "must not be negative")
-        require_above_0(self, "max_request_mb", "rest_api_timeout_in_ms")
-        require_not_negative(self, "file_system_poll_wait_seconds")
+        require(bool(self.host), "host", "''", "is no address: 0.0.0.0 is all of this machine's")
+        if bool(self.tls_cert_file) != bool(self.tls_key_file) or (self.tls_ca_file and not self.tls_cert_file):
+            raise InputError("`tls_cert_file` and `tls_key_file` go together, and `tls_ca_file` with both")
 
 
 def serve(config: ServeConfig) -> None:
@@ -74,12 +87,15 @@ def serve(config: ServeConfig) -> None:
     from gdns_tf.server.introduction import introduction
     from gdns_tf.server.model_server import Limits, ModelServer
     from gdns_tf.server.models import server_config
+    from gdns_tf.server.tls import Tls
 
     limits = Limits(
         threads=config.threads or 4 * (os.cpu_count() or 1),
         max_request_bytes=round(config.max_request_mb * 1e6),
         timeout=config.rest_api_timeout_in_ms / 1000,
     )
+    files = (config.tls_cert_file, config.tls_key_file, config.tls_ca_file)
+    tls = Tls(*files) if config.tls_cert_file else None
     print(_IT_IS, flush=True)
     _allow_many_connections()
     with (
@@ -91,6 +107,7 @@ def serve(config: ServeConfig) -> None:
             grpc_port=config.port,
             poll_seconds=config.file_system_poll_wait_seconds,
             limits=limits,
+            tls=tls,
         ) as server,
     ):
         for line in introduction(server):

@@ -13,6 +13,7 @@ from pipelines.atomic import whole
 from pipelines.checks import Settings
 from pipelines.config import flag
 from pipelines.errors import InputError
+from pipelines.paths import as_path
 
 FILES = Path(__file__).parent / "savedmodel"
 """In a checkout a link to the repository's folder, in a wheel a folder."""
@@ -24,7 +25,7 @@ _NOT_OURS = ("models", "dist")
 class ServingFilesConfig(Settings):
     """Where to write."""
 
-    to: str = flag("", "Folder to write to; it is made. Required.", main=True)
+    to: str = flag("", "Folder to write to; it is made. Required.", main=True, path=True)
     overwrite: bool = flag(False, "Replace files that are there and differ.", main=True)
 
     def check(self) -> None:
@@ -69,7 +70,7 @@ def write_serving_files(to: Path, *, overwrite: bool = False) -> list[Path]:
 
 def main(read: Read) -> None:
     config = read(ServingFilesConfig)
-    to = Path(config.to).expanduser()
+    to = as_path(config.to)
     written = write_serving_files(to, overwrite=config.overwrite)
     print(f"{len(written)} files written. {to / 'README.md'} tells how to go on.")
 

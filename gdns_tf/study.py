@@ -10,6 +10,7 @@ import importlib
 from gdns_tf.command import Read, run_command
 from gdns_tf.flagfiles import FOR_STUDIES
 from gdns_tf.runs.interrupts import Interrupted
+from gdns_tf.runs.lock import STUDY_LOCK, locked
 from gdns_tf.studies.config import STUDIES, StudyConfig
 from gdns_tf.studies.session import Session
 from gdns_tf.training.config import TrainConfig
@@ -31,7 +32,8 @@ def study(session: Session) -> None:
     except ImportError as error:
         raise InputError(f"a study needs the package {error.name}", remedy="pip install 'gdns_tf[study]'") from None
     try:
-        run_study(session)
+        with locked(session.folder, STUDY_LOCK):
+            run_study(session)
     except (Interrupted, KeyboardInterrupt):  # the latter between two rounds of trials
         raise Interrupted("interrupted; the same command goes on from there") from None
 

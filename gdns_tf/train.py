@@ -11,6 +11,7 @@ from gdns_tf.flagfiles import FOR_TRAINING
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.runs.summary import format_metrics, format_recommendations
 from gdns_tf.runs.warm_start import check_finished
+from gdns_tf.serving.export import check_options
 from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
 from pipelines.infer import infer
@@ -27,8 +28,10 @@ def train(data: DataConfig, config: TrainConfig) -> dict:
       InputError: the data, the folder or that of the export cannot be used.
       gdns_tf.runs.interrupts.Interrupted: by SIGINT or SIGTERM, after saving.
     """
+    if config.export_dir:
+        check_options(config.export_dir, keep_versions=config.keep_versions)  # before anything that takes a while
     data = infer(data)  # which the run's flags then name
-    folder = RunFolder.open(data, config)  # before the data is read, which may take a while
+    folder = RunFolder.open(data, config)  # before the data is read
     if config.warm_start and not folder.has_checkpoint:
         check_finished(config.warm_start)
     split = load_dataset(data)

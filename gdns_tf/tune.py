@@ -14,8 +14,11 @@ from gdns_tf.command import Read, run_command
 from gdns_tf.flagfiles import FOR_TRAINING
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.runs.summary import format_metrics, format_recommendations
+from gdns_tf.serving.export import check_options
 from gdns_tf.training.config import TrainConfig
 from gdns_tf.tuning.config import TuneConfig
+from gdns_tf.tuning.folder import TuningFolder
+from gdns_tf.tuning.space import space_of
 from pipelines.config import DataConfig
 from pipelines.infer import infer
 from pipelines.load import format_statistics, load_dataset
@@ -37,6 +40,10 @@ def tune(data: DataConfig, settings: Mapping[str, object], config: TuneConfig) -
       gdns_tf.runs.interrupts.Interrupted: by SIGINT or SIGTERM, after saving.
       FloatingPointError: every trial diverged.
     """
+    space_of(settings, config)  # before the data is read, which may take a while
+    if export_dir := settings.get("export_dir"):
+        check_options(export_dir)  # before anything that takes a while
+    TuningFolder(str(settings.get("output_dir", "")), overwrite=bool(settings.get("overwrite")))
     data = infer(data)  # which the run's flags then name
     split = load_dataset(data)
     print(format_statistics(split), flush=True)

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field, fields
 
-from pipelines.checks import check_fields
-from pipelines.errors import InputError, require
+from pipelines.checks import LARGEST_SEED, Bounds, Settings
+from pipelines.errors import InputError
 
 LEAVE_ONE_OUT, RATIO, TIME = SPLITS = ("leave_one_out", "ratio", "time")
 """The ways to split."""
@@ -15,18 +15,22 @@ COLUMNS = ("user_column", "item_column", "rating_column", "timestamp_column", "t
 """The fields that name columns."""
 DEFAULT_COLUMNS = {"user_column": "user_id", "item_column": "item_id"}
 """The columns that there must be, and what they are called where nothing else is said or found."""
-_AT_LEAST = {
-    "min_user_items": 1,
-    "min_item_users": 1,
-    "split_seed": 0,
-    "planted_users": 1,
-    "planted_items": 1,
-    "planted_seed": 0,
-}
 
 
-def flag(default: object, help: str, choices: tuple = (), *, main: bool = False, repeated: bool = False) -> object:
-    """A dataclass field that `gdns_tf.flags` turns into a command-line flag.
+def flag(
+    default: object,
+    help: str,
+    choices: tuple = (),
+    *,
+    main: bool = False,
+    repeated: bool = False,
+    path: bool = False,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+) -> object:
+    """A dataclass field that `gdns_tf.flags` turns into a command-line flag, and `pipelines.checks` looks at.
 
     Args:
       default: of the field and the flag.
@@ -34,12 +38,22 @@ def flag(default: object, help: str, choices: tuple = (), *, main: bool = False,
       choices: the values that it takes; empty: any of its type.
       main: whether it is one of the few that `--help` shows; `--helpfull` shows all.
       repeated: of a tuple: a flag that is given again adds to it. Unasked, the last one counts.
+      path: of text: whether it may name a file or folder, which it then could do.
+      at_least, above, at_most, below: between what the number, or each of a tuple, must lie. Numbers are finite in any
+        case, and whole ones have at most 32 bits where no `at_most` is given.
     """
-    return field(default=default, metadata={"help": help, "choices": choices, "main": main, "repeated": repeated})
+    bounds = Bounds(at_least, above, at_most, below)
+    told = {"help": help, "choices": choices, "main": main, "repeated": repeated, "path": path, "bounds": bounds}
+    return field(default=default, metadata=told)
+
+
+def seed_flag(default: int, help: str, *, main: bool = False) -> object:
+    """`flag` of the seed of something random, or of a list of seeds."""
+    return flag(default, help, main=main, at_least=0, at_most=LARGEST_SEED)
 
 
 @dataclass(frozen=True)
-class DataConfig:
+class DataConfig(Settings):
     """Where the data comes from and how it is filtered and split.
 
     Raises:
@@ -57,14 +71,16 @@ class DataConfig:
         "",
         "The file or folder to read, local or gs://, s3://, az://; empty: the download folder (MovieLens, tfds).",
         main=True,
+        path=True,
     )
     min_rating: float = flag(4.0, "Lowest rating that counts as a positive; sources without ratings keep all rows.")
     min_user_items: int = flag(
         6,
         "Fewest items a user may have (two are held out); others are served by what they have, not trained on.",
         main=True,
+        at_least=1,
     )
-    min_item_users: int = flag(1, "Fewest users an item may have; others are dropped.")
+    min_item_users: int = flag(1, "Fewest users an item may have; others are dropped.", at_least=1)
     duplicates: str = flag(
         "last",
         "Which row of a repeated (user, item) pair counts; if split_by=time it is never the last, which could lie "
@@ -79,9 +95,11 @@ class DataConfig:
         SPLITS,
         main=True,
     )
-    test_share: float = flag(0.1, "Share of the interactions (of each user, or of all) for test; ratio and time.")
-    valid_share: float = flag(0.1, "Likewise for validation, just before them.")
-    split_seed: int = flag(0, "Seed of the evaluation negatives, and of the split where there are no timestamps.")
+    test_share: float = flag(
+        0.1, "Share of the interactions (of each user, or of all) for test; ratio and time.", above=0, below=1
+    )
+    valid_share: float = flag(0.1, "Likewise for validation, just before them.", above=0, below=1)
+    split_seed: int = seed_flag(0, "Seed of the evaluation negatives, and of the split where there are no timestamps.")
     user_column: str = flag(
         "", "Column of user ids (table); empty: user_id, or the only one with a usual name.", main=True
     )
@@ -93,16 +111,14 @@ class DataConfig:
         "", "Column of timestamps (table); empty: none, unless --dataset is empty too.", main=True
     )
     title_column: str = flag("", "Column of item titles (table); empty: none, unless --dataset is empty too.")
-    planted_users: int = flag(1500, "Users of the planted set.")
-    planted_items: int = flag(600, "Items of the planted set.")
-    planted_seed: int = flag(0, "Seed of the planted set.")
+    tfds_community: bool = flag(
+        False, "Let tfds:NAMESPACE:NAME (huggingface:..., kaggle:...) load code of strangers, which can do anything."
+    )
+    planted_users: int = flag(1500, "Users of the planted set.", at_least=1)
+    planted_items: int = flag(600, "Items of the planted set.", at_least=1)
+    planted_seed: int = seed_flag(0, "Seed of the planted set.")
 
-    def __post_init__(self) -> None:
-        check_fields(self)
-        for name, lowest in _AT_LEAST.items():
-            require(getattr(self, name) >= lowest, name, getattr(self, name), f"must be at least {lowest}")
-        for name in SHARES:
-            require(0 < getattr(self, name) < 1, name, getattr(self, name), "must lie between 0 and 1")
+    def check(self) -> None:
         if self.test_share + self.valid_share >= 1:
             raise InputError(
                 f"`test_share`={self.test_share} and `valid_share`={self.valid_share} leave nothing for training",
@@ -115,4 +131,5 @@ class DataConfig:
         def said(config: DataConfig, name: str) -> object:
             return getattr(config, name) or DEFAULT_COLUMNS.get(name)
 
-        return [f.name for f in fields(self) if f.name != "data_dir" and said(self, f.name) != said(other, f.name)]
+        where = ("data_dir", "tfds_community")  # these say how to get at it, and not what it is
+        return [f.name for f in fields(self) if f.name not in where and said(self, f.name) != said(other, f.name)]

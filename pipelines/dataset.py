@@ -170,7 +170,12 @@ def _is_path(name: str | os.PathLike) -> bool:
     source, colon, _ = name.partition(":")
     if source + colon in READERS:
         return False
-    return is_remote(name) or bool({os.sep, "."} & set(name)) or (bool(name) and as_path(name).exists())
+    if is_remote(name) or {os.sep, "."} & set(name) or name.startswith("~"):
+        return True
+    try:
+        return bool(name) and as_path(name).exists()
+    except OSError:  # such as a name that is too long
+        return False
 
 
 def _check_names(settings: Mapping[str, object], known: list[str] | tuple[str, ...]) -> None:

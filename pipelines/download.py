@@ -6,7 +6,6 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from http.client import HTTPException
 from pathlib import Path
 
 import pooch
@@ -43,9 +42,13 @@ def fetch(url: str, checksum: str, target: Path, *, remedy: str = "") -> Path:
       InputError: no network, no such address, an answer cut short or with another checksum, or a folder that cannot
         be written. Nothing half-written is left.
     """
-    if target.exists() and pooch.file_hash(target, "md5") == checksum:
-        return target
     remedy = remedy or f"Download it by hand and save it as {target}."
+    try:
+        if target.exists() and pooch.file_hash(target, "md5") == checksum:
+            return target
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror or error})"
+        raise InputError(problem, path=target, remedy="Move it away.") from error
     require_reachable(url, remedy)
     downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=_CONNECT_SECONDS)
     try:
@@ -81,8 +84,6 @@ def require_reachable(url: str, remedy: str) -> None:
         error = TimeoutError(f"no answer in {2 * _CONNECT_SECONDS:.0f} seconds")
     if isinstance(error, urllib.error.HTTPError):
         raise InputError(f"the server refuses {url}: {error.code} {error.reason}", remedy=remedy) from error
-    if isinstance(error, (OSError, HTTPException)):
+    if error is not None:  # of addresses and proxies, too, that are written wrongly
         reason = getattr(error, "reason", error)
         raise InputError(f"cannot download {url}: {reason}", remedy=f"Check the network. {remedy}") from error
-    if error is not None:
-        raise error

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
+
+from pipelines.raw_ids import as_text, is_text
 
 
 @dataclass(frozen=True)
@@ -44,15 +47,16 @@ def match_ids(former: np.ndarray, now: np.ndarray) -> IdMatch:
     `pipelines.readers.ids`), and 42 is then "42". So 7 and "007" stay two ids.
 
     Args:
-      former: [num_former] int64 or str.
-      now: [num_now] int64 or str.
+      former: [num_former] int64 or text.
+      now: [num_now] int64 or text.
     """
     if of_other_types(former, now):
-        former, now = former.astype(str), now.astype(str)
-    _, at_former, at_now = np.intersect1d(former, now, assume_unique=True, return_indices=True)
-    return IdMatch(at_former, at_now, len(former), len(now))
+        former, now = as_text(former), as_text(now)
+    place = pd.Index(now, dtype=now.dtype).get_indexer(former)
+    at_former = np.flatnonzero(place >= 0)
+    return IdMatch(at_former, place[at_former], len(former), len(now))
 
 
 def of_other_types(former: np.ndarray, now: np.ndarray) -> bool:
     """Whether one list is of text and the other is not."""
-    return (former.dtype.kind == "U") != (now.dtype.kind == "U")
+    return is_text(former) != is_text(now)

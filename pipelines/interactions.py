@@ -7,16 +7,18 @@ import numpy as np
 
 from pipelines.errors import InputError
 from pipelines.notices import notices
+from pipelines.raw_ids import Ids, codes_of
+from pipelines.titles import title_array
 
 
 @dataclass(frozen=True)
 class Ratings:
     """One row per rating, click or pin, in the order of the source."""
 
-    users: np.ndarray
-    """[num_rows] raw user ids, int64 or str."""
-    items: np.ndarray
-    """[num_rows] raw item ids, int64 or str."""
+    users: Ids
+    """[num_rows] raw user ids, int64 or text."""
+    items: Ids
+    """[num_rows] raw item ids, int64 or text."""
     ratings: np.ndarray | None = None
     """[num_rows] float32, or None where the source has no grades."""
     timestamps: np.ndarray | None = None
@@ -49,13 +51,13 @@ class Interactions:
     items: np.ndarray
     """[num_interactions] int32 item numbers; per user in the order of the source, without repeats."""
     user_ids: np.ndarray
-    """[num_users] raw ids, int64 or str."""
+    """[num_users] raw ids, int64 or Python strings."""
     item_ids: np.ndarray
-    """[num_items] raw ids, int64 or str."""
+    """[num_items] raw ids, int64 or Python strings."""
     timestamps: np.ndarray | None = None
     """[num_interactions] float64, or None."""
     titles: np.ndarray | None = None
-    """[num_items] str, or None."""
+    """[num_items] Python strings, or None."""
     filters: tuple[Filter, ...] = ()
     """What was dropped to come to these, by each filter that dropped something."""
     dropped: "Interactions | None" = None
@@ -172,8 +174,7 @@ def from_ratings(
     Raises:
       InputError: nothing is left, or `duplicates="error"` and there is a repeat.
     """
-    _, users = np.unique(ratings.users, return_inverse=True)
-    _, items = np.unique(ratings.items, return_inverse=True)
+    users, items = codes_of(ratings.users), codes_of(ratings.items)
     told = _Told(users, items)
     rows = np.arange(len(users))
     if ratings.ratings is not None:
@@ -197,7 +198,7 @@ def from_ratings(
     item_ids = ratings.items[rows[core[first]]]
     titles = None
     if ratings.titles:
-        titles = np.array([str(ratings.titles.get(item, item)) for item in item_ids.tolist()])
+        titles = title_array((str(ratings.titles.get(item, item)) for item in item_ids.tolist()), ratings.source)
     kept = _rows(ratings, rows[core], users[core], numbers, timed=True, item_ids=item_ids, titles=titles)
     dropped, filters = _of_dropped_users(ratings, rows, users, items, core, kept), told.filters
     if filters:

@@ -6,12 +6,13 @@ from types import ModuleType
 import numpy as np
 
 from pipelines.config import DEFAULT_COLUMNS, LEAVE_ONE_OUT, RATIO, SHARES, TIME, DataConfig
-from pipelines.errors import InputError
+from pipelines.errors import InputError, naming
 from pipelines.infer import infer
 from pipelines.interactions import Ratings, from_ratings
 from pipelines.notices import notices
 from pipelines.paths import as_path
 from pipelines.readers import reader
+from pipelines.readers.files import reading
 from pipelines.split import Split, by_ratio, leave_one_out
 from pipelines.time_cut import by_time, no_timestamps
 
@@ -41,7 +42,8 @@ def load_dataset(config: DataConfig) -> Split:
     config = infer(config)
     module = reader(config.dataset)
     _check_settings(config, module)
-    found = module.read(as_path(config.data_dir) if config.data_dir else None, config)
+    with reading(config.data_dir):
+        found = module.read(as_path(config.data_dir) if config.data_dir else None, config)
     return found if isinstance(found, Split) else split_ratings(found, config)
 
 
@@ -54,6 +56,11 @@ def split_ratings(ratings: Ratings, config: DataConfig) -> Split:
       InputError: nothing is left, or what is left cannot be split.
     """
     check_splittable(config)
+    with naming(ratings.source):
+        return _split(ratings, config)
+
+
+def _split(ratings: Ratings, config: DataConfig) -> Split:
     by_moment = config.split_by == TIME
     if by_moment and ratings.timestamps is None:
         raise no_timestamps()

@@ -28,12 +28,24 @@ def as_path(path: str | os.PathLike) -> AnyPath:
     """The path that a text names: a `pathlib.Path`, in which `~` is the home folder, or one in an object store.
 
     Raises:
-      InputError: the text has the form `scheme://...` of a store that cannot be read here.
+      InputError: the text has the form `scheme://...` of a store that cannot be read here, begins with the `~` of
+        nobody, holds a NUL, or is not UTF-8.
     """
     text = os.fspath(path)
     scheme, is_remote, _ = text.partition("://")
+    if "\0" in text:
+        raise InputError("a NUL is in this path, and no name has one", path=text)
+    if any("\ud800" <= letter <= "\udfff" for letter in text):  # so Python shows bytes that are none of UTF-8
+        raise InputError(
+            "this name is not UTF-8, and no file of settings could hold it", path=text, remedy="Rename it."
+        )
     if not is_remote:
-        return Path(text).expanduser()
+        try:
+            return Path(text).expanduser()
+        except RuntimeError:
+            home = PurePosixPath(text).parts[0]
+            remedy = f"Write the folder out, or ./{home} for one of that name."
+            raise InputError(f"no home folder is known of {home}", path=text, remedy=remedy) from None
     if scheme not in _PACKAGES:
         known = ", ".join(f"{name}://" for name in _PACKAGES)
         raise InputError(f"{scheme}:// is not known", path=text, remedy=f"Use {known} or a path on this machine.")

@@ -10,8 +10,9 @@ import pickle
 
 import numpy as np
 
-from pipelines.errors import InputError
+from pipelines.errors import InputError, shown
 from pipelines.paths import AnyPath
+from pipelines.readers.files import Source
 
 _DTYPES = frozenset(["b1", *(kind + size for kind in "iu" for size in "1248"), "f2", "f4", "f8"])
 
@@ -29,14 +30,14 @@ def load_array(path: AnyPath) -> np.ndarray:
       InputError: the file is missing, damaged, holds something else than an array, or asks for anything else.
     """
     try:
-        with path.open("rb") as file:
+        with Source(path).open() as file:
             loaded = _ArraysOnly(file, encoding="latin1").load()
+    except InputError:
+        raise
     except _Refused as refused:
         raise InputError(
             str(refused), path=path, remedy="It was not loaded, and should not be elsewhere: such a file may run code."
         ) from None
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", path=path) from None
     except Exception as error:  # Bytes that are no pickle raise nearly anything: the pickle module promises no list.
         raise InputError(
             f"is not a whole pickle of a NumPy array ({type(error).__name__}: {error})",
@@ -58,7 +59,7 @@ class _Dtype:
 
     def __init__(self, name: str, *_align_and_copy: object) -> None:
         if name not in _DTYPES:
-            raise _Refused(f"holds an array of dtype {name!r}, where only numbers are read")
+            raise _Refused(f"holds an array of dtype {shown(name, quoted=True)}, where only numbers are read")
         self.value = np.dtype(name)
 
     def __setstate__(self, state: tuple) -> None:
@@ -113,8 +114,10 @@ _STAND_INS = {
 }
 
 
-class _ArraysOnly(pickle.Unpickler):
+class _ArraysOnly(pickle._Unpickler):
+    """The one that is written in Python: a few bytes have the other reserve gigabytes for its memo."""
+
     def find_class(self, module: str, name: str) -> type:
         if (module, name) not in _STAND_INS:
-            raise _Refused(f"asks for {module}.{name}, which is no part of a NumPy array")
+            raise _Refused(f"asks for {shown(f'{module}.{name}')}, which is no part of a NumPy array")
         return _STAND_INS[module, name]

@@ -1,14 +1,26 @@
 """Fixtures that several rooms of tests use."""
 
 import itertools
+import os
 from pathlib import Path
 
 import pytest
 from etils.epath import backend
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import _registry
+from hypothesis import HealthCheck, settings
+
+# Few examples, always the same, in the suite; by hand HYPOTHESIS_PROFILE=long looks for what they miss.
+_COMMON = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
+settings.register_profile("default", max_examples=40, derandomize=True, **_COMMON)
+settings.register_profile("long", max_examples=3000, print_blob=True, **_COMMON)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 _numbers = itertools.count()
+
+
+def pytest_addoption(parser):
+    parser.addoption("--exhaustive", action="store_true", help="crash points: all of them")
 
 
 @pytest.fixture

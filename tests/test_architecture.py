@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOUNDATION = ("registry", "flags", "flagfiles", "keras2", "markdown", "progress_bar", "report_page")
+FOUNDATION = (
+    "registry",
+    "flag_lines",
+    "flags",
+    "flagfiles",
+    "keras2",
+    "markdown",
+    "progress_bar",
+    "report_page",
+    "tf_files",
+)
 """Modules of the package that any wing may use, and that use none."""
 WINGS = (
     "models",

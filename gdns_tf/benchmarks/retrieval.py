@@ -36,8 +36,9 @@ from gdns_tf.models.weights_file import load_weights
 from gdns_tf.serving.fold_in import FoldIn
 from gdns_tf.serving.model import ServedModel
 from gdns_tf.serving.top_k import top_k
+from pipelines.checks import Settings
 from pipelines.config import flag
-from pipelines.errors import InputError
+from pipelines.errors import InputError, require
 from pipelines.interactions import Interactions
 
 REFERENCE = "NumPy: argpartition, sort"
@@ -60,30 +61,22 @@ Search = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
-class RetrievalBenchConfig:
+class RetrievalBenchConfig(Settings):
     """What to measure."""
 
-    weights: str = flag("", "An .npz file with P, Q and w, to take vectors from; empty: a made-up mixture.")
-    num_items: tuple[int, ...] = flag((10_000, 100_000, 1_000_000), "Sizes of the catalogue.")
-    batch_sizes: tuple[int, ...] = flag((1, 256), "Users a call, at most 256.")
-    retrieve: int = flag(100, "k: items a user.")
-    rounds: int = flag(3, "Turns of each system.")
-    seconds: float = flag(0.4, "How long a turn is, at least one call.")
-    threads: int = flag(1, "Threads of each system, but for building.")
+    weights: str = flag("", "An .npz file with P, Q and w, to take vectors from; empty: a made-up mixture.", path=True)
+    num_items: tuple[int, ...] = flag((10_000, 100_000, 1_000_000), "Sizes of the catalogue.", at_least=1)
+    batch_sizes: tuple[int, ...] = flag((1, 256), "Users a call, at most 256.", at_least=1, at_most=NUM_USERS)
+    retrieve: int = flag(100, "k: items a user.", at_least=1)
+    rounds: int = flag(3, "Turns of each system.", at_least=1)
+    seconds: float = flag(0.4, "How long a turn is, at least one call.", at_least=0, at_most=86_400)
+    threads: int = flag(1, "Threads of each system, but for building.", at_least=1, at_most=1024)
     quick: bool = flag(False, "Smoke test: 2,000 and 20,000 items, one short turn.")
 
-    def __post_init__(self) -> None:
-        """Raises InputError, naming the flag, for values that cannot work."""
-        for name, values, most in (
-            ("num_items", self.num_items, None),
-            ("batch_sizes", self.batch_sizes, NUM_USERS),
-            ("retrieve", (self.retrieve,), None),
-            ("rounds", (self.rounds,), None),
-            ("threads", (self.threads,), None),
-        ):
-            if not values or min(values) < 1 or (most and max(values) > most):
-                raise InputError(f"`{name}`={values} must be at least 1" + (f" and at most {most}" if most else ""))
-        if self.num_items and min(self.num_items) < self.retrieve + SEEN:
+    def check(self) -> None:
+        for name in ("num_items", "batch_sizes"):
+            require(bool(getattr(self, name)), name, "", "must be one or more numbers")
+        if min(self.num_items) < self.retrieve + SEEN:
             raise InputError(f"`num_items`={self.num_items} must each be at least `retrieve` + {SEEN}")
 
 

@@ -40,7 +40,7 @@ from gdns_tf.serving.export import export_model
 from gdns_tf.serving.limits import Limits
 from pipelines.checks import Settings
 from pipelines.config import flag
-from pipelines.errors import InputError, require
+from pipelines.errors import InputError
 from pipelines.held_out import HeldOut
 from pipelines.interactions import Interactions
 from pipelines.split import Split
@@ -61,22 +61,19 @@ Arrays = Mapping[str, np.ndarray]
 class ServingBenchConfig(Settings):
     """What to measure."""
 
-    num_items: tuple[int, ...] = flag((3533, 100_000, 1_000_000), "Sizes of the catalogue.", main=True)
-    dim: int = flag(64, "Factors.", main=True)
-    k: int = flag(20, "Items for each.", main=True)
-    requests: int = flag(10_000, "Requests over all connections.", main=True)
-    single_requests: int = flag(250, "Requests over one connection, for each protocol.")
-    connections: int = flag(64, "Connections, half of them gRPC.", main=True)
-    threads: int = flag(0, "The server's --threads.")
+    num_items: tuple[int, ...] = flag((3533, 100_000, 1_000_000), "Sizes of the catalogue.", main=True, at_least=1)
+    dim: int = flag(64, "Factors.", main=True, at_least=1, at_most=2**16)
+    k: int = flag(20, "Items for each.", main=True, at_least=1)
+    requests: int = flag(10_000, "Requests over all connections.", main=True, at_least=1)
+    single_requests: int = flag(250, "Requests over one connection, for each protocol.", at_least=1)
+    connections: int = flag(64, "Connections, half of them gRPC.", main=True, at_least=2, at_most=10_000)
+    threads: int = flag(0, "The server's --threads.", at_least=0, at_most=1024)
     quick: bool = flag(False, "Smoke test: 3,533 items, few requests.", main=True)
 
     def check(self) -> None:
-        for name in ("dim", "k", "requests", "single_requests"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "must be at least 1")
-        require(self.connections >= 2, "connections", self.connections, "must be at least 2")
         least = SEEN + self.k + RANKED
         if not self.num_items or min(self.num_items) < least:
-            raise InputError(f"`num_items`={self.num_items} must each be at least {least}")
+            raise InputError(f"`num_items`={self.num_items} must each be at least `k` + {least - self.k}")
 
 
 @dataclass(frozen=True)
@@ -122,9 +119,12 @@ class Figures:
         return [f"{count / self.seconds:,.0f}", *(f"{value:.1f}" for value in times), str(len(self.wrong))]
 
 
-def export(folder: Path, num_items: int, dim: int, k: int, limits: Limits | None = None) -> Split:
-    """Writes a made-up model of a few hundred users, each with `SEEN` items, as the default recipe trains them."""
-    model = enlarged(mixture(dim=dim), num_items)
+def export(folder: Path, num_items: int, dim: int, k: int, seed: int = 0, limits: Limits | None = None) -> Split:
+    """Writes a made-up model of a few hundred users, each with `SEEN` items, as the default recipe trains them.
+
+    Models of other seeds have the same users, items and data, and other scores.
+    """
+    model = enlarged(mixture(seed, dim=dim), num_items)
     rng = np.random.default_rng(0)
     seen = np.concatenate([rng.choice(num_items, SEEN, replace=False) for _ in range(model.num_users)])
     train = Interactions(
@@ -142,7 +142,7 @@ def export(folder: Path, num_items: int, dim: int, k: int, limits: Limits | None
 
 
 def questions(model: SavedModel, data: Interactions, k: int, seed: int = 0) -> list[Question]:
-    """Requests of all kinds, with the answers of the model in this process."""
+    """Requests of all kinds, the same for all models of this data, with the answers of the model in this process."""
     rng = np.random.default_rng(seed)
 
     def some(ids: np.ndarray, count: int) -> np.ndarray:
@@ -260,17 +260,28 @@ class Server:
             return float("nan")
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def memory_mb(self) -> float:
+        """Its resident memory; NaN where there is no /proc."""
+        try:
+            lines = Path(f"/proc/{self.process}/status").read_text().splitlines()
+        except FileNotFoundError:
+            return float("nan")
+        return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS")), float("nan"))
+
 
 @contextmanager
-def served(folder: Path, config: ServingBenchConfig) -> Iterator[Server]:
+def served(folder: Path, *options: str) -> Iterator[Server]:
     """The server as a process while the block lasts.
+
+    Args:
+      folder: the model's.
+      options: flags of the server.
 
     Raises:
       InputError: it does not start, or does not end as it should; shows what it said.
     """
     log = folder.with_suffix(".log")
     ports = ["--port=0", "--rest_api_port=0"]
-    options = [f"--threads={config.threads}"]
     with log.open("wb") as output:
         command = [sys.executable, "-m", "gdns_tf.serve", f"--model={folder}", *ports, *options]
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
@@ -319,7 +330,7 @@ def bench(config: ServingBenchConfig) -> int:
             model = Path(folder) / str(num_items) / NAME
             split = export(model, num_items, config.dim, config.k)
             asked = questions(SavedModel(model), split.train, config.k)
-            with served(model, config) as server:
+            with served(model, f"--threads={config.threads}") as server:
                 for name, figures in measured(server, asked, config):
                     rows.append([f"{num_items:,}", name, *figures.cells()])
                     errors += len(figures.wrong)

@@ -21,6 +21,7 @@ from gdns_tf.command import Read, run_command
 from gdns_tf.evaluation.ranking import evaluate
 from gdns_tf.training.build import build_batches, build_trainer
 from gdns_tf.training.config import TrainConfig
+from pipelines.checks import Settings
 from pipelines.config import DataConfig, flag
 from pipelines.load import format_statistics, load_dataset
 from pipelines.split import Split
@@ -30,21 +31,22 @@ RECIPE = TrainConfig(loss="squared_hinge", l2=0.03, dropout=0.3, user_weight_pow
 
 
 @dataclass(frozen=True)
-class BenchConfig:
+class BenchConfig(Settings):
     """What to measure."""
 
     reference: str = flag(
-        "../shared/reference/gdns_reference.cpp", "Source of the C++ reference trainer; none: skipped."
+        "../shared/reference/gdns_reference.cpp", "Source of the C++ reference trainer; none: skipped.", path=True
     )
     encoder_reference: str = flag(
-        "../shared/reference/encoder_reference.cpp", "Source of that of the history encoder; none: skipped."
+        "../shared/reference/encoder_reference.cpp", "Source of that of the history encoder; none: skipped.", path=True
     )
-    rounds: int = flag(3, "Times that each is measured, in turn.")
-    epochs: int = flag(40, "Epochs a measurement.")
+    rounds: int = flag(3, "Times that each is measured, in turn.", at_least=1)
+    epochs: int = flag(40, "Epochs a measurement.", at_least=1)
 
 
 def main(read: Read) -> None:
-    dataset, config = load_dataset(read(DataConfig)), read(BenchConfig)
+    config, data = read(BenchConfig), read(DataConfig)
+    dataset = load_dataset(data)
     print(format_statistics(dataset), "\n", flush=True)
     bench_training(dataset, config)
     bench_likelihoods(dataset, config)

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gdns_tf.clients.errors import ServingError
+from gdns_tf.clients.errors import ServingError, printable
+from pipelines.errors import InputError, require
+
+LONGEST_TIMEOUT = 86_400.0
+"""Seconds, a day: systems refuse waits of many years."""
+LONGEST_ANSWER_MB = 32.0
+"""What a server's answer may be long, in megabytes, unless told otherwise: lists of 1,000 items for 1,000 users by
+REST, and no more memory than a stranger's answer should take (as JSON, some twenty times its length)."""
 
 
 class Backend(abc.ABC):
@@ -41,23 +48,57 @@ class ModelSpec:
     label: str = ""
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a model that cannot be asked for."""
-        if not self.name:
-            raise ValueError("the model has no name")
+        """Raises InputError for a model that cannot be asked for."""
+        check_names(model=self.name, label=self.label or "none")
         if self.version is not None and self.label:
-            raise ValueError(f"version {self.version} and label {self.label!r}: give one of them")
+            raise InputError(f"version {self.version} and label {self.label!r}: give one of them")
+        if self.version is not None:
+            require(0 <= self.version < 2**63, "version", self.version, "must lie in [0, 2**63)")
 
     def __str__(self) -> str:
         version = "" if self.version is None else f" version {self.version}"
         return f"model {self.name!r}{version}{f' label {self.label!r}' if self.label else ''}"
 
 
-def text_decoded(array: np.ndarray) -> np.ndarray:
-    """The array, with str in place of bytes."""
+def check_names(**names: str) -> None:
+    """Raises InputError, naming the setting, for names of models or labels that there cannot be."""
+    for setting, name in names.items():
+        if not name or not name.isprintable():  # nor are halves of a surrogate pair
+            raise InputError(f"`{setting}`={printable(ascii(name))} is no name of a model or a label")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a server may take of a client."""
+
+    timeout: float = 10.0
+    """Seconds for a call, with all its attempts and the pauses between them."""
+    max_answer_mb: float = LONGEST_ANSWER_MB
+    """Megabytes of an answer."""
+
+    def __post_init__(self) -> None:
+        """Raises InputError for what cannot be."""
+        require(0 < self.timeout <= LONGEST_TIMEOUT, "timeout", self.timeout, "must be above 0, and at most a day")
+        require(0 < self.max_answer_mb <= 2000, "max_answer_mb", self.max_answer_mb, "must be above 0, at most 2000")
+
+    @property
+    def answer_bytes(self) -> int:
+        return int(1e6 * self.max_answer_mb)
+
+
+def text_decoded(array: np.ndarray, name: str) -> np.ndarray:
+    """The array of the output of this name, with str in place of bytes.
+
+    Raises:
+      ServingError: they are not UTF-8.
+    """
     if array.dtype != object:
         return array
     decoded = np.empty(array.shape, object)
-    decoded.flat = [value.decode() if isinstance(value, bytes) else value for value in array.flat]
+    try:
+        decoded.flat = [value.decode() if isinstance(value, bytes) else value for value in array.flat]
+    except UnicodeDecodeError:
+        raise ServingError(f"output {name!r} holds text that is not UTF-8") from None
     return decoded
 
 

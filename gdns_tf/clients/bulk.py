@@ -4,13 +4,15 @@ import contextlib
 import csv
 import itertools
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from gdns_tf.clients.results import Recommendations
 from gdns_tf.clients.signatures import Signatures
+from gdns_tf.clients.spreadsheets import escaped
 from gdns_tf.progress_bar import progress_bar
 from pipelines.atomic import whole
+from pipelines.errors import InputError
 
 _COLUMNS = ("user_id", "rank", "item_id", "score", "title")
 _ROW_GROUP = 100_000
@@ -33,7 +35,8 @@ def recommend_everyone(
     """Asks for the users in batches, and holds one batch in memory.
 
     `.parquet` and `.csv` have a row for each recommended item, with the columns user_id, rank (from 1), item_id, score
-    and title (null or empty where there is none); `.jsonl` has a line for each user.
+    and title (null or empty where there is none); `.jsonl` has a line for each user. In `.csv`, text that a spreadsheet
+    would take for a formula has an apostrophe in front: see `gdns_tf.clients.spreadsheets`.
 
     Args:
       signatures: the model.
@@ -48,6 +51,7 @@ def recommend_everyone(
 
     Raises:
       ServingError: the model does not answer.
+      InputError: the file of ids is damaged.
       OSError: a file cannot be read or written.
     """
     with user_ids.open("rb") as lines:
@@ -59,11 +63,21 @@ def recommend_everyone(
         user_ids.open("rb") as file,
         progress_bar(total=total, unit=" users") as bar,
     ):
-        ids = (line.removesuffix(b"\n").decode() for line in file)
+        ids = _ids(file, user_ids)
         while batch := list(itertools.islice(ids, batch_size)):
             write(signatures.recommend(batch, k, **options))
             bar.update(len(batch))
     return total
+
+
+def _ids(lines: Iterable[bytes], path: Path) -> Iterator[str]:
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield line.removesuffix(b"\n").decode()
+        except UnicodeDecodeError:
+            raise InputError(
+                "an id that is not UTF-8", path=path, line=number, remedy="Export the model again."
+            ) from None
 
 
 @contextlib.contextmanager
@@ -95,9 +109,14 @@ def _parquet(path: Path, signatures: Signatures) -> Iterator[Write]:
 @contextlib.contextmanager
 def _csv(path: Path, _: Signatures) -> Iterator[Write]:
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        # All text in quotes: without, Python leaves a carriage return bare, which ends the row for readers.
+        writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
         writer.writerow(_COLUMNS)
-        yield lambda answer: writer.writerows(_rows(answer))
+
+        def cells(row: tuple) -> list:
+            return [escaped(value) if isinstance(value, str) else value for value in row]
+
+        yield lambda answer: writer.writerows(map(cells, _rows(answer)))
 
 
 @contextlib.contextmanager

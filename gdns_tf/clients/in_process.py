@@ -39,7 +39,7 @@ class InProcess(Backend):
         except tf.errors.OpError as error:
             raise ServingError(f"{self._name}: {error.message}") from error
         check_outputs(answer, outputs, signature)
-        return {name: text_decoded(answer[name].numpy()) for name in outputs}
+        return {name: text_decoded(answer[name].numpy(), name) for name in outputs}
 
 
 class SavedModel(InProcess):

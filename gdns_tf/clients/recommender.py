@@ -3,7 +3,8 @@
 import os
 from collections.abc import Mapping
 
-from gdns_tf.clients.backend import ModelSpec
+from gdns_tf.clients.access import Access
+from gdns_tf.clients.backend import LONGEST_ANSWER_MB, Limits, ModelSpec
 from gdns_tf.clients.methods import RecommendMethods
 from gdns_tf.clients.signatures import Signatures
 from gdns_tf.serving.contract import TITLES
@@ -51,19 +52,29 @@ class Recommender(RecommendMethods):
         label: str = "",
         timeout: float = 10.0,
         titles: Mapping | None = None,
+        access: Access | None = None,
+        max_answer_mb: float = LONGEST_ANSWER_MB,
     ) -> "Recommender":
         """TensorFlow Serving's gRPC port, as `host:8500`; needs the extra `serving`.
 
         Args:
-          address: host and port. Nothing is sent before the first call.
+          address: host and port, `grpcs://host:8500` with TLS. Nothing is sent before the first call.
           model: the model's name there.
           version, label: which version, at most one of them; none: the newest.
-          timeout: seconds for a call, attempts at a server that is not there among them.
+          timeout: seconds for a call, attempts at a server that is not there, the pauses between them and the whole of
+            the answer among them.
           titles: raw item id -> title.
+          access: certificates and a token; needs TLS.
+          max_answer_mb: the longest answer that is taken, in megabytes.
+
+        Raises:
+          InputError: the address, the model or a limit is none that there can be.
+          ServingError: a file of `access` is not what it should be.
         """
         from gdns_tf.clients.grpc_server import GrpcServer
 
-        return cls(Signatures(GrpcServer(address, ModelSpec(model, version, label), timeout), titles))
+        spec, limits = ModelSpec(model, version, label), Limits(timeout, max_answer_mb)
+        return cls(Signatures(GrpcServer(address, spec, limits, access), titles))
 
     @classmethod
     def from_rest(
@@ -75,11 +86,18 @@ class Recommender(RecommendMethods):
         label: str = "",
         timeout: float = 10.0,
         titles: Mapping | None = None,
+        access: Access | None = None,
+        max_answer_mb: float = LONGEST_ANSWER_MB,
     ) -> "Recommender":
-        """TensorFlow Serving's REST port, as `http://host:8501`; arguments as for `from_grpc`. Needs no TensorFlow."""
+        """TensorFlow Serving's REST port, as `http://host:8501`, or `https://...`; needs no TensorFlow.
+
+        Arguments and errors are those of `from_grpc`. No redirect is followed, and no proxy, .netrc or other setting of
+        the environment is looked at.
+        """
         from gdns_tf.clients.rest_server import RestServer
 
-        return cls(Signatures(RestServer(address, ModelSpec(model, version, label), timeout), titles))
+        spec, limits = ModelSpec(model, version, label), Limits(timeout, max_answer_mb)
+        return cls(Signatures(RestServer(address, spec, limits, access), titles))
 
     def with_titles(self, titles: Mapping) -> "Recommender":
         """The same model, with titles: raw item id -> title."""

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import numbers
 import operator
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -9,8 +10,10 @@ from dataclasses import replace
 import numpy as np
 
 from gdns_tf.clients.backend import Backend
-from gdns_tf.clients.errors import InvalidRequest, ServingError
+from gdns_tf.clients.errors import InvalidRequest, ServingError, printable
 from gdns_tf.clients.mmr import CANDIDATES, most_marginal
+from gdns_tf.clients.promised import as_promised
+from gdns_tf.clients.raw_ids import id_array, is_list, shown
 from gdns_tf.clients.results import Ranking, Recommendations
 from gdns_tf.clients.splitting import joined, parts_that_fit
 from gdns_tf.serving.contract import ITEM_ID, PADDING_IDS, PADDING_SCORE, SIGNATURES, USER_ID
@@ -43,11 +46,14 @@ class Signatures:
 
     def describe(self) -> dict:
         """What the model says about itself: version, id types, exported k, flags, data fingerprint, metrics."""
-        (text,) = self.backend.call("describe", {"parts": np.array([""], object)}, ("json",))["json"]
+        (text,) = self._answer("describe", {"parts": np.array([""], object)}, {})["json"]
         try:
-            return dict(json.loads(text))
-        except (TypeError, ValueError) as error:
-            raise ServingError(f"signature 'describe' did not answer with a JSON object: {error}") from error
+            about = json.loads(text)
+        except (ValueError, RecursionError):
+            about = None
+        if not isinstance(about, dict):
+            raise ServingError(f"signature 'describe' did not answer with a JSON object, but: {printable(text)}")
+        return about
 
     @property
     def user_id_type(self) -> str:
@@ -82,7 +88,7 @@ class Signatures:
           mmr: how much lists avoid items that are alike, from 0, not at all, to 1; see `gdns_tf.clients.mmr`. Scores
             then no longer descend.
         """
-        why, mmr = _whole(why, "why", 0), _share(mmr, "mmr")
+        why, mmr = min(_whole(why, "why", 0), _INT32_MAX), _share(mmr, "mmr")
         options = {"exclude_seen": exclude_seen, "exclude": exclude, "restrict_to": restrict_to}
         if mmr:
             answer = self._diverse(self._best(users, max(_count(k), CANDIDATES), **options), mmr, _count(k))
@@ -122,7 +128,7 @@ class Signatures:
         k, ids = _count(k), self._ids(users, "user")
         exclude, restrict_to = self._ids(exclude, "item"), self._ids(restrict_to, "item")
         plain = exclude_seen and not len(exclude) and not len(restrict_to)
-        if plain and k <= self._description["k"]:
+        if plain and k <= self._exported_k:
             answer = self._call("serving_default", {"user_ids": ids})
             if len(ids) == 0 or answer["item_ids"].shape[1] >= k:
                 return self._recommendations(ids, answer, "known_user", k)
@@ -147,7 +153,7 @@ class Signatures:
           items: [num_items] raw ids, the same for all users, or [n, num_items], a list of one length for each.
         """
         ids = self._ids(users, "user")
-        nested = _is_list(items) and len(items) and all(_is_list(row) for row in items)
+        nested = is_list(items) and len(items) and all(is_list(row) for row in items)
         rows = [self._ids(row, "item") for row in items] if nested else [self._ids(items, "item")] * len(ids)
         if len(rows) != len(ids) or len({len(row) for row in rows}) > 1:
             raise InvalidRequest(f"{len(ids)} users need a list of items each, of equal length, or one list for all")
@@ -182,7 +188,7 @@ class Signatures:
           k: items for each.
         """
         k = _count(k)
-        if not _is_list(histories) or not all(_is_list(history) for history in histories):
+        if not is_list(histories) or not all(is_list(history) for history in histories):
             raise InvalidRequest("histories must be lists of item ids, one for each user")
         rows = [self._ids(history, "item") for history in histories]
         answer = self._call("retrieve_by_history", {"history": self._lists(rows), "k": np.full(len(rows), k, np.int32)})
@@ -200,9 +206,19 @@ class Signatures:
         """Types of raw ids, as the contract names them."""
         types = {id_name: self._description.get(f"{id_name}_type") for id_name in (USER_ID, ITEM_ID)}
         for id_name, found in types.items():
-            if found not in PADDING_IDS:
-                raise ServingError(f"the model describes {id_name}_type as {found!r}, not {' or '.join(PADDING_IDS)}")
+            if not isinstance(found, str) or found not in PADDING_IDS:
+                raise ServingError(
+                    f"the model describes {id_name}_type as {printable(found)}, not {' or '.join(PADDING_IDS)}"
+                )
         return types
+
+    @property
+    def _exported_k(self) -> int:
+        """How many items `serving_default` answers with."""
+        k = self._description.get("k")
+        if type(k) is not int:
+            raise ServingError(f"the model describes k as {printable(k)}, not a number")
+        return k
 
     def _call(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The outputs of a signature, in the contract's dtypes; asked for in parts where it is too much at once."""
@@ -212,13 +228,13 @@ class Signatures:
                 for tensor in SIGNATURES[signature].outputs
             }
         parts = parts_that_fit(SIGNATURES[signature], inputs, self._description)
-        answers = [self._answer(signature, part) for part in parts]
+        answers = [self._answer(signature, part, self._id_types) for part in parts]
         return joined(answers, SIGNATURES[signature], self.item_id_type)
 
-    def _answer(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        dtypes = {tensor.name: tensor.numpy_dtype_with(self._id_types) for tensor in SIGNATURES[signature].outputs}
-        answer = self.backend.call(signature, inputs, tuple(dtypes))
-        return {name: np.asarray(answer[name], dtype) for name, dtype in dtypes.items()}
+    def _answer(self, name: str, inputs: dict[str, np.ndarray], id_types: Mapping[str, str]) -> dict[str, np.ndarray]:
+        signature = SIGNATURES[name]
+        answer = self.backend.call(name, inputs, tuple(tensor.name for tensor in signature.outputs))
+        return as_promised(answer, signature, inputs, id_types)
 
     def _recommendations(self, queries: np.ndarray, answer: dict, known: str, k: int) -> Recommendations:
         return Recommendations(
@@ -245,23 +261,8 @@ class Signatures:
         return array
 
     def _ids(self, ids: Collection, what: str) -> np.ndarray:
-        """Raw ids in the model's type; numbers and their text stand for each other.
-
-        Raises:
-          InvalidRequest: an id is of another type or does not fit in 64 bits.
-        """
-        if not _is_list(ids):
-            raise InvalidRequest(f"a list of {what} ids is needed, not {ids!r}")
-        integers = self._id_types[f"{what}_id"] == "int64"
-        convert = _integer if integers else _text
-        values = [convert(raw_id, what) for raw_id in ids]
-        array = np.empty(len(values), np.int64 if integers else object)
-        array[:] = values
-        return array
-
-
-def _is_list(value: object) -> bool:
-    return isinstance(value, Collection) and not isinstance(value, str | bytes | Mapping)
+        """Raw ids in the model's type; numbers and their text stand for each other."""
+        return id_array(ids, what, self._id_types[f"{what}_id"])
 
 
 def _count(k: int) -> int:
@@ -272,32 +273,13 @@ def _whole(value: int, name: str, least: int) -> int:
     try:
         value = operator.index(value)
     except TypeError:
-        raise InvalidRequest(f"{name} must be a whole number, not {value!r}") from None
+        raise InvalidRequest(f"{name} must be a whole number, not {shown(value)}") from None
     if value < least:
-        raise InvalidRequest(f"{name} must be at least {least}, not {value}")
+        raise InvalidRequest(f"{name} must be at least {least}, not {shown(value)}")
     return value
 
 
 def _share(value: float, name: str) -> float:
-    if isinstance(value, str) or not 0 <= value <= 1:
-        raise InvalidRequest(f"{name} must be a number from 0 to 1, not {value!r}")
+    if not isinstance(value, numbers.Real) or not 0 <= value <= 1:
+        raise InvalidRequest(f"{name} must be a number from 0 to 1, not {shown(value)}")
     return float(value)
-
-
-def _integer(raw_id: object, what: str) -> int:
-    try:
-        number = int(raw_id) if isinstance(raw_id, str) else operator.index(raw_id)
-    except (TypeError, ValueError):
-        raise InvalidRequest(f"{what} id {raw_id!r} is not a whole number, as this model's are") from None
-    if not -(2**63) <= number < 2**63:
-        raise InvalidRequest(f"{what} id {raw_id!r} does not fit in 64 bits")
-    return number
-
-
-def _text(raw_id: object, what: str) -> str:
-    if isinstance(raw_id, str):
-        return raw_id
-    try:
-        return str(operator.index(raw_id))
-    except TypeError:
-        raise InvalidRequest(f"{what} id {raw_id!r} is not text, as this model's are") from None

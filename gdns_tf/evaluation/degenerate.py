@@ -13,7 +13,7 @@ _FLOATS_AT_ONCE = 2**22
 def degeneracy(factors: Factors) -> str:
     """What is wrong with a model's scores, whatever the data: a clause, empty where nothing is.
 
-    - A factor is no finite number.
+    - A factor is no finite number, or so large that a score may be none.
     - Items score alike, for most users: their scores differ by no more than float32 may round them, so that noise
       orders them. So it is with zeros, and where all items have become one. How small scores are plays no part: those
       of a good model may all lie near 0.
@@ -29,10 +29,8 @@ def degeneracy(factors: Factors) -> str:
     Example:
       degeneracy(popularity(split.train))  # "every user gets the same list"
     """
-    for whose, part in (("user", factors.queries), ("item", factors.items)):
-        finite = np.isfinite(part).all(axis=1)
-        if not finite.all():
-            return f"the factors of {np.count_nonzero(~finite):,} of {len(part):,} {whose}s hold NaN or infinity"
+    if fault := factors.fault():
+        return fault
     tell_items_apart, lists = _looked_at(factors)
     if tell_items_apart.mean() <= 0.5:
         return "all items score alike"

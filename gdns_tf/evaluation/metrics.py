@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+LARGEST_K = 10**6
+"""Of the lists that are looked at: longer ones nobody is shown."""
+
 
 @dataclass(frozen=True)
 class Ranks:

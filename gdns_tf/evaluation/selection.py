@@ -9,7 +9,8 @@ from gdns_tf.evaluation import metrics
 from gdns_tf.evaluation.metrics import Ranks
 from gdns_tf.evaluation.model import Model
 from gdns_tf.evaluation.ranking import evaluate
-from pipelines.errors import InputError
+from pipelines.checks import is_count
+from pipelines.errors import InputError, shown
 from pipelines.nearest import did_you_mean
 from pipelines.split import Split
 
@@ -30,13 +31,12 @@ class SelectionMetric:
 
     def __post_init__(self) -> None:
         kind, at, k = self.bare.partition("@")
-        good = kind in metrics.AT_K and k.isdecimal() and k[0] != "0" if at else kind in metrics.OVERALL
-        if not good:
+        if not (kind in metrics.AT_K and is_count(k, metrics.LARGEST_K) if at else kind in metrics.OVERALL):
             known = [f"{name}@3" for name in metrics.AT_K] + list(metrics.OVERALL)
             known += [f"{_FULL}{name}" for name in known]
             raise InputError(
-                f"`select`={self.name} is no metric{did_you_mean(self.name, known)}",
-                remedy=f"Choose among {', '.join(known)}, and any number in place of 3.",
+                f"`select`={shown(self.name)} is no metric{did_you_mean(self.name, known)}",
+                remedy=f"Choose among {', '.join(known)}, and any number up to {metrics.LARGEST_K:,} in place of 3.",
             )
 
     def of(self, model: Model, split: Split, held_out: str = "valid") -> float:

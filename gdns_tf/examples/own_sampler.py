@@ -23,7 +23,7 @@ from pipelines.config import flag
 class PopularFirstConfig(SamplerConfig):
     """Settings of `PopularFirst`; each becomes a flag, and a keyword of `fit`, once the sampler is registered."""
 
-    noise: float = flag(1.0, "Standard deviation of the noise on the logarithm of the counts.")
+    noise: float = flag(1.0, "Standard deviation of the noise on the logarithm of the counts.", at_least=0, at_most=1e6)
 
 
 class PopularFirst(Sampler):

@@ -30,7 +30,8 @@ from gdns_tf.evaluation.significance import paired_test_over_seeds
 from gdns_tf.flags import define, from_flags
 from gdns_tf.models.losses import LOSSES
 from gdns_tf.tfrs import GdnsRetrieval
-from pipelines.config import DataConfig, flag
+from pipelines.checks import Settings
+from pipelines.config import DataConfig, flag, seed_flag
 from pipelines.errors import InputError
 from pipelines.load import format_statistics, load_dataset
 from pipelines.split import Split
@@ -41,20 +42,22 @@ ACTIVITIES = 12
 
 
 @dataclass(frozen=True)
-class ExampleConfig:
+class ExampleConfig(Settings):
     """What to train on, and for how long."""
 
-    data_dir: str = flag("", "Folder with MovieLens-1M's ratings.dat and movies.dat; empty: data is generated.")
-    seeds: tuple[int, ...] = flag((0, 1, 2), "Seeds of the runs that are tested.")
-    tuning_seed: int = flag(100, "Seed of the runs that are validated.")
-    learning_rates: tuple[str, ...] = flag(("0.05", "0.1"), "Of Adagrad, to choose from.")
-    epochs: int = flag(4, "Most epochs to choose from.")
-    batch_size: int = flag(512, "Interactions a step.")
-    dim: int = flag(32, "Width of the embeddings.")
-    group_size: int = flag(32, "Negatives of a row in the group-wise loss.")
-    num_candidates: int = flag(64, "Candidates that they are taken from.")
-    planted_users: int = flag(500, "Users of the generated data.")
-    planted_items: int = flag(400, "Items of the generated data.")
+    data_dir: str = flag(
+        "", "Folder with MovieLens-1M's ratings.dat and movies.dat; empty: data is generated.", path=True
+    )
+    seeds: tuple[int, ...] = seed_flag((0, 1, 2), "Seeds of the runs that are tested.")
+    tuning_seed: int = seed_flag(100, "Seed of the runs that are validated.")
+    learning_rates: tuple[float, ...] = flag((0.05, 0.1), "Of Adagrad, to choose from.", above=0)
+    epochs: int = flag(4, "Most epochs to choose from.", at_least=1)
+    batch_size: int = flag(512, "Interactions a step.", at_least=1)
+    dim: int = flag(32, "Width of the embeddings.", at_least=1, at_most=2**16)
+    group_size: int = flag(32, "Negatives of a row in the group-wise loss.", at_least=1)
+    num_candidates: int = flag(64, "Candidates that they are taken from.", at_least=1)
+    planted_users: int = flag(500, "Users of the generated data.", at_least=1)
+    planted_items: int = flag(400, "Items of the generated data.", at_least=1)
 
 
 @dataclass(frozen=True)
@@ -252,7 +255,7 @@ def compare(config: ExampleConfig) -> dict[str, dict[int, list[float]]]:
     results, chosen = {}, {}
     for arm in arms(data, config):
         trials = []
-        for rate, setting in itertools.product(map(float, config.learning_rates), arm.settings):
+        for rate, setting in itertools.product(config.learning_rates, arm.settings):
             _, curve = fit(data, config, arm, rate, setting, config.tuning_seed, config.epochs, validate=True)
             trials.append((max(curve), rate, setting, int(np.argmax(curve)) + 1))
             print(f"{arm.title}, {rate:g}, {setting}: " + " ".join(f"{value:.4f}" for value in curve), flush=True)

@@ -63,6 +63,26 @@ class Factors:
     def dim(self) -> int:
         return self.items.shape[1]
 
+    def fault(self) -> str:
+        """What keeps this from being a model, whatever the data: a clause, empty where nothing does.
+
+        A factor is NaN or infinite; or one is so large that a score may exceed float32, in which every server
+        calculates: of such scores not even the order is known.
+        """
+        parts = {"users": self.queries, "items": self.items, "dimensions": self.dimension_weights[:, None]}
+        if self.encoder is not None:
+            parts["items' vectors of histories"] = self.encoder.vectors
+        norms = {}
+        for whose, part in parts.items():
+            # No square of a float32 exceeds a float64; and no copy is made in float64.
+            norms[whose] = np.sqrt(np.einsum("nd,nd->n", part, part, dtype=np.float64))
+            if count := np.count_nonzero(~np.isfinite(norms[whose])):
+                return f"the factors of {count:,} of {len(part):,} {whose} hold NaN or infinity"
+        largest = norms["users"].max(initial=0) * norms["items"].max(initial=0)
+        if not largest < np.finfo(np.float32).max / 2:
+            return f"scores may reach {largest:.2g}, beyond float32"
+        return ""
+
     def without_padding(self, num_items: int) -> "Factors":
         """Without rows of `items` beyond the last item, if those are zero but for rounding.
 

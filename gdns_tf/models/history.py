@@ -15,7 +15,6 @@ from gdns_tf.models.l2 import weighted_squares
 from gdns_tf.models.scorer import CATALOGUE, ITEM_FACTORS, LINEAR, Scorer, ScorerConfig
 from gdns_tf.models.setup import Setup
 from pipelines.config import flag
-from pipelines.errors import require
 from pipelines.interactions import Interactions
 
 
@@ -23,13 +22,13 @@ from pipelines.interactions import Interactions
 class HistoryConfig(ScorerConfig):
     """Settings of `History`."""
 
-    history_power: float = flag(0.7, "A user is the sum of their items' vectors by (number of items)^-this.")
-    history_dropout: float = flag(0.4, "Share of a user's items that are hidden from their sum in a training step.")
+    history_power: float = flag(
+        0.7, "A user is the sum of their items' vectors by (number of items)^-this.", at_least=0, at_most=1
+    )
+    history_dropout: float = flag(
+        0.4, "Share of a user's items that are hidden from their sum in a training step.", at_least=0, below=1
+    )
     history_tied: bool = flag(False, "One vector an item, A = Q, in place of two.")
-
-    def check(self) -> None:
-        require(0 <= self.history_power <= 1, "history_power", self.history_power, "must lie in [0, 1]")
-        require(0 <= self.history_dropout < 1, "history_dropout", self.history_dropout, "must lie in [0, 1)")
 
 
 class History(Scorer):
@@ -40,6 +39,7 @@ class History(Scorer):
     """
 
     config_class = HistoryConfig
+    compiles = False  # XLA has no sums over lists of varying length
     capabilities = frozenset({LINEAR, ITEM_FACTORS, CATALOGUE})
     parameters = {"A": ("num_items", "d"), "Q": ("num_items", "d"), "history_power": ()}  # noqa: RUF012
 
@@ -75,9 +75,12 @@ class History(Scorer):
         self.built = True
 
     @classmethod
+    def num_weights(cls, config: HistoryConfig, sizes: Mapping[str, int]) -> int:
+        vectors = sizes["num_items"] * sizes["d"]
+        return super().num_weights(config, sizes) - (vectors if config.history_tied else 0)
+
+    @classmethod
     def create(cls, config: HistoryConfig, setup: Setup) -> Self:
-        """Raises InputError for a step compiled by XLA, which has no sums over lists of varying length."""
-        require(not setup.compiled, "jit_compile", setup.compiled, f"does not go with `scorer`={cls.__name__.lower()}")
         return cls(
             setup.histories,
             setup.dim,

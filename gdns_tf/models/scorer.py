@@ -4,6 +4,7 @@ A new scorer is a file here and a line in `gdns_tf.models.registry`. No sampler,
 knows more of it than this.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -40,10 +41,18 @@ class Scorer(tf.keras.Model, ABC):
     config_class: ClassVar[type[ScorerConfig]] = ScorerConfig
     capabilities: ClassVar[frozenset[str]] = frozenset()
     """What it offers beyond this interface, of the capabilities above; samplers and objectives need some."""
+    compiles: ClassVar[bool] = True
+    """Whether a step with it can be compiled by XLA (`jit_compile`)."""
     parameters: ClassVar[Mapping[str, tuple[str, ...]]]
     """The arrays that `weights.npz` holds: name -> names of its axes, of "num_users", "num_items" and others, such as
     "d", that must agree among the arrays. The first are the `trainable_variables`, in their order. By the axes a warm
     start knows what is whose: rows along "num_users" go with user ids, along "num_items" with item ids."""
+
+    @classmethod
+    def num_weights(cls, config: ScorerConfig, sizes: Mapping[str, int]) -> int:
+        """About how many numbers are trained; axes that `sizes` does not name count as 1."""
+        del config
+        return sum(math.prod(sizes.get(axis, 1) for axis in axes) for axes in cls.parameters.values())
 
     @classmethod
     @abstractmethod

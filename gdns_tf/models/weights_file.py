@@ -1,8 +1,6 @@
 """`weights.npz`: the parameters of a trained scorer, as named arrays that any NumPy reads."""
 
 import os
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,6 +12,7 @@ from pipelines.atomic import whole
 from pipelines.errors import InputError
 from pipelines.interactions import Interactions
 from pipelines.paths import AnyPath, as_path
+from pipelines.readers.npz import read_arrays
 
 _FACTORS = {"queries": ("num_users", "d"), "items": ("num_items", "d"), "dimension_weights": ("d",)}
 """What a file of a model that is no scorer holds: its factors."""
@@ -40,7 +39,10 @@ class Weights:
 
     def factors(self, train: Interactions) -> Factors:
         """What they come to; `train` is what users are known by, for scorers that make a user of that."""
-        return SCORERS[self.scorer].factors(self.arrays, train) if self.scorer else Factors(**self.arrays)
+        if not self.scorer:
+            return Factors(**self.arrays)
+        with np.errstate(over="ignore", invalid="ignore"):  # which `Factors.fault` tells
+            return SCORERS[self.scorer].factors(self.arrays, train)
 
 
 def load_weights(path: str | os.PathLike, scorer: str = "") -> Weights:
@@ -75,17 +77,7 @@ def _read(path: AnyPath) -> dict[str, np.ndarray]:
     """The arrays of an `.npz` file, cast to float32 where they are of floating point."""
     if not path.is_file():
         raise InputError("there is no such file", path=path, remedy=_REMEDY)
-    try:
-        with path.open("rb") as stream:
-            if not zipfile.is_zipfile(stream):
-                raise InputError("this is not an .npz file, or only the beginning of one", path=path, remedy=_REMEDY)
-            stream.seek(0)
-            with np.load(stream, allow_pickle=False) as file:
-                arrays = {name: np.asarray(file[name]) for name in file.files}
-    except InputError:  # which is a ValueError, and says all
-        raise
-    except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"cannot be read as an .npz file: {error}", path=path, remedy=_REMEDY) from None
+    arrays = read_arrays(path, "an .npz file", _REMEDY)
     with np.errstate(over="ignore"):
         return {name: array.astype(np.float32) if array.dtype.kind == "f" else array for name, array in arrays.items()}
 

@@ -27,6 +27,10 @@ class RunView(Protocol):
         """Epochs done."""
 
     @property
+    def history(self) -> str:
+        """The text of `history.csv` so far, the present validation in it; empty before the first."""
+
+    @property
     def best(self) -> Factors:
         """What the weights with the best validation come to."""
 

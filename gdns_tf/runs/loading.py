@@ -3,12 +3,15 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from gdns_tf.evaluation.baselines.untuned import UNTUNED, Fitted, check_untuned, fit_untuned
 from gdns_tf.evaluation.ranking import check_fits
 from gdns_tf.flags import read_config
 from gdns_tf.models.factors import Factors
 from gdns_tf.models.weights_file import Weights, load_weights
 from gdns_tf.runs import leaks
+from gdns_tf.runs.history import read_history
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
@@ -24,13 +27,15 @@ from pipelines.split import Split
 def data_of(run_dir: str | Path) -> DataConfig:
     """How the data of a run was made. Data that the run's folder holds itself is found there, wherever it has moved.
 
+    A folder, which may be a stranger's, does not say that code of strangers may be loaded (`tfds_community`).
+
     Raises:
       InputError: there is no run.
     """
     folder = RunFolder(run_dir)
     if not folder.flags.exists():
         raise InputError(f"there is no {folder.flags.name}", path=run_dir, remedy="Give the folder of a training run.")
-    data = read_config(folder.flags, DataConfig)
+    data = replace(read_config(folder.flags, DataConfig), tfds_community=False)
     return replace(data, data_dir=str(folder.data)) if folder.data.exists() else data
 
 
@@ -81,6 +86,12 @@ def load_trained(path: str | Path, split: Split) -> Trained:
     return Trained(config, metrics, weights, refit, first, trained_on, served)
 
 
+def load_history(path: str | Path) -> dict[str, np.ndarray]:
+    """The columns of the `history.csv` in a finished run's folder: see `read_history`."""
+    folder = RunFolder(path)
+    return read_history(folder.history, folder.read_metrics().get("validations"))
+
+
 def load_model(path: str | Path, split: Split) -> Factors:
     """The model in the folder of a run, or in an `.npz` file, for a data set, to evaluate it.
 
@@ -123,7 +134,7 @@ def load_compared(compare: str | Path, split: Split, dim: int) -> Fitted:
 
 
 def _fitting(factors: Factors, split: Split, path: str | Path) -> Factors:
-    """The factors without padding, if they are of the data's users and items."""
+    """The factors without padding, if they are of the data's users and items, and give scores that are numbers."""
     trimmed = factors.without_padding(split.train.num_items)
     if trimmed is not factors:
         notices.warning("%s: left out %d row(s) of zeros.", path, factors.num_items - trimmed.num_items)
@@ -131,6 +142,8 @@ def _fitting(factors: Factors, split: Split, path: str | Path) -> Factors:
         check_fits(trimmed, split)
     except InputError as error:
         raise InputError(str(error).removesuffix("."), path=path) from None
+    if fault := trimmed.fault():
+        raise InputError(fault, path=path, remedy="The training diverged: train again with a lower `learning_rate`.")
     return trimmed
 
 

@@ -1,7 +1,8 @@
 """Runs in object stores: a run works in a folder of this machine, and the store gets what changed at every checkpoint.
 
 TensorFlow's checkpoints and summaries know no store but gs://, and in none can a file be appended to; so all stores are
-served alike. What makes a run come back is the order of the uploads: see `Mirror.upload`.
+served alike. No store knows locks: that no two processes train at one address is for the user to see to. What makes a
+run come back is the order of the uploads: see `Mirror.upload`.
 """
 
 import contextlib
@@ -9,9 +10,8 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-import tensorflow as tf
-
 from gdns_tf.runs.callbacks import Callback, RunView
+from gdns_tf.runs.checkpoints import INDEX, numbers
 from gdns_tf.runs.interrupts import Interrupted
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.runs.tensorboard.finished import KEPT
@@ -19,9 +19,7 @@ from pipelines.errors import InputError
 from pipelines.notices import notices
 from pipelines.paths import RemotePath
 
-_INDEX = "checkpoint"
-"""The file that names the checkpoint to go on from."""
-_RANK = {"flags.txt": 0, "weights.npz": 2, _INDEX: 3}
+_RANK = {"flags.txt": 0, "weights.npz": 2, INDEX: 3}
 """In the order of uploads, of the files that must come before or after all others, which are of rank 1."""
 
 
@@ -74,8 +72,8 @@ class Mirror:
         for name in self._there:
             if not _is_shard(name):
                 self._get(name)
-        current = {_current_checkpoint(run.checkpoints) for run in (self.folder, self.folder.refit)}
-        for name in self._there:
+        current = {path for run in (self.folder, self.folder.refit) for path in _named(run.checkpoints)}
+        for name in list(self._there):
             # Those of other checkpoints are left overs of a process that was killed; the next upload removes them.
             if _is_shard(name) and self.folder.path / PurePosixPath(name).with_suffix("") in current:
                 self._get(name)
@@ -176,17 +174,16 @@ def _rank(name: str) -> int:
 
 def _is_shard(name: str) -> bool:
     """Whether it is a file of one checkpoint, as `ckpt-3.index`."""
-    return _within(name, "checkpoints") and PurePosixPath(name).name != _INDEX
+    return _within(name, "checkpoints") and PurePosixPath(name).name != INDEX
 
 
 def _within(name: str, folder: str) -> bool:
     return PurePosixPath(name).parent.name == folder
 
 
-def _current_checkpoint(checkpoints: Path) -> Path | None:
-    """The beginning of the names of the files of the checkpoint that the index names."""
-    state = tf.train.get_checkpoint_state(str(checkpoints))
-    return Path(state.model_checkpoint_path) if state else None
+def _named(checkpoints: Path) -> list[Path]:
+    """The beginnings of the names of the files of the checkpoints that the index names."""
+    return [checkpoints / f"ckpt-{number}" for number in numbers(checkpoints)]
 
 
 def _signature(path: Path) -> tuple[int, int]:

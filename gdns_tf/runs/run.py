@@ -18,15 +18,16 @@ from gdns_tf.models.factors import Factors
 from gdns_tf.models.moving_average import WeightAverage
 from gdns_tf.models.weights_file import save_arrays
 from gdns_tf.runs.callbacks import Callback, Validation
+from gdns_tf.runs.checkpoints import Checkpoints
+from gdns_tf.runs.history import header, row
 from gdns_tf.runs.interrupts import Interrupted, Interrupts
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.runs.state import RunState
 from gdns_tf.training.base import ScorerTrainer
 from gdns_tf.training.build import build_batches, build_trainer
 from gdns_tf.training.config import TrainConfig
+from gdns_tf.training.divergence import advice
 from gdns_tf.training.optimizers import rate_of_epoch
-from gdns_tf.training.recipes import PAIRS
-from pipelines.errors import InputError
 from pipelines.interactions import Filter
 from pipelines.split import Split
 
@@ -57,7 +58,7 @@ class Run:
           last_epoch: where to stop, without validations, and to keep the weights of; None: validations tell.
 
         Raises:
-          InputError: the checkpoint was made on other data.
+          InputError: the checkpoint was made on other data, or all are damaged.
         """
         self.split, self.config, self.folder = split, config, folder
         self._callbacks, self._last_epoch = callbacks, last_epoch
@@ -68,28 +69,16 @@ class Run:
         weights = self.trainer.scorer.trainable_variables
         self.average = WeightAverage(weights, config.average_decay)
         self.state = RunState(weights, split.fingerprint)
-        self._checkpoints = self._restore()
-
-    def _restore(self) -> tf.train.CheckpointManager:
-        checkpoint = tf.train.Checkpoint(
+        self._checkpoints = Checkpoints(
+            folder.checkpoints,
+            large=self.trainer.sampler.variables,
             scorer=self.trainer.scorer,
             optimizer=self.trainer.optimizer,
             sampler=self.trainer.sampler,
             average=self.average,
             state=self.state,
         )
-        manager = tf.train.CheckpointManager(checkpoint, str(self.folder.checkpoints), max_to_keep=1)
-        if manager.latest_checkpoint:
-            # Before the rest is restored, which fails where other data has other numbers of users and items.
-            made_on = _data_fingerprint(manager.latest_checkpoint)
-            if made_on != self.split.fingerprint:
-                raise InputError(
-                    f"the checkpoint was made on data {made_on}, and the data is now {self.split.fingerprint}",
-                    path=self.config.output_dir,
-                    remedy="Give the same data, or start afresh with `overwrite`.",
-                )
-            checkpoint.restore(manager.latest_checkpoint).assert_consumed()
-        return manager
+        self._checkpoints.restore(split.fingerprint)
 
     @property
     def epoch(self) -> int:
@@ -123,14 +112,14 @@ class Run:
 
         Raises:
           Interrupted: by SIGINT, SIGTERM or `interrupt`, after saving.
-          FloatingPointError: the loss is no number any more.
+          FloatingPointError: the loss is no number any more, or a score of the weights may be none.
         """
         saved_at = time.monotonic()
         with contextlib.ExitStack() as stack:
             for callback in self._callbacks:
                 stack.callback(callback.close)
                 callback.on_start(self)
-            if self.config.warm_start and not self._checkpoints.latest_checkpoint:
+            if self.config.warm_start and not self._checkpoints.exist:
                 self._save()  # from here on the former run may go, or change
             stack.enter_context(self._interrupts)
             for epoch, loss in self._epochs():
@@ -147,6 +136,7 @@ class Run:
                     self._save()
                     saved_at = time.monotonic()
             if self._last_epoch is not None:
+                self._check_numbers(self._factors(self.average.variables_))
                 self.state.keep(self.average.variables_)
             elif self.best_epoch == 0:  # stopped by the clock before the first validation
                 self._validate(math.nan)
@@ -177,15 +167,19 @@ class Run:
             self.trainer.optimizer.learning_rate.assign(rate)
             loss = float(train_epoch(batches)["loss"])
             if not math.isfinite(loss):
-                penalty = "l2" if self.config.objective == PAIRS else "user_l2"
-                raise FloatingPointError(
-                    f"the loss of epoch {self.epoch + 1} is {loss}: the training diverged. Lower `learning_rate` "
-                    f"(now {self.config.learning_rate}) or raise `{penalty}` (now {getattr(self.config, penalty)})."
-                )
+                raise self._diverged(f"the loss of epoch {self.epoch + 1} is {loss}")
             self.state.epoch.assign_add(1)
             self.average.update(tf.cast(self.state.epoch, tf.float32))
             self.state.seconds.assign_add(time.monotonic() - began)
             yield self.epoch, loss
+
+    def _diverged(self, clause: str) -> FloatingPointError:
+        return FloatingPointError(f"{clause}: the training diverged. {advice(self.config)}")
+
+    def _check_numbers(self, factors: Factors) -> None:
+        """Raises FloatingPointError where weights that were to be kept give scores that are no numbers."""
+        if fault := factors.fault():
+            raise self._diverged(f"after epoch {self.epoch} {fault}")
 
     def _stop_reason(self) -> str:
         """Which stopping rule holds; empty if none does."""
@@ -200,16 +194,24 @@ class Run:
     def _validate(self, loss: float) -> None:
         averages = self.average.variables_
         factors, selected = self._factors(averages), self.config.select
+        self._check_numbers(factors)
         found = self._measured(factors, "valid")
         self.state.validated(found[selected], averages)
         best = float(self.state.best_value.numpy())
         validation = Validation(self.epoch, self.seconds, loss, found, best)
+        self.state.history.assign((self.history or header(self.metric_names)) + row(validation))
         for callback in self._callbacks:
             callback.on_validation(self, validation)
 
+    @property
+    def history(self) -> str:
+        """The text of `history.csv` so far; empty before the first validation."""
+        return self.state.history.numpy().decode()
+
     def _factors(self, variables: Sequence[tf.Variable]) -> Factors:
         scorer = self.trainer.scorer
-        return scorer.factors(scorer.arrays(variables), self.split.train)
+        with np.errstate(over="ignore", invalid="ignore"):  # which `_check_numbers` tells
+            return scorer.factors(scorer.arrays(variables), self.split.train)
 
     @property
     def best(self) -> Factors:
@@ -236,6 +238,7 @@ class Run:
             "stopped_by": stopped_by,
             "epochs": self.epoch,
             "best_epoch": self.best_epoch,
+            "validations": max(0, self.history.count("\n") - 1),
             **{name: self._measured(best, name) for name in held_out},
             "popularity": {
                 name: self.popularity if name == "valid" else self._measured(popularity(split.train), name)
@@ -261,9 +264,3 @@ class Run:
 
 def _counts(dropped: Filter) -> dict[str, int]:
     return {"rows": dropped.rows, "users": dropped.users, "items": dropped.items}
-
-
-def _data_fingerprint(checkpoint: str) -> str:
-    """Of the data that a checkpoint was made on."""
-    name = "state/data_fingerprint/.ATTRIBUTES/VARIABLE_VALUE"
-    return tf.train.load_checkpoint(checkpoint).get_tensor(name).decode()

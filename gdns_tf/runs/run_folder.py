@@ -1,19 +1,21 @@
 """The folder of a training run: what lies in it, and that nothing in it is ever half-written."""
 
 import json
-import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 from gdns_tf.flags import read_config, replayable
+from gdns_tf.runs import checkpoints
+from gdns_tf.runs.lock import LOCK, STUDY_LOCK, check_free
 from gdns_tf.training.config import TrainConfig
-from pipelines.atomic import is_temporary, write_text
+from pipelines.atomic import check_writable, is_temporary, write_text, writing
 from pipelines.config import DataConfig
-from pipelines.errors import InputError
+from pipelines.errors import InputError, StorageError
+from pipelines.load import SAVED
 from pipelines.paths import as_path, is_remote
 
 _PROBE = ".writable."
+"""What the name begins with of a file by which it is tried whether an object store can be written."""
 
 
 class RunFolder:
@@ -38,6 +40,8 @@ class RunFolder:
         self.start = self.path / "start.npz"
         self.checkpoints = self.path / "checkpoints"
         self.tensorboard = self.path / "tensorboard"
+        self._files = (self.metrics, self.weights, self.history, self.data, self.trained_on, self.start)
+        """All but the flags."""
 
     @property
     def refit(self) -> "RunFolder":
@@ -46,7 +50,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, data: DataConfig, config: TrainConfig) -> "RunFolder":
-        """Finds or makes the folder `config.output_dir`; see `prepare`.
+        """Finds the folder `config.output_dir`, or where it can be made; see `prepare`.
 
         Raises:
           InputError: it is not set; or as `prepare`.
@@ -56,58 +60,100 @@ class RunFolder:
                 "`output_dir` is not set", remedy="Name a folder for the run, such as `output_dir`=runs/first."
             )
         folder = cls(config.output_dir)
+        check_free(folder.path)
         folder.prepare(data, config)
         return folder
 
     def prepare(self, data: DataConfig, config: TrainConfig) -> None:
-        """Makes the folder where there is none; what it holds stays as it is until `claim`.
+        """Finds out whether the run can be trained in the folder; all stays as it is until `claim`.
 
         Raises:
           InputError: the folder cannot be written, holds a run with other settings, or holds something else.
         """
         self._check_writable()
         if self.flags.exists():
-            begun = self.has_checkpoint or self.weights.exists()  # else nothing is there that could be lost
-            if begun and not config.overwrite:
+            if self.is_begun and not config.overwrite:
                 self._check_same_run(data, config)
-        elif self.path.exists() and any(not _is_ours(path.name) for path in self.path.iterdir()):
+        elif self.path.exists():
+            self._check_is_ours(config)
+
+    def _check_is_ours(self, config: TrainConfig) -> None:
+        """Of a folder without flags."""
+        found = {path.name for path in self.path.iterdir() if not self.is_leftover(path.name)}
+        is_rest_of_a_run = found <= self.names and any(not name.endswith(".npz") for name in found)  # may be anybody's
+        if is_rest_of_a_run and not config.overwrite:
+            raise InputError(
+                f"the folder holds {', '.join(sorted(found))} of a run, but not its {self.flags.name}",
+                path=self.path,
+                remedy="Choose another `output_dir`, or start afresh with `overwrite`.",
+            )
+        if found and not is_rest_of_a_run:
             raise InputError(
                 "the folder is not empty and holds no run", path=self.path, remedy="Choose another `output_dir`."
             )
 
     def _check_writable(self) -> None:
-        probe = self.path / f"{_PROBE}{os.getpid()}"
+        if not is_remote(self.path):
+            check_writable(self.path, "output_dir")
+            return
+        probe = self.path / f"{_PROBE}probe"
         try:
-            if not is_remote(self.path):  # a store has no folders: they are but the beginnings of the names of files
-                self.path.mkdir(parents=True, exist_ok=True)
             write_text(probe, "")
             probe.unlink()
-        except OSError as error:
-            raise InputError(
-                f"cannot be written: {error.strerror or error}", path=self.path, remedy="Choose another `output_dir`."
-            ) from None
         except InputError as error:
-            raise InputError(
+            raise StorageError(
                 f"cannot be written: {error.__cause__}",
                 path=self.path,
                 remedy="Check the address, the network and your credentials, or choose another `output_dir`.",
             ) from error
 
     def claim(self, data: DataConfig, config: TrainConfig) -> None:
-        """Makes the folder that of this run, once nothing can go wrong with the input any more.
+        """Makes the folder that of this run, once nothing can go wrong with the input any more. It must be locked.
 
-        With `config.overwrite` a former run goes.
+        With `config.overwrite` a former run goes; and in any case what is left of one that has come to nothing, or was
+        half removed.
+
+        Raises:
+          StorageError: the folder cannot be written.
         """
-        if config.overwrite:
-            self.clear()
+        if config.overwrite or not self.is_begun:
+            self.clear(keep_data=data.dataset == SAVED and data.data_dir == str(self.data))
+        with writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            for path in self.path.iterdir():
+                if path.name not in (LOCK, STUDY_LOCK) and self.is_leftover(path.name):
+                    checkpoints.remove(path)
         write_text(self.flags, replayable([data, replace(config, overwrite=False)]))
 
-    def clear(self) -> None:
-        """Removes the former run but for `flags.txt`, by which the folder stays that of a run if this is broken off."""
-        for part in (self.metrics, self.weights, self.history, self.data, self.trained_on, self.start):
-            part.unlink(missing_ok=True)
-        for part in (self.checkpoints, self.tensorboard, self.refit.path):
-            shutil.rmtree(part, ignore_errors=True)
+    def clear(self, *, keep_data: bool = False) -> None:
+        """Removes the former run but for `flags.txt`, by which the folder stays that of a run if this is broken off.
+
+        First goes what it is gone on from, or read from.
+
+        Args:
+          keep_data: whether `data.npz` stays: where a run reads it, until it is replaced.
+
+        Raises:
+          StorageError: something cannot be removed.
+        """
+        files = [path for path in self._files if path != self.data or not keep_data]
+        for path in (self.checkpoints, self.weights, *files, *self._folders):
+            with writing(path):
+                checkpoints.forget(path) if path == self.checkpoints else checkpoints.remove(path)
+
+    @property
+    def names(self) -> set[str]:
+        """Of all that a run may have in its folder."""
+        return {path.name for path in (self.flags, *self._files, *self._folders)}
+
+    @property
+    def _folders(self) -> tuple[Path, ...]:
+        return self.checkpoints, self.tensorboard, self.refit.path
+
+    def is_leftover(self, name: str) -> bool:
+        """Whether a file may be what a run left that was killed."""
+        names = [path.name for path in (self.flags, *self._files)]
+        return name in (LOCK, STUDY_LOCK) or name.startswith((_PROBE, f".{_PROBE}")) or is_temporary(name, of=names)
 
     def _check_same_run(self, data: DataConfig, config: TrainConfig) -> None:
         former_data, former = read_config(self.flags, DataConfig), read_config(self.flags, TrainConfig)
@@ -126,7 +172,14 @@ class RunFolder:
     @property
     def has_checkpoint(self) -> bool:
         """Whether there is a run to go on with."""
-        return (self.checkpoints / "checkpoint").exists()
+        if is_remote(self.path):
+            return (self.checkpoints / checkpoints.INDEX).exists()
+        return bool(checkpoints.numbers(self.checkpoints))
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether there is a run of which anything could be lost."""
+        return self.flags.exists() and (self.has_checkpoint or self.weights.exists())
 
     def write_metrics(self, metrics: dict) -> None:
         write_text(self.metrics, json.dumps(metrics, indent=2) + "\n")
@@ -143,8 +196,3 @@ class RunFolder:
             return dict(json.loads(self.metrics.read_text()))
         except (TypeError, ValueError):
             raise InputError("this is not the JSON object that training writes", path=self.metrics) from None
-
-
-def _is_ours(name: str) -> bool:
-    """Whether a file may be what a run left that was killed before it had begun."""
-    return name.startswith(_PROBE) or is_temporary(name)

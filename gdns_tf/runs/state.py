@@ -16,6 +16,8 @@ class RunState(tf.Module):
         self.best_value = tf.Variable(-1.0, dtype=tf.float64, trainable=False)
         self.best_epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.validations_since_best = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.history = tf.Variable("", dtype=tf.string, trainable=False)
+        """The text of `history.csv`, so that it can be made again."""
         self.best_weights = [tf.Variable(w, trainable=False) for w in weights]
 
     def validated(self, value: float, weights: Sequence[tf.Variable]) -> bool:

@@ -10,6 +10,7 @@ from gdns_tf.runs import leaks
 from gdns_tf.runs.callbacks import Callback
 from gdns_tf.runs.diagnostics import Diagnostics
 from gdns_tf.runs.history import History
+from gdns_tf.runs.lock import locked
 from gdns_tf.runs.progress import ProgressBar
 from gdns_tf.runs.remote import Uploads, mirrored
 from gdns_tf.runs.run import Run
@@ -51,23 +52,28 @@ def train(
     Returns:
       The run, finished.
 
-    In an object store the folder gets what is new at each checkpoint and at the end; see `gdns_tf.runs.remote`.
+    One process at a time trains in a folder of this machine: see `gdns_tf.runs.lock`. In an object store, where nothing
+    sees to that, the folder gets what is new at each checkpoint and at the end; see `gdns_tf.runs.remote`.
 
     Raises:
-      InputError: the folder cannot be used, or was made on other data or with other settings.
+      InputError: the folder cannot be used, another process is at it, or it was made on other data or with other
+        settings.
       Interrupted: by SIGINT or SIGTERM, after saving.
       FloatingPointError: the training diverged.
     """
     data, keeps_data = data_of_run(data, config.output_dir)
     opened = folder = RunFolder.open(data, config)
-    # Both may find that settings do not go with the data: before `claim`.
-    trainer, start, trained_on = build_trainer(split.train, config), None, split.train
-    if config.warm_start and (config.overwrite or not opened.has_checkpoint):
-        former = former or former_run(config.warm_start)
-        start, trained_on = begin(former, split, config, trainer.scorer)
     uploads = []
     with ExitStack() as stack:
+        stack.enter_context(locked(opened.path))
+        opened.prepare(data, config)  # another process may have been there in between
+        # Both may find that settings do not go with the data: before `claim`.
+        trainer, start, trained_on = build_trainer(split.train, config), None, split.train
+        if config.warm_start and (config.overwrite or not opened.has_checkpoint):
+            former = former or former_run(config.warm_start)
+            start, trained_on = begin(former, split, config, trainer.scorer)
         if is_remote(opened.path):
+            notices.info("%s: a store knows no locks. See that no other process trains there.", opened.path)
             mirror = stack.enter_context(mirrored(opened, afresh=config.overwrite))
             folder, uploads = mirror.folder, [Uploads(mirror)]
         folder.claim(data, config)

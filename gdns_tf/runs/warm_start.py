@@ -27,6 +27,7 @@ from pipelines.id_match import IdMatch, match_ids, of_other_types
 from pipelines.interactions import Interactions
 from pipelines.load import load_dataset
 from pipelines.notices import notices
+from pipelines.raw_ids import is_text
 from pipelines.readers.saved import read_interactions
 from pipelines.split import Split
 
@@ -165,7 +166,7 @@ def _check_overlap(
 ) -> None:
     """Raises InputError where no id is the same and weights go by them; gives notice of what looks wrong."""
     if of_other_types(theirs, ours):
-        text, number = ("there", "here") if theirs.dtype.kind == "U" else ("here", "there")
+        text, number = ("there", "here") if is_text(theirs) else ("here", "there")
         notices.warning("Ids of %s are text %s and integers %s: they are matched as text.", kind, text, number)
     if not match.taken and is_needed:
         raise InputError(

@@ -12,19 +12,16 @@ from gdns_tf.samplers.base import Scored
 from gdns_tf.samplers.generator import Generator, GeneratorConfig
 from gdns_tf.samplers.irgan import Irgan
 from pipelines.config import flag
-from pipelines.errors import require_not_negative
 
 
 @dataclass(frozen=True)
 class AdvIrConfig(GeneratorConfig):
     """Settings of `AdvIr`."""
 
-    perturbation: float = flag(0.003, "Length of the adversarial perturbation of an item's factors.")
-    perturbed_weight: float = flag(1.0, "Weight of the perturbed loss.")
-
-    def check(self) -> None:
-        super().check()
-        require_not_negative(self, "perturbation", "perturbed_weight")
+    perturbation: float = flag(
+        0.003, "Length of the adversarial perturbation of an item's factors.", at_least=0, at_most=1e6
+    )
+    perturbed_weight: float = flag(1.0, "Weight of the perturbed loss.", at_least=0, at_most=1e6)
 
 
 class AdvIr(Irgan):

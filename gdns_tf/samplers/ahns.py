@@ -9,7 +9,6 @@ from gdns_tf.models.scorer import Scorer
 from gdns_tf.models.setup import Setup
 from gdns_tf.samplers.base import CHOOSES_BY_SCORE, Batch, Sampler, SamplerConfig, Selection
 from pipelines.config import flag
-from pipelines.errors import require_above_0
 
 SMALLEST_BASE = 1e-6
 
@@ -18,12 +17,11 @@ SMALLEST_BASE = 1e-6
 class AhnsConfig(SamplerConfig):
     """Settings of `Ahns`."""
 
-    ahns_alpha: float = flag(1.0, "Added to the positive's score before the power.")
-    ahns_beta: float = flag(0.1, "Factor of the hardness.")
-    ahns_power: float = flag(-2.0, "p; the more negative, the easier the negatives of high-scored positives.")
-
-    def check(self) -> None:
-        require_above_0(self, "ahns_beta")
+    ahns_alpha: float = flag(1.0, "Added to the positive's score before the power.", at_least=-1e6, at_most=1e6)
+    ahns_beta: float = flag(0.1, "Factor of the hardness.", above=0, at_most=1e6)
+    ahns_power: float = flag(
+        -2.0, "p; the more negative, the easier the negatives of high-scored positives.", at_least=-10, at_most=10
+    )
 
 
 class Ahns(Sampler):

@@ -13,7 +13,6 @@ from gdns_tf.models.scorer import ITEM_FACTORS, Scorer
 from gdns_tf.models.setup import Setup
 from gdns_tf.samplers.base import Batch, Sampler, SamplerConfig, Scored, Selection
 from pipelines.config import flag
-from pipelines.errors import require_above_0
 from pipelines.interactions import Interactions
 from pipelines.observed import Observed
 
@@ -25,10 +24,7 @@ STEPS_BETWEEN_SORTS = 8
 class AobprConfig(SamplerConfig):
     """Settings of `Aobpr`."""
 
-    rank_scale: float = flag(0.1, "Mean rank of the geometric draw, as a share of the items.")
-
-    def check(self) -> None:
-        require_above_0(self, "rank_scale")
+    rank_scale: float = flag(0.1, "Mean rank of the geometric draw, as a share of the items.", above=0, at_most=1000)
 
 
 class Aobpr(Sampler):

@@ -72,6 +72,10 @@ uniform negatives scores mean something, and the recipe holds as it is; five lea
 """
 
 
+LARGEST_GROUP, LARGEST_NUM_CANDIDATES = 2**16, 2**20
+"""Of `group_size`, and of whatever counts candidates: beyond that no step fits into memory."""
+
+
 @dataclass(frozen=True)
 class SamplerConfig(Settings):
     """Settings of a sampler's own; a sampler that has some makes a subclass of this beside it. Each is a flag."""
@@ -102,6 +106,8 @@ class Sampler(tf.Module, ABC):
     takes_candidates: ClassVar[bool] = False
     """Whether the negatives are the first candidates as they come, so that all users of a step could share them. A
     subclass with a `select` or `losses` of its own has to say so anew."""
+    compiles: ClassVar[bool] = True
+    """Whether a step with it can be compiled by XLA (`jit_compile`)."""
     revision: ClassVar[int] = 1
     """To be raised when the same flags come to train differently, so that studies take no former run for a new one."""
 
@@ -109,6 +115,22 @@ class Sampler(tf.Module, ABC):
         super().__init_subclass__(**options)
         if "takes_candidates" not in vars(cls) and vars(cls).keys() & {"select", "losses"}:
             cls.takes_candidates = False
+
+    @classmethod
+    def check_sizes(cls, config: SamplerConfig, group_size: int, num_candidates: int) -> None:
+        """Raises InputError where its settings do not go with those of a run, before any data is read.
+
+        Args:
+          config: of type `config_class`.
+          group_size: N, negatives of a user in a step.
+          num_candidates: M, that they are chosen from.
+        """
+
+    @classmethod
+    def bytes_held(cls, config: SamplerConfig, setup: Setup) -> int:
+        """About how many bytes its own variables take, at least; what would not fit into memory is not tried."""
+        del config, setup
+        return 0
 
     @classmethod
     def build(cls, config: SamplerConfig, setup: Setup) -> Self:

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from gdns_tf.models.scorer import Scorer
 from gdns_tf.models.setup import Setup
-from gdns_tf.samplers.base import CHOOSES_BY_SCORE, Batch, Sampler, SamplerConfig, Selection
+from gdns_tf.samplers.base import CHOOSES_BY_SCORE, LARGEST_NUM_CANDIDATES, Batch, Sampler, SamplerConfig, Selection
 from gdns_tf.samplers.dns import highest_scored
 from pipelines.config import flag
 from pipelines.errors import require
@@ -18,7 +18,10 @@ class DnsMNConfig(SamplerConfig):
     """Settings of `DnsMN`."""
 
     top_candidates: int = flag(
-        0, "Negatives are drawn from this many of the highest-scored candidates; 0: midway from group_size to all."
+        0,
+        "Negatives are drawn from this many of the highest-scored candidates; 0: midway from group_size to all.",
+        at_least=0,
+        at_most=LARGEST_NUM_CANDIDATES,
     )
 
 
@@ -41,13 +44,14 @@ class DnsMN(Sampler):
         self._top_candidates = top_candidates
 
     @classmethod
+    def check_sizes(cls, config: DnsMNConfig, group_size: int, num_candidates: int) -> None:
+        rule = f"must lie between `group_size`={group_size} and `num_candidates`={num_candidates}, or be 0"
+        good = config.top_candidates == 0 or group_size <= config.top_candidates <= num_candidates
+        require(good, "top_candidates", config.top_candidates, rule)
+
+    @classmethod
     def build(cls, config: DnsMNConfig, setup: Setup) -> Self:
-        """Raises InputError, naming the field, for more or fewer candidates than there are to choose from."""
-        fewest, most = setup.group_size, setup.num_candidates
-        rule = f"must lie between `group_size`={fewest} and `num_candidates`={most}, or be 0"
-        top = config.top_candidates or (fewest + most) // 2
-        require(fewest <= top <= most, "top_candidates", top, rule)
-        return cls(top)
+        return cls(config.top_candidates or (setup.group_size + setup.num_candidates) // 2)
 
     def select(self, batch: Batch, scorer: Scorer) -> Selection:
         hard = highest_scored(batch, scorer, self._top_candidates)

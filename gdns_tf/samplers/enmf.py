@@ -13,17 +13,13 @@ from gdns_tf.models.setup import Setup
 from gdns_tf.samplers.base import SamplerConfig, Scored
 from gdns_tf.samplers.uniform import Uniform
 from pipelines.config import flag
-from pipelines.errors import require, require_not_negative
 
 
 @dataclass(frozen=True)
 class EnmfConfig(SamplerConfig):
     """Settings of `Enmf`."""
 
-    negative_weight: float = flag(0.3, "Weight of an unobserved pair; an observed one has 1.")
-
-    def check(self) -> None:
-        require_not_negative(self, "negative_weight")
+    negative_weight: float = flag(0.3, "Weight of an unobserved pair; an observed one has 1.", at_least=0, at_most=1e6)
 
 
 class Enmf(Uniform):
@@ -42,6 +38,7 @@ class Enmf(Uniform):
     config_class = EnmfConfig
     defaults = MappingProxyType({"l2": 0.0})
     requires = frozenset({ITEM_FACTORS})
+    compiles = False  # XLA has no sums over lists of varying length
 
     def __init__(self, histories: Histories, negative_weight: float = 0.3) -> None:
         """Args:
@@ -54,8 +51,6 @@ class Enmf(Uniform):
 
     @classmethod
     def build(cls, config: EnmfConfig, setup: Setup) -> Self:
-        """Raises InputError for a step compiled by XLA, which has no sums over lists of varying length."""
-        require(not setup.compiled, "jit_compile", setup.compiled, "does not go with `sampler`=enmf")
         return cls(setup.histories, config.negative_weight)
 
     def losses(self, scored: Scored, ranking_loss: RankingLoss) -> tf.Tensor:

@@ -9,6 +9,8 @@ from gdns_tf.samplers.scatter import write_rows
 from pipelines.errors import InputError
 
 MAX_DENSE_BYTES = 12 * 2**30
+CELL_BYTES = 8
+"""What a pair takes in a `DenseGainTable`: H and G."""
 SLOT_BYTES = 16
 """What a slot of `BoundedGainTable` takes: the item's number and the pair of H and G, 8 bytes each."""
 
@@ -36,9 +38,20 @@ class GainTable(tf.Module, ABC):
           InputError: a table of all pairs would be too large.
         """
         train = setup.train
-        if 0 < num_slots < train.num_items:
+        if GainTable.is_bounded(num_slots, setup):
             return BoundedGainTable(train.num_users, num_slots, setup.compiled)
         return DenseGainTable(train.num_users, train.num_items, setup.compiled)
+
+    @staticmethod
+    def is_bounded(num_slots: int, setup: Setup) -> bool:
+        """Whether the table of a run keeps fewer items a user than there are."""
+        return 0 < num_slots < setup.train.num_items
+
+    @staticmethod
+    def bytes_of(num_slots: int, setup: Setup) -> int:
+        """The size of the table of a run."""
+        cells = SLOT_BYTES * num_slots if GainTable.is_bounded(num_slots, setup) else CELL_BYTES * setup.train.num_items
+        return setup.train.num_users * cells
 
     @abstractmethod
     def read(self, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
@@ -77,7 +90,7 @@ class DenseGainTable(GainTable):
           InputError: the table would take more than 12 GiB.
         """
         super().__init__(name="gain_table")
-        if (size := 8 * num_users * num_items) > MAX_DENSE_BYTES:
+        if (size := CELL_BYTES * num_users * num_items) > MAX_DENSE_BYTES:
             raise InputError(
                 f"a gain table of {num_users:,} users x {num_items:,} items takes {size / 2**30:.1f} GiB",
                 remedy="Bound it with `gain_slots`=512, which keeps that many items a user "

@@ -10,7 +10,6 @@ from gdns_tf.models.setup import Setup
 from gdns_tf.samplers.base import Batch, Sampler, SamplerConfig, Scored, Selection
 from gdns_tf.samplers.gain_table import GainTable, gain
 from pipelines.config import flag
-from pipelines.errors import require, require_above_0, require_not_negative
 
 _H, _G = 0, 1
 
@@ -19,14 +18,9 @@ _H, _G = 0, 1
 class GdnsConfig(SamplerConfig):
     """Settings of `Gdns` and `GdnsWithoutG`."""
 
-    smoothing: float = flag(0.2, "alpha of Eq. 5.")
-    epsilon: float = flag(1e-8, "epsilon of Eq. 5.")
-    gain_slots: int = flag(0, "Items a user that the gain table keeps; 0: all (8 bytes a user and item).")
-
-    def check(self) -> None:
-        require(0 <= self.smoothing <= 1, "smoothing", self.smoothing, "must lie in [0, 1]")
-        require_above_0(self, "epsilon")
-        require_not_negative(self, "gain_slots")
+    smoothing: float = flag(0.2, "alpha of Eq. 5.", at_least=0, at_most=1)
+    epsilon: float = flag(1e-8, "epsilon of Eq. 5.", above=0)
+    gain_slots: int = flag(0, "Items a user that the gain table keeps; 0: all (8 bytes a user and item).", at_least=0)
 
 
 class Gdns(Sampler):
@@ -45,6 +39,10 @@ class Gdns(Sampler):
         self.table = table
         self._smoothing = smoothing
         self._epsilon = epsilon
+
+    @classmethod
+    def bytes_held(cls, config: GdnsConfig, setup: Setup) -> int:
+        return GainTable.bytes_of(config.gain_slots, setup)
 
     @classmethod
     def build(cls, config: GdnsConfig, setup: Setup) -> Self:

@@ -10,7 +10,7 @@ from gdns_tf.samplers.base import CHOOSES_BY_SCORE, Batch, Scored, Selection
 from gdns_tf.samplers.gain_table import GainTable, gain
 from gdns_tf.samplers.gdns import Gdns, GdnsConfig
 from pipelines.config import flag
-from pipelines.errors import require, require_not_negative
+from pipelines.errors import require
 
 _H, _G = 0, 1
 
@@ -19,13 +19,15 @@ _H, _G = 0, 1
 class GdnsTrackedConfig(GdnsConfig):
     """Settings of `GdnsTracked`."""
 
-    gain_weight: float = flag(0.5, "beta: a candidate is chosen by H - beta (1 - G).")
-    choice_noise: float = flag(0.0, "Uniform noise up to this is added to what a candidate is chosen by.")
+    gain_weight: float = flag(0.5, "beta: a candidate is chosen by H - beta (1 - G).", at_least=0, at_most=1e6)
+    choice_noise: float = flag(
+        0.0, "Uniform noise up to this is added to what a candidate is chosen by.", at_least=0, at_most=1e6
+    )
     gain_of_another: bool = flag(False, "A control: takes another candidate's G, which says nothing of this one.")
 
     def check(self) -> None:
-        super().check()
-        require_not_negative(self, "gain_weight", "choice_noise")
+        # In a bounded table the candidates of one step would drive each other out.
+        require(self.gain_slots == 0, "gain_slots", self.gain_slots, "does not go with `sampler`=gdns_tracked")
 
 
 class GdnsTracked(Gdns):
@@ -64,8 +66,6 @@ class GdnsTracked(Gdns):
 
     @classmethod
     def build(cls, config: GdnsTrackedConfig, setup: Setup) -> "GdnsTracked":
-        """Raises InputError for a bounded table, in which the candidates of one step would drive each other out."""
-        require(config.gain_slots == 0, "gain_slots", config.gain_slots, "does not go with `sampler`=gdns_tracked")
         return cls(
             GainTable.build(config.gain_slots, setup),
             smoothing=config.smoothing,

@@ -10,7 +10,6 @@ from gdns_tf.models.setup import Setup
 from gdns_tf.samplers.base import Batch, SamplerConfig, Selection
 from gdns_tf.samplers.scatter import write_rows
 from pipelines.config import flag
-from pipelines.errors import require_above_0
 
 INIT_SCALE = 0.05
 INITIAL_ACCUMULATOR = 1e-3
@@ -22,11 +21,8 @@ ENTROPY = 0.4
 class GeneratorConfig(SamplerConfig):
     """Settings of samplers with a generator."""
 
-    generator_rate: float = flag(0.05, "Learning rate of the generator.")
-    temperature: float = flag(1.0, "Of the softmax over candidates.")
-
-    def check(self) -> None:
-        require_above_0(self, "generator_rate", "temperature")
+    generator_rate: float = flag(0.05, "Learning rate of the generator.", above=0, at_most=1000)
+    temperature: float = flag(1.0, "Of the softmax over candidates.", at_least=1e-6, at_most=1e6)
 
 
 class Generator(tf.Module):

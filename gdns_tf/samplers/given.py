@@ -36,20 +36,28 @@ class GivenSampler(Sampler):
     def build(cls, config: Given, setup: Setup) -> Sampler:
         """Raises InputError where the sampler is known by its name only."""
         del setup
-        if config.instance is None:
-            raise InputError(
-                "the run's sampler was given as an object, and only its name is known",
-                remedy="Give it again: gdns_tf.fit(data, sampler=..., output_dir=...).",
-            )
-        return copy.deepcopy(config.instance)
+        return copy.deepcopy(_instance(config))
+
+    @classmethod
+    def bytes_held(cls, config: Given, setup: Setup) -> int:
+        return _instance(config).bytes_held(_instance(config).config_class(), setup)
 
     @classmethod
     def num_candidates(cls, config: Given, setup: Setup) -> int:
-        return config.instance.num_candidates(config.instance.config_class(), setup)
+        return _instance(config).num_candidates(_instance(config).config_class(), setup)
 
     @classmethod
     def item_weights(cls, config: Given, setup: Setup) -> np.ndarray | None:
-        return config.instance.item_weights(config.instance.config_class(), setup)
+        return _instance(config).item_weights(_instance(config).config_class(), setup)
 
     def select(self, batch: Batch, scorer: Scorer) -> Selection:
         raise NotImplementedError("`build` gives the sampler itself")
+
+
+def _instance(config: Given) -> Sampler:
+    if config.instance is None:
+        raise InputError(
+            "the run's sampler was given as an object, and only its name is known",
+            remedy="Give it again: gdns_tf.fit(data, sampler=..., output_dir=...).",
+        )
+    return config.instance

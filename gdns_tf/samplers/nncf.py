@@ -1,5 +1,7 @@
 """Popular negatives (Chen et al., KDD 2017, On Sampling Strategies for Neural Network-based CF)."""
 
+import math
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,12 +17,9 @@ from pipelines.errors import require
 class NncfConfig(SamplerConfig):
     """Settings of `Nncf`."""
 
-    popularity_power: float = flag(0.75, "Negatives are drawn in proportion to popularity to this power.")
-
-    def check(self) -> None:
-        require(
-            0 <= self.popularity_power < float("inf"), "popularity_power", self.popularity_power, "must be 0 or more"
-        )
+    popularity_power: float = flag(
+        0.75, "Negatives are drawn in proportion to popularity to this power.", at_least=0, at_most=100
+    )
 
 
 class Nncf(Uniform):
@@ -34,4 +33,13 @@ class Nncf(Uniform):
 
     @classmethod
     def item_weights(cls, config: NncfConfig, setup: Setup) -> np.ndarray:
-        return setup.train.item_counts**config.popularity_power
+        """Raises InputError for a power by which the weights are no numbers any more."""
+        counts, power = setup.train.item_counts, config.popularity_power
+        most = int(counts.max(initial=1))
+        require(
+            power * math.log2(most) + math.log2(len(counts)) < sys.float_info.max_exp,
+            "popularity_power",
+            power,
+            f"is too high for items that up to {most:,} users have",
+        )
+        return counts**power

@@ -10,17 +10,13 @@ from gdns_tf.models.setup import Setup
 from gdns_tf.samplers.base import CHOOSES_BY_SCORE, SamplerConfig, Scored
 from gdns_tf.samplers.uniform import Uniform
 from pipelines.config import flag
-from pipelines.errors import require_above_0
 
 
 @dataclass(frozen=True)
 class SoftmaxConfig(SamplerConfig):
     """Settings of `Softmax`."""
 
-    radius: float = flag(0.5, "rho, how far from uniform the weights of the negatives may go.")
-
-    def check(self) -> None:
-        require_above_0(self, "radius")
+    radius: float = flag(0.5, "rho, how far from uniform the weights of the negatives may go.", above=0, at_most=1e6)
 
 
 class Softmax(Uniform):

@@ -7,11 +7,19 @@ import tensorflow as tf
 
 from gdns_tf.models.scorer import ITEM_FACTORS, Scorer
 from gdns_tf.models.setup import Setup
-from gdns_tf.samplers.base import CHOOSES_BY_SCORE, Batch, Sampler, SamplerConfig, Scored, Selection
+from gdns_tf.samplers.base import (
+    CHOOSES_BY_SCORE,
+    LARGEST_NUM_CANDIDATES,
+    Batch,
+    Sampler,
+    SamplerConfig,
+    Scored,
+    Selection,
+)
 from gdns_tf.samplers.scatter import write_rows
 from pipelines.batches import steps_per_epoch
 from pipelines.config import flag
-from pipelines.errors import require, require_above_0, require_not_negative
+from pipelines.errors import require
 
 HISTORY = 5
 """Past epochs that the standard deviation is taken over."""
@@ -21,14 +29,17 @@ HISTORY = 5
 class SrnsConfig(SamplerConfig):
     """Settings of `Srns`."""
 
-    memory_size: int = flag(0, "Items that each user's memory holds; 0: as many as there are candidates.")
-    temperature: float = flag(1.0, "Of the softmax over candidates.")
-    deviation_weight: float = flag(1.0, "alpha, weight of the standard deviation beside the score.")
-    warmup_epochs: int = flag(50, "Epochs over which that weight rises to its full value.")
-
-    def check(self) -> None:
-        require_above_0(self, "temperature")
-        require_not_negative(self, "memory_size", "warmup_epochs")
+    memory_size: int = flag(
+        0,
+        "Items that each user's memory holds; 0: as many as there are candidates.",
+        at_least=0,
+        at_most=LARGEST_NUM_CANDIDATES,
+    )
+    temperature: float = flag(1.0, "Of the softmax over candidates.", at_least=1e-6, at_most=1e6)
+    deviation_weight: float = flag(
+        1.0, "alpha, weight of the standard deviation beside the score.", at_least=-1e6, at_most=1e6
+    )
+    warmup_epochs: int = flag(50, "Epochs over which that weight rises to its full value.", at_least=0)
 
 
 class Srns(Sampler):
@@ -83,16 +94,28 @@ class Srns(Sampler):
         self.past_items = tf.Variable(tf.zeros([HISTORY, num_items, dim]), trainable=False, name="past_items")
 
     @classmethod
+    def _size(cls, config: SrnsConfig, num_candidates: int) -> int:
+        return config.memory_size or num_candidates
+
+    @classmethod
+    def check_sizes(cls, config: SrnsConfig, group_size: int, num_candidates: int) -> None:
+        rule = f"must be at least `group_size`={group_size}, for the negatives are chosen from it, or 0"
+        require(cls._size(config, num_candidates) >= group_size, "memory_size", config.memory_size, rule)
+
+    @classmethod
+    def bytes_held(cls, config: SrnsConfig, setup: Setup) -> int:
+        """The memories, and the models of past epochs."""
+        users, items = setup.train.num_users, setup.train.num_items
+        return 4 * users * cls._size(config, setup.num_candidates) + 4 * HISTORY * (users + items) * setup.dim
+
+    @classmethod
     def build(cls, config: SrnsConfig, setup: Setup) -> Self:
-        memory_size = config.memory_size or setup.num_candidates
-        rule = f"must be at least `group_size`={setup.group_size}, for the negatives are chosen from it, or 0"
-        require(memory_size >= setup.group_size, "memory_size", memory_size, rule)
         return cls(
             setup.train.num_users,
             setup.train.num_items,
             setup.dim,
             steps_per_epoch(setup.train.num_users, setup.batch_size),
-            memory_size=memory_size,
+            memory_size=cls._size(config, setup.num_candidates),
             deviation_weight=config.deviation_weight,
             warmup_epochs=config.warmup_epochs,
             temperature=config.temperature,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
@@ -107,6 +108,34 @@ class HealthService(health_pb2_grpc.HealthServicer):
             _abort(context, Refusal("NOT_FOUND", f"there is no service {request.service!r}"))
         states = health_pb2.HealthCheckResponse
         return states(status=states.SERVING if self._models.are_ready() else states.NOT_SERVING)
+
+
+class Readable(grpc.ServerInterceptor):
+    """Refuses bytes that are no message: gRPC itself answers INTERNAL, and writes a traceback into the log."""
+
+    _UNREADABLE = object()
+
+    def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler | None],
+        details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler | None:
+        handler = continuation(details)
+        if handler is None or handler.unary_unary is None:
+            return handler
+
+        def read(data: bytes) -> object:
+            try:
+                return handler.request_deserializer(data)
+            except DecodeError:
+                return self._UNREADABLE
+
+        def answer(request: object, context: grpc.ServicerContext) -> object:
+            if request is self._UNREADABLE:
+                _abort(context, invalid(f"the request is no message of {details.method}"))
+            return handler.unary_unary(request, context)
+
+        return grpc.unary_unary_rpc_method_handler(answer, read, handler.response_serializer)
 
 
 def add_services(server: grpc.Server, models: Models, metrics: Metrics) -> None:

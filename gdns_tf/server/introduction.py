@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 import numpy as np
-import requests
 from tensorflow.core.framework import types_pb2
 
 from gdns_tf.server.model_server import ModelServer
+from gdns_tf.server.predict import predict_json
 from gdns_tf.server.rest import HEALTH_PATH, METRICS_PATH
 from gdns_tf.server.servable import Servable
 from gdns_tf.server.version_folders import version_folders
@@ -25,7 +25,7 @@ _SIGNATURE, _ITEMS = "retrieve", 3
 
 
 def introduction(server: ModelServer) -> Iterator[str]:
-    """Lines for the terminal. The examples are asked for, and their answers are shown.
+    """Lines for the terminal. The examples are run, and their answers shown.
 
     Args:
       server: one that runs.
@@ -36,20 +36,22 @@ def introduction(server: ModelServer) -> Iterator[str]:
     yield f"gRPC: {server.grpc_address}"
     yield f"metrics: {server.rest_address}{METRICS_PATH}   health: {server.rest_address}{HEALTH_PATH}"
     for name, versions in server.models.items():
-        if body := _example(versions):
+        if example := _example(versions):
+            body, answer = example
             url = f"{server.rest_address}/v1/models/{quote(name, safe='')}:predict"
             yield ""
             yield f"curl -s {url} -d {shlex.quote(body)}"
-            yield requests.post(url, data=body.encode(), timeout=60).text
+            yield answer
 
 
-def _example(versions: Versions) -> str:
-    """A request for a few items for a user of the newest version; empty where none is known."""
+def _example(versions: Versions) -> tuple[str, str] | None:
+    """A request for a few items for a user of the newest version, and its answer; None where no user is known."""
     if not versions.available():
-        return ""
+        return None
     with versions.lease() as servable:
         folder = version_folders(versions.config.base_path).get(servable.version)
-        return example_request(servable, folder) if folder else ""
+        body = example_request(servable, folder) if folder else ""
+        return (body, predict_json(servable, body.encode()).decode("utf-8", "replace")) if body else None
 
 
 def example_request(servable: Servable, folder: AnyPath) -> str:

@@ -6,6 +6,7 @@ JSON here may hold NaN, Infinity and -Infinity, both ways. Strings are UTF-8, an
 import base64
 import binascii
 import contextlib
+import itertools
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,7 @@ Infos = Mapping[str, meta_graph_pb2.TensorInfo]
 
 _ENCODING = ("utf-8", "surrogateescape")
 _MOST_SHOWN = 256
+_MOST_DIMENSIONS = 16
 _NUMBERS = {
     tf.float32: (int, float),
     tf.float64: (int, float),
@@ -169,7 +171,11 @@ def _array(value: object, dtype: tf.DType) -> np.ndarray:
     while isinstance(first, list):
         shape.append(len(first))
         first = first[0] if first else None
-    flat = list(_leaves(value, shape, 0))
+        if len(shape) > _MOST_DIMENSIONS:
+            raise invalid("lists are nested too deeply")
+    flat = _flattened(value, shape)
+    if flat is None:
+        flat = list(_leaves(value, shape, 0))  # says what is wrong
     if dtype == tf.string:
         array = np.empty(len(flat), object)
         array[:] = [_bytes(leaf) for leaf in flat]
@@ -178,6 +184,16 @@ def _array(value: object, dtype: tf.DType) -> np.ndarray:
     else:
         raise Refusal("UNIMPLEMENTED", f"Conversion of JSON Value: {_shown(value)} to type: {dtype.name}")
     return array.reshape(shape)
+
+
+def _flattened(value: object, shape: list[int]) -> list | None:
+    """What stands in a nested list, level by level: there may be millions of them. None if it has another shape."""
+    level = [value]
+    for size in shape:
+        if set(map(type, level)) - {list} or set(map(len, level)) - {size}:
+            return None
+        level = list(itertools.chain.from_iterable(level))
+    return None if list in set(map(type, level)) else level
 
 
 def _leaves(value: object, shape: list[int], level: int) -> Iterator[object]:
@@ -262,7 +278,10 @@ def _plain(name: str, array: np.ndarray) -> object:
 
 def encode_json(value: object) -> bytes:
     """A value as JSON, in which strings may stand for bytes that are no UTF-8 (Python's `surrogateescape`)."""
-    return json.dumps(value, ensure_ascii=False).encode(*_ENCODING)
+    try:
+        return json.dumps(value, ensure_ascii=False).encode(*_ENCODING)
+    except UnicodeEncodeError:  # messages repeat what was asked, which may hold half of a surrogate pair
+        return json.dumps(value).encode()
 
 
 def _is_named(value: object) -> bool:

@@ -4,6 +4,7 @@ import gdns_tf.keras2  # noqa: F401 (TensorFlow without its noise, so before all
 
 # isort: split
 import errno
+import math
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -12,10 +13,12 @@ from dataclasses import dataclass
 import grpc
 import uvicorn
 
-from gdns_tf.server.grpc_services import add_services
+from gdns_tf.server.bounded_http import bounded_http
+from gdns_tf.server.grpc_services import Readable, add_services
 from gdns_tf.server.metrics import Metrics
 from gdns_tf.server.models import Models, ServerConfig
 from gdns_tf.server.rest import RestApi
+from gdns_tf.server.tls import Tls
 from pipelines.errors import InputError
 
 _BACKLOG = 2048
@@ -30,10 +33,10 @@ class Limits:
 
     threads: int = 8
     """Requests that are worked on at a time; others wait."""
-    max_request_bytes: int = 64 << 20
-    """Of one request. Longer ones are refused."""
+    max_request_bytes: int = 16_000_000
+    """Of one request. Longer ones are refused. As JSON a request may take some 25 times its length, for a moment."""
     timeout: float = 30.0
-    """Seconds for a REST request, and for those that are under way when the server is stopped."""
+    """Seconds for a REST request, its arrival included, and for those that are under way when the server is stopped."""
 
 
 class ModelServer:
@@ -54,6 +57,7 @@ class ModelServer:
         grpc_port: int = 0,
         poll_seconds: float = 1.0,
         limits: Limits | None = None,
+        tls: Tls | None = None,
     ) -> None:
         """Args:
         config: the models; see `server_config`.
@@ -61,15 +65,16 @@ class ModelServer:
         rest_port, grpc_port: 0 for a free one.
         poll_seconds: how often the models' folders are looked at.
         limits: what is spent at most.
+        tls: certificates; None: without TLS.
         """
         self._config, self._host, self._poll_seconds = config, host, poll_seconds
         self._rest_port, self._grpc_port = rest_port, grpc_port
-        self._limits = limits or Limits()
+        self._limits, self._tls = limits or Limits(), tls
         self.metrics = Metrics()
         self.models: Models
         """The models, once the server runs."""
         self.rest_address = self.grpc_address = ""
-        """`http://host:port` and `host:port`, once the server runs."""
+        """`http://host:port` and `host:port` (`https://`, `grpcs://`), once the server runs."""
 
     def __enter__(self) -> "ModelServer":
         """Takes the ports, loads the models, and begins to answer.
@@ -95,8 +100,8 @@ class ModelServer:
         )
         self._rest_thread.start()
         host = _reachable(self._host)
-        self.rest_address = f"http://{host}:{self._listener.getsockname()[1]}"
-        self.grpc_address = f"{host}:{grpc_port}"
+        self.rest_address = f"http{'s' * bool(self._tls)}://{host}:{self._listener.getsockname()[1]}"
+        self.grpc_address = f"{'grpcs://' * bool(self._tls)}{host}:{grpc_port}"
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -114,10 +119,13 @@ class ModelServer:
             "grpc.max_receive_message_length": self._limits.max_request_bytes,
             "grpc.max_send_message_length": -1,
         }
-        server = grpc.server(self._pool, options=list(options.items()))
+        server = grpc.server(self._pool, interceptors=[Readable()], options=list(options.items()))
         host = f"[{self._host}]" if ":" in self._host else self._host
         _bound(self._host, self._grpc_port, "port").close()  # gRPC does not tell why it cannot have an address
-        return server, server.add_insecure_port(f"{host}:{self._grpc_port}")
+        address = f"{host}:{self._grpc_port}"
+        if self._tls:
+            return server, server.add_secure_port(address, self._tls.grpc_credentials())
+        return server, server.add_insecure_port(address)
 
     def _rest_server(self) -> uvicorn.Server:
         api = RestApi(
@@ -129,6 +137,7 @@ class ModelServer:
         )
         config = uvicorn.Config(
             api.app(),
+            http=bounded_http(self._limits.timeout),
             lifespan="off",
             ws="none",
             log_config=None,
@@ -137,7 +146,8 @@ class ModelServer:
             server_header=False,
             backlog=_BACKLOG,
             timeout_keep_alive=_KEEP_ALIVE,
-            timeout_graceful_shutdown=round(self._limits.timeout),
+            timeout_graceful_shutdown=math.ceil(self._limits.timeout),
+            ssl_context_factory=self._tls and (lambda *_: self._tls.ssl_context()),
         )
         return uvicorn.Server(config)
 
@@ -150,8 +160,8 @@ def _bound(host: str, port: int, setting: str = "rest_api_port") -> socket.socke
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
-        raise InputError(f"`host`={host}: {error.strerror or error}") from None
+    except (OSError, UnicodeError) as error:  # the latter of names that no host can have
+        raise InputError(f"`host`={host}: {getattr(error, 'strerror', None) or 'there is no such host'}") from None
     family, *_, address = min(found, key=lambda info: info[0] != socket.AF_INET)  # `localhost` is 127.0.0.1 first
     # asyncio sends at once (TCP_NODELAY) only where the protocol is told; else an answer may take 40 ms longer.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)

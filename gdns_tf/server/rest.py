@@ -1,9 +1,10 @@
 """TensorFlow Serving's REST contract, as an ASGI application (`http_rest_api_handler.cc`, `http_rest_api_util.cc`)."""
 
 import asyncio
+import contextlib
 import re
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor
 from urllib.parse import unquote
 
@@ -28,6 +29,8 @@ _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 _SPEC = r"/v1/models{name}(?:/versions/(\d+)|/labels/([^/:]+))?"
 _POST = re.compile(_SPEC.format(name="/([^/:]+)") + r":(classify|regress|predict)", re.IGNORECASE)
 _GET = re.compile(_SPEC.format(name="(?:/([^/:]+))?") + r"(?:/(metadata))?", re.IGNORECASE)
+_MOST_LONG_REQUESTS = 16
+"""Requests of the greatest length, or as many bytes of shorter ones, that are held at a time."""
 _NO_SUCH_PAGE = "Only TensorFlow Serving's REST API is here: /v1/models/NAME[/versions/N|/labels/L][:predict|/metadata]"
 
 
@@ -42,10 +45,11 @@ class RestApi:
         metrics: where requests are counted.
         pool: where models run.
         max_request_bytes: the longest body that is read.
-        timeout: seconds after which an answer is not waited for any more.
+        timeout: seconds after which a request, or its answer, is not waited for any more.
         """
         self._models, self._metrics, self._pool = models, metrics, pool
         self._max_request_bytes, self._timeout = max_request_bytes, timeout
+        self._held_bytes = 0  # of all bodies that are here; counted on the event loop alone
 
     def app(self) -> Starlette:
         """The ASGI application."""
@@ -87,6 +91,9 @@ class RestApi:
         except ClientDisconnect:
             status = "CANCELLED"
             return Response(status_code=HTTP_STATUS[status])
+        except asyncio.CancelledError:  # by uvicorn, which waits no longer: without this, its answer is 500
+            status = "UNAVAILABLE"
+            return _json({"error": "the server is ending"}, HTTP_STATUS[status])
         except Exception as error:
             status = "INTERNAL"
             notices.exception("REST: %s %s: %r", request.method, request.url.path, error)
@@ -108,31 +115,62 @@ class RestApi:
     async def _post(self, request: Request, spec: model_pb2.ModelSpec, method: str) -> bytes:
         if method != "predict":
             raise Refusal("UNIMPLEMENTED", f"this server does not {method}: use predict, or TensorFlow Serving")
-        body = await self._body(request)
-        return await self._in_pool(self._predict, spec, body)
+        with self._room() as body:
+            try:
+                async with asyncio.timeout(self._timeout):
+                    async for part in self._parts(request):
+                        self._held_bytes += len(part)
+                        body.extend(part)
+            except TimeoutError:
+                raise Refusal("DEADLINE_EXCEEDED", f"the request has not come within {self._timeout:g} s") from None
+            return await self._in_pool(self._predict, spec, body)
 
-    def _predict(self, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
-        with self._models.lease(spec) as servable:
-            return predict_json(servable, body)
-
-    async def _in_pool(self, call: Callable[..., bytes], *arguments: object) -> bytes:
-        answer = asyncio.get_running_loop().run_in_executor(self._pool, call, *arguments)
+    @contextlib.contextmanager
+    def _room(self) -> Iterator[bytearray]:
+        """A body, which counts among those that are held; it is empty at the end, whoever still knows of it."""
+        body = bytearray()
         try:
-            return await asyncio.wait_for(answer, self._timeout)  # what has not begun by then never does
+            yield body
+        finally:
+            self._held_bytes -= len(body)
+            with contextlib.suppress(BufferError):  # of a thread that reads it still, for nobody
+                body.clear()
+
+    async def _in_pool(self, call: Callable[..., bytes | Refusal], *arguments: object) -> bytes:
+        waiting = asyncio.get_running_loop().run_in_executor(self._pool, call, *arguments)
+        try:
+            answer = await asyncio.wait_for(waiting, self._timeout)  # what has not begun by then never does
         except TimeoutError:
             raise Refusal("DEADLINE_EXCEEDED", f"no answer within {self._timeout:g} s") from None
+        if isinstance(answer, Refusal):
+            raise answer
+        return answer
 
-    async def _body(self, request: Request) -> bytes:
-        parts, length = [], 0
-        too_long = _TooLong(f"the request is longer than this server's limit of {self._max_request_bytes:,} bytes")
-        if int(request.headers.get("content-length", 0)) > self._max_request_bytes:
+    def _predict(self, spec: model_pb2.ModelSpec, body: bytearray) -> bytes | Refusal:
+        """The answer, or why there is none. A raised error would keep all that was parsed, by its traceback."""
+        try:
+            with self._models.lease(spec) as servable:
+                return predict_json(servable, body)
+        except Refusal as refusal:
+            return Refusal(refusal.code, refusal.message)
+
+    async def _parts(self, request: Request) -> AsyncIterator[bytes]:
+        """The body, as it comes.
+
+        Raises:
+          _TooLong, Refusal: it is too long, or there is no room for it.
+        """
+        length, most = 0, self._max_request_bytes
+        too_long = _TooLong(f"the request is longer than this server's limit of {most:,} bytes")
+        if int(request.headers.get("content-length", 0)) > most:
             raise too_long
         async for part in request.stream():
-            parts.append(part)
             length += len(part)
-            if length > self._max_request_bytes:
+            if length > most:
                 raise too_long
-        return b"".join(parts)
+            if self._held_bytes + len(part) > _MOST_LONG_REQUESTS * most:
+                raise Refusal("UNAVAILABLE", "too many long requests at a time: try again")
+            yield part
 
 
 class _TooLong(Exception):

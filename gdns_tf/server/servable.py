@@ -35,17 +35,14 @@ class Servable:
         self._session = tf.compat.v1.Session(graph=tf.Graph())
         try:
             with self._session.graph.as_default():
-                self._meta_graph = tf.compat.v1.saved_model.load(self._session, ["serve"], str(path))
+                loaded = tf.compat.v1.saved_model.load(self._session, ["serve"], str(path))
         except BaseException:
             self._session.close()
             raise
+        self.signatures: Mapping[str, meta_graph_pb2.SignatureDef] = dict(loaded.signature_def)
+        """Name -> signature. A protocol buffer's own map would not be asked for a name that is no Unicode."""
         self._callables: dict[str, tuple[Callable, list[str], list[str]]] = {}
         self._lock = threading.Lock()
-
-    @property
-    def signatures(self) -> Mapping[str, meta_graph_pb2.SignatureDef]:
-        """Name -> signature."""
-        return self._meta_graph.signature_def
 
     def run(self, name: str, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> dict[str, np.ndarray]:
         """Runs a signature.

@@ -22,6 +22,7 @@ from gdns_tf.serving.limits import Limits
 from gdns_tf.serving.tables import ITEM_DTYPES, stored_items
 from gdns_tf.serving.versions import check_export_dir, new_version, remove_superseded
 from gdns_tf.serving.warmup import example_inputs, write_warmup
+from gdns_tf.tf_files import tf_writing
 from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
 from pipelines.errors import InputError, require
@@ -131,6 +132,9 @@ def export_model(
       export_model(factors, split, "savedmodel/models/gdns")  # -> Path("/.../savedmodel/models/gdns/1")
     """
     check_options(export_dir, k=k, item_dtype=item_dtype, version=version, keep_versions=keep_versions, limits=limits)
+    if fault := factors.fault():
+        remedy = "The training diverged: train again with a lower `learning_rate`."
+        raise InputError(f"the model is not fit to be served: {fault}", remedy=remedy)
     about, strengths = about or {}, fold_in or FoldIn()
     found = _objections(factors, split, select, evaluated, bool(about.get("refit")))
     if found and not export_anyway:
@@ -152,9 +156,10 @@ def export_model(
         name, number = published.parent.name, int(published.name)
         description = {"model": name, "version": number} | description
         model = served_model(factors, split, description, strengths, Path(assets))
-        tf.saved_model.save(model, str(folder), signatures=model.signatures())
         examples = example_inputs(split.train.user_ids, split.train.item_ids, description["k"])
-        warm = write_warmup(folder, name, examples)
+        with tf_writing(published.parent, "export_dir"):
+            tf.saved_model.save(model, str(folder), signatures=model.signatures())
+            warm = write_warmup(folder, name, examples)
         _write_titles(folder, split.train)
         (folder / "README.md").write_text(format_card(description, examples, warm), encoding="utf-8")
     if found:

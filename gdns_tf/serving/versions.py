@@ -1,7 +1,6 @@
 """Numbered version folders of a model, each of which appears whole or not at all."""
 
 import contextlib
-import errno
 import fcntl
 import os
 import shutil
@@ -10,7 +9,8 @@ from pathlib import Path
 
 from gdns_tf.serving import remote_versions
 from gdns_tf.serving.version_numbers import is_number, next_number, superseded
-from pipelines.errors import InputError
+from pipelines.atomic import check_writable, made
+from pipelines.errors import StorageError
 from pipelines.notices import notices
 from pipelines.paths import as_path, is_remote
 
@@ -19,7 +19,6 @@ _UNFINISHED = ".unfinished-"
 _REMOVED = ".removed-"
 """What the name of a version begins with that is being removed, for the same reason."""
 _GRAPH = "saved_model.pb"
-_REMEDY = "Choose another `export_dir`, or make room."
 
 
 @contextlib.contextmanager
@@ -87,18 +86,20 @@ def check_export_dir(export_dir: str | os.PathLike, version: int | None = None) 
     if is_remote(path):
         remote_versions.free_number(path, version)
         return
-    path = path.absolute()
+    check_writable(path, "export_dir")
     with _written(path):
-        there = next(folder for folder in (path, *path.parents) if folder.exists())
-        names = [entry.name for entry in there.iterdir()]  # fails where it is a file
-        if not os.access(there, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    if there == path:
-        next_number(names, version, path)
+        names = [entry.name for entry in path.iterdir()] if path.exists() else []  # fails where it is a file
+    next_number(names, version, path.absolute())
 
 
 @contextlib.contextmanager
 def _new_local(export_dir: Path, version: int | None) -> Iterator[tuple[Path, Path]]:
+    with made(export_dir), _new_in(export_dir, version) as published_and_folder:
+        yield published_and_folder
+
+
+@contextlib.contextmanager
+def _new_in(export_dir: Path, version: int | None) -> Iterator[tuple[Path, Path]]:
     with _written(export_dir):
         number, unfinished, lock = _reserve(export_dir, version)
     published = export_dir / str(number)
@@ -117,17 +118,15 @@ def _new_local(export_dir: Path, version: int | None) -> Iterator[tuple[Path, Pa
 
 @contextlib.contextmanager
 def _written(export_dir: Path) -> Iterator[None]:
-    """Makes an InputError of what the system has against writing."""
+    """Makes a StorageError of what the system has against writing."""
     try:
         yield
     except OSError as error:
-        problem = f"cannot be written: {error.strerror or error}"
-        raise InputError(problem, path=export_dir, remedy=_REMEDY) from error
+        raise StorageError.of(error, export_dir, "export_dir") from error
 
 
 def _reserve(export_dir: Path, version: int | None) -> tuple[int, Path, int]:
     """Makes and locks the hidden folder of a version; returns the number, the folder and the lock."""
-    export_dir.mkdir(parents=True, exist_ok=True)
     with _locked(export_dir):
         for path in export_dir.glob(f"{_UNFINISHED}*"):
             _delete_if_abandoned(path)
@@ -154,9 +153,9 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _delete_if_abandoned(folder: Path) -> None:
     try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except FileNotFoundError:
-        return  # it was finished a moment ago
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return  # it was finished a moment ago; or it is no folder, and none of ours
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(folder, ignore_errors=True)

@@ -34,7 +34,8 @@ from gdns_tf.models.factors import Factors, HistorySum
 from gdns_tf.runs.train import train
 from gdns_tf.serving.fold_in import FoldIn, encode, fold_in, penalty
 from gdns_tf.training.config import TrainConfig
-from pipelines.config import DataConfig, flag
+from pipelines.checks import Settings
+from pipelines.config import DataConfig, flag, seed_flag
 from pipelines.errors import InputError
 from pipelines.infer import infer
 from pipelines.interactions import Interactions
@@ -53,25 +54,26 @@ _BATCH_CELLS = 2**16
 
 
 @dataclass(frozen=True)
-class FoldInBenchConfig:
+class FoldInBenchConfig(Settings):
     """What to measure."""
 
-    hidden_share: float = flag(0.1, "Share of the users hidden from a training run.")
-    hidden_groups: int = flag(1, "How many such groups of users, none in two, are hidden in turn: a training run each.")
-    hidden_seed: int = flag(0, "Seed of who is hidden.")
+    hidden_share: float = flag(0.1, "Share of the users hidden from a training run.", above=0, below=1)
+    hidden_groups: int = flag(
+        1, "How many such groups of users, none in two, are hidden in turn: a training run each.", at_least=1
+    )
+    hidden_seed: int = seed_flag(0, "Seed of who is hidden.")
     history_lengths: tuple[int, ...] = flag(
-        (5, 10, 20), "Also serve by the first so many training items of each user, in the order of the data."
+        (5, 10, 20),
+        "Also serve by the first so many training items of each user, in the order of the data.",
+        at_least=1,
     )
 
-    def __post_init__(self) -> None:
-        """Raises InputError, naming the field, for values that cannot work."""
-        if not 0 < self.hidden_share < 1 or not 1 <= self.hidden_groups <= 1 / self.hidden_share:
+    def check(self) -> None:
+        if self.hidden_groups > 1 / self.hidden_share:
             raise InputError(
                 f"`hidden_share`={self.hidden_share} and `hidden_groups`={self.hidden_groups} cannot work together",
                 remedy="The share must lie between 0 and 1, and so must share times groups, 1 included.",
             )
-        if any(length < 1 for length in self.history_lengths):
-            raise InputError(f"`history_lengths`={self.history_lengths} must each be at least 1")
 
 
 def hidden_groups(num_users: int, config: FoldInBenchConfig) -> list[np.ndarray]:

@@ -15,7 +15,6 @@ from gdns_tf.studies.markdown import interval, mean_sd, provenance, table, verdi
 from gdns_tf.studies.session import METRICS, SELECTION, Session, overrides_of
 from gdns_tf.studies.trial import Result
 from gdns_tf.training.config import TrainConfig
-from pipelines.errors import InputError
 
 
 def run(session: Session) -> None:
@@ -42,11 +41,7 @@ def _brought(session: Session, sampler: str) -> dict[str, object]:
 
 def _values(part: str) -> list[str]:
     """The alternatives "flag=value" of a text such as "l2=0.01|0.1"."""
-    name, equals, values = part.partition("=")
-    if not equals or not values:
-        raise InputError(
-            f"`vary`: {part!r} is no setting with values", remedy="Write name=value|value, as l2=0.01|0.1."
-        )
+    name, _, values = part.partition("=")
     return [f"{name}={value}" for value in values.split("|")]
 
 

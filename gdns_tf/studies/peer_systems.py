@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from gdns_tf.evaluation.baselines import BASELINES
 from gdns_tf.studies.search import Range
-from gdns_tf.training.config import TrainConfig
+from gdns_tf.training.config import LARGEST_DIM, TrainConfig
+from pipelines.checks import is_count
 from pipelines.errors import InputError
 from pipelines.nearest import did_you_mean
 
@@ -108,7 +109,7 @@ def contenders(entries: Sequence[str], dims: Sequence[int]) -> list[Contender]:
     """What flags name: each entry a key of PEERS, at all sizes, or "name:d", at one.
 
     Raises:
-      InputError: there is no such peer, or the size is no whole number above 0.
+      InputError: there is no such peer, or the size is no whole number above 0, or too large.
     """
     found = []
     for entry in entries:
@@ -123,7 +124,7 @@ def contenders(entries: Sequence[str], dims: Sequence[int]) -> list[Contender]:
             found.append(Contender(name, None))
         elif not colon:
             found += [Contender(name, dim) for dim in dims]
-        elif size.isdecimal() and int(size) > 0:
+        elif is_count(size, LARGEST_DIM):
             found.append(Contender(name, int(size)))
         else:
             raise InputError(f"`peers`: {entry!r} has no size after the colon", remedy=f"Write {name}:64, or {name}.")

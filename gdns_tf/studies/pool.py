@@ -16,10 +16,16 @@ from tqdm import tqdm
 
 from gdns_tf.runs.interrupts import Interrupted
 from gdns_tf.studies.trial import Result, Trial, read_result, run_trial
+from pipelines.atomic import made
 from pipelines.errors import InputError
+from pipelines.memory import require_memory
 
 TRIALS_A_PROCESS = 4
 """After so many trials a worker makes room for a new one: TensorFlow keeps much of what it has built."""
+
+
+WORKER_BYTES = 400 * 2**20
+"""What a process takes at least: TensorFlow, before it has trained anything."""
 
 
 def run_trials(
@@ -44,8 +50,10 @@ def run_trials(
     trials = list(dict.fromkeys(trials))
     left = [trial for trial in trials if read_result(trial, root) is None]
     if left:
-        root.mkdir(parents=True, exist_ok=True)
-        _run(left, root, min(workers, len(left)), title, len(trials), trials_a_process)
+        processes = min(workers, len(left))
+        require_memory(float(processes * WORKER_BYTES), f"{processes} worker processes", "Lower `workers`.")
+        with made(root):
+            _run(left, root, processes, title, len(trials), trials_a_process)
     results = {trial: read_result(trial, root) for trial in trials}
     return {trial: result for trial, result in results.items() if result is not None}
 

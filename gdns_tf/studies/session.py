@@ -15,6 +15,7 @@ from gdns_tf.training.config import TrainConfig
 from pipelines.atomic import write_text
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
+from pipelines.paths import as_path
 
 METRICS = {"ndcg@1": "NDCG@1", "ndcg@3": "NDCG@3", "recall@3": "Recall@3"}
 """What the paper reports, and its names in tables."""
@@ -35,11 +36,11 @@ class Session:
 
     @property
     def folder(self) -> Path:
-        return Path(self.config.study_dir)
+        return as_path(self.config.study_dir)
 
     @property
     def trials(self) -> Path:
-        return Path(self.config.trials_dir) if self.config.trials_dir else self.folder.parent / "trials"
+        return as_path(self.config.trials_dir) if self.config.trials_dir else self.folder.parent / "trials"
 
     @property
     def command(self) -> str:
@@ -54,7 +55,7 @@ class Session:
         """
         if not self.config.tuned_by:
             return {}
-        path = Path(self.config.tuned_by) / "tuned.json"
+        path = as_path(self.config.tuned_by) / "tuned.json"
         if not path.exists():
             raise InputError("there is no tuned.json", path=path.parent, remedy="Finish the table3 study there first.")
         return json.loads(path.read_text()).get(system, {})

@@ -24,6 +24,7 @@ from gdns_tf.models.factors import Factors
 from gdns_tf.models.weights_file import save_factors
 from gdns_tf.runs.history import read_history
 from gdns_tf.runs.loading import load_model
+from gdns_tf.runs.lock import locked
 from gdns_tf.runs.run import KS
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.runs.tensorboard.finished import write_log
@@ -125,6 +126,7 @@ def run_trial(trial: Trial, root: Path) -> str:
     """
     folder = trial.folder(root)
     if (folder / "ranks.npz").exists():
+        _drop_checkpoints(folder)
         return ""
     if (failed := folder / "failed.txt").exists():
         return failed.read_text()
@@ -134,7 +136,8 @@ def run_trial(trial: Trial, root: Path) -> str:
     try:
         dataset, model = TASKS[trial.task](trial, dataset, config)
     except FloatingPointError as error:
-        failed.write_text(str(error))
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(failed, str(error))
         return str(error)
     ranks = {split: evaluate(model, dataset, split).ranks for split in SPLITS}
     if trial.full:
@@ -145,8 +148,13 @@ def run_trial(trial: Trial, root: Path) -> str:
         _write_log(trial, dataset, RunFolder(folder))
     with whole(folder / "ranks.npz") as unfinished:
         np.savez_compressed(unfinished, **_as_arrays(ranks))
-    shutil.rmtree(RunFolder(folder).checkpoints, ignore_errors=True)  # large, and done with
+    _drop_checkpoints(folder)
     return ""
+
+
+def _drop_checkpoints(folder: Path) -> None:
+    """Removes those of a trial that is done: they are large."""
+    shutil.rmtree(RunFolder(folder).checkpoints, ignore_errors=True)
 
 
 def read_result(trial: Trial, root: Path) -> Result | None:
@@ -223,20 +231,22 @@ def _train_oracle(trial: Trial, split: Split, config: TrainConfig) -> tuple[Spli
 
 
 def _baseline(trial: Trial, split: Split, config: TrainConfig) -> tuple[Split, Model]:
-    folder = RunFolder.open(trial.data, config)
-    folder.claim(trial.data, config)
-    baseline = BASELINES[trial.task]
+    folder, baseline = RunFolder.open(trial.data, config), BASELINES[trial.task]
     baseline.load()
     began = time.monotonic()
     model = baseline(split.train, dim=config.dim, seed=config.seed, **dict(trial.options))
     seconds = time.monotonic() - began
-    if isinstance(model, Factors):  # other weights are as large as the catalogue squared
-        save_factors(folder.weights, model)
+    if isinstance(model, Factors) and (fault := model.fault()):
+        raise FloatingPointError(fault)
     means = {held_out: evaluate(model, split, split=held_out, ks=KS).means() for held_out in SPLITS}
-    folder.write_metrics(
-        {"stopped_by": "end", "epochs": 1, "best_epoch": 1, **means, "seconds": seconds, "seconds_per_epoch": seconds}
-        | {"data_fingerprint": split.fingerprint}
-    )
+    with locked(folder.path):
+        folder.claim(trial.data, config)
+        if isinstance(model, Factors):  # other weights are as large as the catalogue squared
+            save_factors(folder.weights, model)
+        folder.write_metrics(
+            {"stopped_by": "end", "epochs": 1, "best_epoch": 1, **means, "seconds": seconds}
+            | {"seconds_per_epoch": seconds, "data_fingerprint": split.fingerprint}
+        )
     return split, model
 
 

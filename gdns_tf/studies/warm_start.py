@@ -25,7 +25,8 @@ from gdns_tf.evaluation.significance import paired_bootstrap
 from gdns_tf.runs.run import Run
 from gdns_tf.runs.train import train
 from gdns_tf.training.config import TrainConfig
-from pipelines.config import DataConfig, flag
+from pipelines.checks import Settings
+from pipelines.config import DataConfig, flag, seed_flag
 from pipelines.errors import InputError, require
 from pipelines.interactions import Ratings, from_ratings
 from pipelines.load import IN_MEMORY, format_statistics, load_dataset
@@ -37,23 +38,22 @@ FRESH, WARM = "afresh", "warm"
 
 
 @dataclass(frozen=True)
-class WarmStartStudyConfig:
+class WarmStartStudyConfig(Settings):
     """What to compare."""
 
-    first_share: float = flag(0.95, "Share of the interactions, those that came first, that the first run knows.")
-    nights: int = flag(1, "Runs from there to all of the data, each of which begins from the one before.")
-    seeds: tuple[int, ...] = flag((0, 1, 2), "A training of everything for each.")
-    epoch_shares: tuple[float, ...] = flag((1.0, 0.34), "Shares of max_epochs, for each of which all are trained.")
-    rate_shares: tuple[float, ...] = flag((1.0,), "Shares of learning_rate, of warm runs.")
+    first_share: float = flag(
+        0.95, "Share of the interactions, those that came first, that the first run knows.", above=0, below=1
+    )
+    nights: int = flag(1, "Runs from there to all of the data, each of which begins from the one before.", at_least=1)
+    seeds: tuple[int, ...] = seed_flag((0, 1, 2), "A training of everything for each.")
+    epoch_shares: tuple[float, ...] = flag(
+        (1.0, 0.34), "Shares of max_epochs, for each of which all are trained.", above=0, at_most=1
+    )
+    rate_shares: tuple[float, ...] = flag((1.0,), "Shares of learning_rate, of warm runs.", above=0, at_most=1)
 
-    def __post_init__(self) -> None:
-        """Raises InputError, naming the field, for values that cannot work."""
-        require(0 < self.first_share < 1, "first_share", self.first_share, "must lie between 0 and 1")
-        require(self.nights >= 1, "nights", self.nights, "must be at least 1")
-        require(bool(self.seeds), "seeds", self.seeds, "must list one or more")
-        for name in ("epoch_shares", "rate_shares"):
-            shares = getattr(self, name)
-            require(bool(shares) and all(0 < s <= 1 for s in shares), name, shares, "must lie in (0, 1]")
+    def check(self) -> None:
+        for name in ("seeds", "epoch_shares", "rate_shares"):
+            require(bool(getattr(self, name)), name, "", "must list one or more")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """From settings to the objects of a run."""
 
+import numpy as np
 import tensorflow as tf
 
 from gdns_tf.models.losses import LOSSES
@@ -7,6 +8,7 @@ from gdns_tf.models.scorer import Scorer
 from gdns_tf.models.setup import Setup
 from gdns_tf.training.base import ScorerTrainer
 from gdns_tf.training.config import TrainConfig
+from gdns_tf.training.memory import check_memory
 from gdns_tf.training.multinomial import MultinomialTrainer
 from gdns_tf.training.optimizers import make_optimizer
 from gdns_tf.training.pairs import PairsTrainer
@@ -21,8 +23,13 @@ from pipelines.interactions import Interactions
 
 
 def build_trainer(train: Interactions, config: TrainConfig) -> ScorerTrainer:
-    """The compiled Keras model; its train function runs one epoch a call."""
+    """The compiled Keras model; its train function runs one epoch a call.
+
+    Raises:
+      InputError: it would not fit into memory, or a setting does not go with the data.
+    """
     setup = config.setup(train)
+    check_memory(config, setup)
     scorer = config.scorer_class.create(config.scorer_config, setup)
     trainer = _TRAINERS[config.objective](scorer, setup, config)
     trainer.compile(
@@ -36,11 +43,14 @@ def build_trainer(train: Interactions, config: TrainConfig) -> ScorerTrainer:
 
 def _pairs(scorer: Scorer, setup: Setup, config: TrainConfig) -> PairsTrainer:
     counts = tf.constant(setup.train.counts, tf.float32)
+    user_weights = (counts / tf.reduce_mean(counts)) ** config.user_weight_power
+    rule = "is too high for users whose numbers of items differ as much as here"
+    require(np.isfinite(user_weights).all(), "user_weight_power", config.user_weight_power, rule)
     return PairsTrainer(
         scorer,
         config.sampler_class.build(config.sampler_config, setup),
         LOSSES[config.loss](config.margin, config.pairing),
-        (counts / tf.reduce_mean(counts)) ** config.user_weight_power,
+        user_weights,
         l2=config.l2,
         dropout=config.dropout,
         seed=config.seed,
@@ -49,14 +59,12 @@ def _pairs(scorer: Scorer, setup: Setup, config: TrainConfig) -> PairsTrainer:
 
 
 def _multinomial(scorer: Scorer, setup: Setup, config: TrainConfig) -> MultinomialTrainer:
-    require(not config.jit_compile, "jit_compile", True, "does not go with `objective`=multinomial")
     penalty = UserPenalty(setup.train, config.user_l2)
     options = {"users_a_step": setup.users_a_step, "dropout": config.dropout, "seed": config.seed}
     return MultinomialTrainer(scorer, setup.histories, penalty, **options)
 
 
 def _sampled_softmax(scorer: Scorer, setup: Setup, config: TrainConfig) -> ScorerTrainer:
-    require(not config.jit_compile, "jit_compile", True, "does not go with `objective`=sampled_softmax")
     sampler, penalty = config.sampler_class, UserPenalty(setup.train, config.user_l2)
     masses = Masses(setup.train, sampler.item_weights(config.sampler_config, setup))
     options = {"dropout": config.dropout, "seed": config.seed}

@@ -10,7 +10,7 @@ from gdns_tf.models.registry import SCORERS
 from gdns_tf.models.scorer import Scorer, ScorerConfig
 from gdns_tf.models.setup import Setup
 from gdns_tf.registry import Registry
-from gdns_tf.samplers.base import Sampler, SamplerConfig
+from gdns_tf.samplers.base import LARGEST_GROUP, LARGEST_NUM_CANDIDATES, Sampler, SamplerConfig
 from gdns_tf.samplers.given import PREFIX, Given, GivenSampler
 from gdns_tf.samplers.registry import SAMPLERS
 from gdns_tf.training.recipes import (
@@ -24,9 +24,9 @@ from gdns_tf.training.recipes import (
     WARM_START,
     users_a_step,
 )
-from pipelines.checks import check_fields
-from pipelines.config import flag
-from pipelines.errors import InputError, require, require_above_0, require_not_negative
+from pipelines.checks import Settings
+from pipelines.config import flag, seed_flag
+from pipelines.errors import InputError, require, shown
 from pipelines.interactions import Interactions
 from pipelines.nearest import did_you_mean
 from pipelines.notices import notices
@@ -34,6 +34,7 @@ from pipelines.paths import is_within
 
 OPTIMIZERS = ("adagrad", "adam", "sgd")
 SCHEDULES = ("constant", "cosine")
+LARGEST_DIM = 2**16
 MODEL = "model:"
 """Begins the setting `warm_start` of a run that began from a model in memory; its fingerprint follows."""
 HARMLESS = {
@@ -54,7 +55,7 @@ _SILENCE = logging.Logger("silence", logging.CRITICAL + 1)
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Settings):
     """A training run. `paper.flags` in `configs/` has the settings of the paper (section 4.4).
 
     Settings of the sampler and the scorer are in dataclasses of their own; `from_settings` and `with_settings` take
@@ -68,21 +69,34 @@ class TrainConfig:
         "",
         "Folder of the run, local or gs://, s3://, az://: flags, metrics, weights, checkpoints, TensorBoard.",
         main=True,
+        path=True,
     )
     overwrite: bool = flag(False, "Start afresh in an output_dir that holds a run, deleting that run.", main=True)
     warm_start: str = flag(
         "",
         "Begin from the weights of this finished run, matched by user and item ids: its folder, here or in a store.",
         main=True,
+        path=True,
     )
-    seed: int = flag(0, "Seed of initialisation, batches, candidates and dropout.", main=True)
+    seed: int = seed_flag(0, "Seed of initialisation, batches, candidates and dropout.", main=True)
 
     scorer: str = flag("gmf", "What scores items for users.", main=True)
     sampler: str = flag("gdns", "How negatives are chosen; to name one chooses pairs, unless told.", main=True)
-    group_size: int = flag(32, "N: negatives of a user in a step, and drawn positives; of samplers.", main=True)
-    num_candidates: int = flag(64, "M: unobserved items drawn for a user in a step, to choose N from; of samplers.")
+    group_size: int = flag(
+        32,
+        "N: negatives of a user in a step, and drawn positives; of samplers.",
+        main=True,
+        at_least=1,
+        at_most=LARGEST_GROUP,
+    )
+    num_candidates: int = flag(
+        64,
+        "M: unobserved items drawn for a user in a step, to choose N from; of samplers.",
+        at_least=1,
+        at_most=LARGEST_NUM_CANDIDATES,
+    )
     uniform_epochs: int = flag(
-        0, "Epochs at the start with uniform negatives, before the sampler chooses; of samplers."
+        0, "Epochs at the start with uniform negatives, before the sampler chooses; of samplers.", at_least=0
     )
     shared_negatives: bool = flag(
         False, "sampled_softmax: the same N negatives for all users of a step; for uniform and nncf."
@@ -95,48 +109,72 @@ class TrainConfig:
         tuple(RECIPES),
         main=True,
     )
-    user_l2: float = flag(1.75, "Not pairs: L2 regularisation for each user; divided by the mean number of items.")
+    user_l2: float = flag(
+        1.75,
+        "Not pairs: L2 regularisation for each user; divided by the mean number of items.",
+        at_least=0,
+        at_most=1e6,
+    )
     loss: str = flag("squared_hinge", "Loss of a pair.", tuple(LOSSES))
     pairing: str = flag(
         "group", "group: every positive against every negative (Eq. 6); pair: k-th against k-th (Eq. 3).", PAIRINGS
     )
-    margin: float = flag(1.0, "gamma.")
-    l2: float = flag(0.02, "pairs: L2 regularisation of p_u, q_i and q_j in every pair.", main=True)
-    dropout: float = flag(0.25, "Share of the latent factors hidden, one mask a user and step.", main=True)
-    user_weight_power: float = flag(0.5, "Weighs a user's loss by (its number of positives / mean) to this power.")
-    average_decay: float = flag(0.97, "Decay an epoch of the moving average of the weights that is evaluated; 0: none.")
+    margin: float = flag(1.0, "gamma.", at_least=0, at_most=1e6)
+    l2: float = flag(
+        0.02, "pairs: L2 regularisation of p_u, q_i and q_j in every pair.", main=True, at_least=0, at_most=1e6
+    )
+    dropout: float = flag(
+        0.25, "Share of the latent factors hidden, one mask a user and step.", main=True, at_least=0, below=1
+    )
+    user_weight_power: float = flag(
+        0.5, "Weighs a user's loss by (its number of positives / mean) to this power.", at_least=0, at_most=10
+    )
+    average_decay: float = flag(
+        0.97,
+        "Decay an epoch of the moving average of the weights that is evaluated; 0: none.",
+        at_least=0,
+        below=1,
+    )
 
-    dim: int = flag(32, "d: latent factors.", main=True)
-    init_scale: float = flag(0.01, "Standard deviation of the factors at the start.")
+    dim: int = flag(32, "d: latent factors.", main=True, at_least=1, at_most=LARGEST_DIM)
+    init_scale: float = flag(0.01, "Standard deviation of the factors at the start.", above=0, at_most=100)
     optimizer: str = flag("adagrad", "Optimiser.", OPTIMIZERS)
-    learning_rate: float = flag(0.09, "Learning rate.", main=True)
+    learning_rate: float = flag(0.09, "Learning rate.", main=True, above=0)
     schedule: str = flag("constant", "How the rate goes; cosine: down to 0 at max_epochs.", SCHEDULES)
-    batch_size: int = flag(1024, "B: users a step; 0: a fiftieth of the users, from 32 to 16384.")
+    batch_size: int = flag(
+        1024, "B: users a step; 0: a fiftieth of the users, from 32 to 16384.", at_least=0, at_most=2**24
+    )
     jit_compile: bool = flag(False, "Compile the step by XLA: for GPUs; slower on CPUs.")
 
-    max_epochs: int = flag(2500, "Stop after this many epochs.", main=True)
-    max_minutes: float = flag(0.0, "Stop after this many minutes of training, resumed runs counted in; 0: no limit.")
-    eval_every: int = flag(10, "Epochs between validations.")
+    max_epochs: int = flag(2500, "Stop after this many epochs.", main=True, at_least=1)
+    max_minutes: float = flag(
+        0.0, "Stop after this many minutes of training, resumed runs counted in; 0: no limit.", at_least=0
+    )
+    eval_every: int = flag(10, "Epochs between validations.", at_least=1)
     select: str = flag("ndcg@3", "What weights are chosen by, on validation: ndcg@3, full_ndcg@20, mrr, ...", main=True)
-    patience: int = flag(40, "Stop after this many validations that are not better.", main=True)
+    patience: int = flag(40, "Stop after this many validations that are not better.", main=True, at_least=1)
     refit: bool = flag(
         False, "When the epochs are chosen, train once more with the held-out items included, for export."
     )
-    checkpoint_minutes: float = flag(2.0, "Minutes between checkpoints.")
+    checkpoint_minutes: float = flag(2.0, "Minutes between checkpoints.", at_least=0)
     tensorboard: bool = flag(True, "Write TensorBoard logs.")
-    show_users: int = flag(3, "For how many users to print recommendations at the end.")
+    show_users: int = flag(3, "For how many users to print recommendations at the end.", at_least=0)
     export_dir: str = flag(
-        "", "At the end export for TensorFlow Serving, as the next version in this folder; empty: no.", main=True
+        "",
+        "At the end export for TensorFlow Serving, as the next version in this folder; empty: no.",
+        main=True,
+        path=True,
     )
     export_anyway: bool = flag(False, "Export a model too that ranks no better than popularity.")
-    keep_versions: int = flag(0, "Versions to keep in export_dir, the new one among them; older ones go. 0: all.")
+    keep_versions: int = flag(
+        0, "Versions to keep in export_dir, the new one among them; older ones go. 0: all.", at_least=0
+    )
 
     # Settings of what is chosen above; None becomes the defaults. See `gdns_tf.flags`.
     scorer_config: ScorerConfig = field(default=None, metadata={"chosen_by": "scorer", "registry": SCORERS})
     sampler_config: SamplerConfig = field(default=None, metadata={"chosen_by": "sampler", "registry": SAMPLERS})
 
-    def __post_init__(self) -> None:
-        check_fields(self)
+    def check(self) -> None:
         SelectionMetric(self.select)
         is_path = bool(self.warm_start) and not self.warm_start.startswith(MODEL)
         if is_path and self.output_dir and is_within(self.warm_start, self.output_dir):
@@ -144,25 +182,10 @@ class TrainConfig:
             require(False, "warm_start", self.warm_start, rule)
         for part in _parts(type(self)):
             self._complete(part.name, part.metadata["chosen_by"], part.metadata["registry"])
-        for name in ("group_size", "num_candidates", "dim", "max_epochs", "eval_every", "patience"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "must be at least 1")
-        require_above_0(self, "learning_rate", "init_scale")
-        require_not_negative(
-            self,
-            "seed",
-            "margin",
-            "l2",
-            "user_l2",
-            "user_weight_power",
-            "uniform_epochs",
-            "batch_size",
-            "max_minutes",
-            "checkpoint_minutes",
-            "show_users",
-            "keep_versions",
-        )
-        for name in ("dropout", "average_decay"):
-            require(0 <= getattr(self, name) < 1, name, getattr(self, name), "must lie in [0, 1)")
+        self._check_interplay()
+
+    def _check_interplay(self) -> None:
+        """Raises InputError for settings that do not go together, all of them good by themselves."""
         sampler = getattr(self.sampler_config, "instance", None) or self.sampler_class
         require(
             sampler.takes_candidates or self.num_candidates >= self.group_size,
@@ -184,6 +207,16 @@ class TrainConfig:
         if self.shared_negatives and self.objective == SAMPLED_SOFTMAX:
             rule = f"does not go with `sampler`={self.sampler}, which chooses for each user"
             require(sampler.takes_candidates, "shared_negatives", True, rule)
+        if self.has_sampler and not isinstance(self.sampler_config, Given):
+            sampler.check_sizes(self.sampler_config, self.group_size, self.num_candidates)
+        if self.jit_compile:
+            compiled = {
+                "objective": self.objective == PAIRS,
+                "scorer": self.scorer_class.compiles,
+                "sampler": sampler.compiles or not self.has_sampler,
+            }
+            for name, good in compiled.items():
+                require(good, "jit_compile", True, f"does not go with `{name}`={getattr(self, name)}")
 
     def _complete(self, part: str, name: str, registry: Registry) -> None:
         """Puts the defaults of the chosen class where no settings are given, and refuses those of another class."""
@@ -226,6 +259,7 @@ class TrainConfig:
           tells: whether to say what was chosen unasked, and which of the settings have no effect on the objective.
         """
         say = notices if tells else _SILENCE
+        _check_names(settings)
         limits = {n: meant for n, meant in objectives_of(settings).items() if settings[n] is not False}  # asks nothing
         not_multinomial = [name for name, objectives in limits.items() if MULTINOMIAL not in objectives]
         scorer = settings.get("scorer")
@@ -242,7 +276,7 @@ class TrainConfig:
             objective = MULTINOMIAL
         for name, objectives in limits.items():
             if objective in RECIPES and objective not in objectives:
-                say.warning("`%s`=%s has no effect on `objective`=%s.", name, settings[name], objective)
+                say.warning("`%s`=%s has no effect on `objective`=%s.", name, shown(settings[name]), objective)
         warm = WARM_START if settings.get("warm_start") and objective != PAIRS else {}
         if unasked := [f"`{name}`={value}" for name, value in warm.items() if name not in settings]:
             say.info("A warm start takes little: %s, unless they are set.", " and ".join(unasked))
@@ -269,6 +303,7 @@ class TrainConfig:
         Raises:
           InputError: there is no such setting, with the nearest one; or a value cannot work.
         """
+        _check_names(settings)
         if isinstance(settings.get("sampler"), Sampler):
             given = Given(settings["sampler"])
             settings |= {"sampler": given.name, "sampler_config": given}
@@ -340,6 +375,13 @@ def objectives_of(settings: Iterable[str]) -> dict[str, frozenset[str]]:
     of_samplers = {f.name for sampler in SAMPLERS.values() for f in fields(sampler.config_class)}
     meant_for = dict.fromkeys(of_samplers, SAMPLING) | MEANT_FOR
     return {name: meant_for[name] for name in settings if name in meant_for}
+
+
+def _check_names(settings: Mapping[str, object]) -> None:
+    """Raises InputError where what chooses others is no name; whether there is what it names is seen later."""
+    for name in ("objective", "scorer", "sampler"):
+        kind = (str, Sampler) if name == "sampler" else str
+        require(isinstance(settings.get(name, ""), kind), name, settings.get(name), "must be text")
 
 
 def _brought(sampler: str | Sampler, objective: str) -> dict[str, object]:

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gdns_tf.flags import parse_setting
+from gdns_tf.flags import parse_choices
 from gdns_tf.training.config import TrainConfig
 from pipelines.checks import Settings
 from pipelines.config import flag
-from pipelines.errors import InputError, require, require_not_negative
+from pipelines.errors import require
 
 
 @dataclass(frozen=True)
@@ -18,15 +18,13 @@ class TuneConfig(Settings):
       InputError: a value cannot work; names the field.
     """
 
-    tune_minutes: float = flag(10.0, "Minutes to search for, resumed calls counted in.", main=True)
-    tune_trials: int = flag(0, "Stop after so many trials, where that comes first; 0: no limit.", main=True)
+    tune_minutes: float = flag(10.0, "Minutes to search for, resumed calls counted in.", main=True, above=0)
+    tune_trials: int = flag(0, "Stop after so many trials, where that comes first; 0: no limit.", main=True, at_least=0)
     search: tuple[str, ...] = flag(
         (), "More to search, or other values to choose among, as dim=32|64,sampler=uniform|dns.", main=True
     )
 
     def check(self) -> None:
-        require(self.tune_minutes > 0, "tune_minutes", self.tune_minutes, "must be above 0")
-        require_not_negative(self, "tune_trials")
         _ = self.choices
 
     @property
@@ -36,15 +34,7 @@ class TuneConfig(Settings):
         Raises:
           InputError: it cannot be read, or names something that is no setting or value of training.
         """
-        choices = {}
-        for part in self.search:
-            name, equals, values = part.partition("=")
-            if not equals or not values:
-                raise InputError(
-                    f"`search`: {part!r} is no setting with values", remedy="Write name=value|value, as dim=32|64."
-                )
-            choices[name] = tuple(parse_setting(TrainConfig, name, value) for value in values.split("|"))
-        return choices
+        return parse_choices(TrainConfig, "search", self.search)
 
 
 def split_choices(settings: Mapping[str, object]) -> tuple[dict[str, object], dict[str, tuple]]:

@@ -1,13 +1,18 @@
 """The folder of a search: the chosen model's run, and beside it the trials, what Optuna knows of them, the report."""
 
 import contextlib
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from gdns_tf.runs.checkpoints import remove
+from gdns_tf.runs.lock import STUDY_LOCK, check_free, locked
 from gdns_tf.runs.run_folder import RunFolder
-from pipelines.errors import InputError
+from pipelines.atomic import check_writable, is_temporary, writing
+from pipelines.errors import InputError, StorageError
 from pipelines.paths import is_remote
+
+_FILES = ("study.db", "study.db-journal", "report.md", "report.html", "tuning.png")
+"""What a search writes beside its trials and the run. The first is what it is gone on with, and goes first."""
 
 
 class TuningFolder:
@@ -39,7 +44,6 @@ class TuningFolder:
         self.trials = self.path / "trials"
         self.report = self.path / "report.md"
         self.plot = self.path / "tuning.png"
-        self._lock = self.path / "study.lock"
         self._check(overwrite)
 
     def trial(self, number: int) -> RunFolder:
@@ -47,6 +51,8 @@ class TuningFolder:
         return RunFolder(self.trials / f"{number:04d}")
 
     def _check(self, overwrite: bool) -> None:
+        check_free(self.path, STUDY_LOCK)
+        check_writable(self.path, "output_dir")
         if self.study.exists() or not self.path.exists():
             return
         if self.run.flags.exists():
@@ -56,43 +62,50 @@ class TuningFolder:
                     path=self.path,
                     remedy="Choose another `output_dir`, or start afresh with `overwrite`.",
                 )
-        elif not self.path.is_dir() or any(path != self._lock for path in self.path.iterdir()):
+            return
+        found = self._found()
+        is_rest_of_a_search = self.trials.name in found and found <= {*_FILES, self.trials.name} | self.run.names
+        if is_rest_of_a_search and not overwrite:
+            raise InputError(
+                f"the folder holds {', '.join(sorted(found))} of a search, but not its {self.study.name}",
+                path=self.path,
+                remedy="Choose another `output_dir`, or start afresh with `overwrite`.",
+            )
+        if found and not is_rest_of_a_search:
             raise InputError(
                 "the folder is not empty and holds no search", path=self.path, remedy="Choose another `output_dir`."
             )
 
+    def _found(self) -> set[str]:
+        """The names of what is there, but for what a kill may have left that had come to nothing."""
+        names = {path.name for path in self.path.iterdir()}
+        return {name for name in names if not self.run.is_leftover(name) and not is_temporary(name, of=_FILES)}
+
     @contextlib.contextmanager
     def claimed(self) -> Iterator[None]:
-        """Makes the folder, for this process alone while the block lasts.
+        """Makes the folder, for this process alone while the block lasts. A search that was refused leaves nothing.
 
         Raises:
           InputError: it cannot be written, or another process is at it.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = self._lock.open("w")
-        except OSError as error:
-            raise InputError(
-                f"cannot be written: {error.strerror or error}", path=self.path, remedy="Choose another `output_dir`."
-            ) from None
-        with lock:
+        with locked(self.path, STUDY_LOCK):
+            is_new = not self._found()
             try:
-                import fcntl  # of Unix alone
+                yield
+            except StorageError:
+                raise
+            except InputError:
+                if is_new and not self.run.flags.exists() and not any(self.trials.glob("*/checkpoints/*")):
+                    self.clear()
+                raise
 
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except ImportError:
-                pass
-            except OSError:
-                raise InputError(
-                    "another process is tuning in this folder", path=self.path, remedy="Wait for it, or stop it."
-                ) from None
-            yield
+    def clear(self, *, keep_data: bool = False) -> None:
+        """Removes the search and the run, but for the run's `flags.txt`, which the next one replaces.
 
-    def clear(self) -> None:
-        """Removes the search and the run, but for the run's `flags.txt`, which the next one replaces."""
-        for name in ("study.db", "study.db-journal"):
-            (self.path / name).unlink(missing_ok=True)
-        for path in (self.report, self.plot):
-            path.unlink(missing_ok=True)
-        shutil.rmtree(self.trials, ignore_errors=True)
-        self.run.clear()
+        Args:
+          keep_data: as for `RunFolder.clear`.
+        """
+        for path in (*(self.path / name for name in _FILES), self.trials):
+            with writing(path):
+                remove(path)
+        self.run.clear(keep_data=keep_data)

@@ -16,19 +16,20 @@ from sqlalchemy.exc import SQLAlchemyError
 from gdns_tf.progress_bar import progress_bar
 from gdns_tf.runs.callbacks import Callback
 from gdns_tf.runs.interrupts import Interrupted, Interrupts
+from gdns_tf.runs.lock import locked
 from gdns_tf.runs.run import Run
 from gdns_tf.runs.train import data_of_run, train
 from gdns_tf.training.config import TrainConfig
 from gdns_tf.tuning.budget import Budget
-from gdns_tf.tuning.config import TuneConfig, split_choices
+from gdns_tf.tuning.config import TuneConfig
 from gdns_tf.tuning.folder import TuningFolder
 from gdns_tf.tuning.pruning import MedianOfPeers
 from gdns_tf.tuning.report import write_report
-from gdns_tf.tuning.space import Space
+from gdns_tf.tuning.space import Space, space_of
 from gdns_tf.tuning.trials import Watch, run_trial
-from pipelines.atomic import write_text
+from pipelines.atomic import write_text, writing
 from pipelines.config import DataConfig
-from pipelines.errors import InputError
+from pipelines.errors import InputError, StorageError
 from pipelines.notices import notices
 from pipelines.readers import saved
 from pipelines.split import Split
@@ -75,18 +76,12 @@ def tune(
       Interrupted: by SIGINT or SIGTERM, after saving.
       FloatingPointError: every trial diverged.
     """
-    fixed, choices = split_choices(settings)
-    space = Space(fixed, config.choices | choices)
+    space = space_of(settings, config)
     base = next(iter(space.models.values())).base
-    if base.warm_start:
-        raise InputError(
-            "`warm_start` does not go with tuning, whose trials begin afresh",
-            remedy="Tune without it; then train by what was found, and begin later runs from that one.",
-        )
     folder = TuningFolder(base.output_dir, overwrite=base.overwrite)
     with folder.claimed(), _quiet_optuna():
         if base.overwrite:
-            folder.clear()
+            folder.clear(keep_data=data_of_run(data, base.output_dir)[1])
         with contextlib.closing(Search(split, data, space, config, folder, callbacks)) as search:
             search.run(progress=progress)
             return search.settle(progress=progress)
@@ -123,7 +118,7 @@ class Search:
         self._study = self._open()
         self._noted: float = self._study.user_attrs.get(_SECONDS, 0.0)
         self._budget = Budget(config.tune_minutes, self._noted)
-        if self._keeps_data and not folder.run.data.exists():  # all trials read it from here
+        if self._keeps_data and not self._is_begun(self._study):  # all trials read it from here
             saved.save(split, folder.run.data)
 
     def _open(self) -> optuna.Study:
@@ -134,7 +129,7 @@ class Search:
                 _say_what_differs(study.user_attrs[_IDENTITY], identity, self._folder)
             # What a process left that was killed, or that found a setting wrong, before it had come to anything.
             self.close()
-            self._folder.clear()
+            self._folder.clear(keep_data=self._keeps_data)
             study = self._connect()
             for parameters in self._space.defaults():
                 study.enqueue_trial(parameters)
@@ -240,6 +235,8 @@ class Search:
             self._study.tell(trial, state=TrialState.PRUNED)
         except FloatingPointError as error:
             self._fail(trial, str(error))
+        except StorageError:
+            raise  # no fault of the trial, which goes on when there is room
         except (InputError, MemoryError, tf.errors.ResourceExhaustedError) as error:
             if number == 0:  # what all trials share, then
                 raise
@@ -332,15 +329,13 @@ class Search:
     def _choose(self, best: FrozenTrial, config: TrainConfig) -> None:
         """Copies what a trial's run is gone on from into the folder of the search, in place of a former choice."""
         trial, run = self._folder.trial(best.number), self._folder.run
-        run.claim(self._data, replace(config, overwrite=True))
-        if self._keeps_data:
-            saved.save(self._split, run.data)
-        shutil.copy(trial.history, run.history)
-        if trial.tensorboard.exists():
-            shutil.copytree(trial.tensorboard, run.tensorboard)
-        shutil.copytree(trial.checkpoints, run.checkpoints)
-        self._study.set_user_attr(_CHOSEN, best.number)
-        shutil.rmtree(trial.checkpoints)
+        with locked(run.path), writing(run.path):
+            run.claim(self._data, replace(config, overwrite=True))
+            if trial.tensorboard.exists():
+                shutil.copytree(trial.tensorboard, run.tensorboard)
+            shutil.copytree(trial.checkpoints, run.checkpoints)
+            self._study.set_user_attr(_CHOSEN, best.number)
+            shutil.rmtree(trial.checkpoints)
 
 
 def _say_what_differs(former: Mapping, now: Mapping, folder: TuningFolder) -> None:

@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gdns_tf.flags import check_setting
 from gdns_tf.training.config import HARMLESS, TrainConfig, objectives_of
 from gdns_tf.training.recipes import MULTINOMIAL, PAIRS, SAMPLED_SOFTMAX
+from gdns_tf.tuning.config import TuneConfig, split_choices
 from pipelines.errors import InputError
 
 if TYPE_CHECKING:
@@ -173,6 +175,8 @@ class Space:
         for name, values in choices.items():
             if not all(isinstance(value, (str, int, float)) for value in values):
                 raise InputError(f"`{name}`: what is searched are names and numbers", remedy="Register it by a name.")
+            for value in values:
+                check_setting(TrainConfig, name, value)
         self.models: dict[str, Model] = {}
         idle, wrong = [], []
         for objective, scorer in _pairs(settings, choices):
@@ -215,6 +219,25 @@ class Space:
     def described(self) -> dict[str, dict[str, str]]:
         """What a study of this space is known again by: model -> see `Model.described`."""
         return {name: model.described() for name, model in self.models.items()}
+
+
+def space_of(settings: Mapping[str, object], config: TuneConfig) -> Space:
+    """What a search of some settings searches; no data is needed to tell that they cannot work.
+
+    Args:
+      settings: of training, by name; what is set stays as it is, and a list is searched.
+      config: what to search besides.
+
+    Raises:
+      InputError: as `Space`, or a setting does not go with tuning.
+    """
+    if settings.get("warm_start"):
+        raise InputError(
+            "`warm_start` does not go with tuning, whose trials begin afresh",
+            remedy="Tune without it; then train by what was found, and begin later runs from that one.",
+        )
+    fixed, choices = split_choices(settings)
+    return Space(fixed, config.choices | choices)
 
 
 def _pairs(settings: Mapping[str, object], choices: Mapping[str, Sequence]) -> Iterator[tuple[str, str]]:

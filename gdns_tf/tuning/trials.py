@@ -7,6 +7,7 @@ import optuna
 from gdns_tf.runs.callbacks import Callback, RunView, Validation
 from gdns_tf.runs.diagnostics import Diagnostics
 from gdns_tf.runs.history import History
+from gdns_tf.runs.lock import locked
 from gdns_tf.runs.run import Run
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.runs.tensorboard.callback import TensorBoard
@@ -83,12 +84,13 @@ def run_trial(
       FloatingPointError: the training diverged.
     """
     folder = RunFolder.open(data, config)
-    folder.claim(data, config)
-    looks = [Diagnostics()] if config.has_sampler else []
-    own = [History(), *([*looks, TrialTensorBoard(searched)] if config.tensorboard else [])]
-    run = Run(split, config, folder, [*own, *callbacks])
-    stopped_by = run.fit()
-    metrics = run.finish(stopped_by, held_out=("valid",))
-    if config.tensorboard:
-        write_kept(folder, metrics, config.select)
+    with locked(folder.path):
+        folder.claim(data, config)
+        looks = [Diagnostics()] if config.has_sampler else []
+        own = [History(), *([*looks, TrialTensorBoard(searched)] if config.tensorboard else [])]
+        run = Run(split, config, folder, [*own, *callbacks])
+        stopped_by = run.fit()
+        metrics = run.finish(stopped_by, held_out=("valid",))
+        if config.tensorboard:
+            write_kept(folder, metrics, config.select)
     return run, stopped_by

@@ -12,8 +12,8 @@ from pipelines.errors import InputError
 from pipelines.interactions import Ratings
 from pipelines.notices import notices
 from pipelines.paths import AnyPath
-from pipelines.readers.files import Source, require_given
-from pipelines.readers.ids import MAX_ID
+from pipelines.raw_ids import MAX_ID
+from pipelines.readers.files import MAX_RECORD_BYTES, Source, require_given
 
 SETTINGS = ("data_dir", *FILTERS)
 _BLOCK_BYTES = 16 << 20
@@ -33,7 +33,7 @@ def recognise(path: AnyPath) -> str:
         return ""
     with Source(path).open() as file:
         head = file.read(_PEEK_BYTES)
-    lines = head.split(b"\n")
+    lines = _line_feeds(head).split(b"\n")
     widths = {len(line.split()) for line in (lines if len(head) < _PEEK_BYTES else lines[:-1])} - {0}
     plain = len(widths) > 1 or any(width > _MOST_COLUMNS for width in widths)
     return "adjacency" if plain and not head.translate(None, b"0123456789" + _WHITESPACE) else ""
@@ -55,7 +55,13 @@ def read(path: AnyPath | None, config: DataConfig) -> Ratings:
     blocks, line, rest = [], 1, b""
     with source.open() as file:
         while data := file.read(_BLOCK_BYTES):
-            lines, newline, rest = (rest + data).rpartition(b"\n")
+            if data.endswith(b"\r"):  # it may be the first half of an end of line
+                data += file.read(1)
+            lines, newline, rest = (rest + _line_feeds(data)).rpartition(b"\n")
+            if len(rest) > MAX_RECORD_BYTES:
+                line += lines.count(b"\n") + len(newline)
+                problem = f"a line of more than {MAX_RECORD_BYTES >> 20} MiB"
+                raise InputError(problem, path=source, line=line, remedy="Check that this is a text file.")
             blocks.append(_parse(lines + newline, line, source))
             line += lines.count(b"\n") + len(newline)
     blocks.append(_parse(rest, line, source))
@@ -80,6 +86,11 @@ class _Lines:
 
     def arrays(self) -> tuple[np.ndarray, ...]:
         return self.users, self.numbers, self.counts, self.items
+
+
+def _line_feeds(text: bytes) -> bytes:
+    """The same with lines that all end in a line feed, and none in a carriage return."""
+    return text.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in text else text
 
 
 def _parse(text: bytes, line: int, source: Source) -> _Lines:

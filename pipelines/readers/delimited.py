@@ -2,14 +2,17 @@
 
 The text is cut into blocks of whole lines, and `pyarrow.csv` parses each, so memory holds one block of text and the
 columns asked for. When a block is refused, pyarrow says which record it was. What pyarrow does not see stays here: in
-which line a record stands, a quote that is never closed (all that follows would be one value), UTF-16, and an end of
-line of old Macs.
+which line a record stands, a quote that is never closed (all that follows would be one value), and UTF-16.
+
+Lines end in a line feed, a carriage return or both, whatever the others end in, as for Python's `csv` and pandas.
 """
 
 import csv
 import io
 import re
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import BinaryIO
@@ -21,13 +24,18 @@ import pyarrow.csv
 
 from pipelines.errors import InputError
 from pipelines.notices import notices
-from pipelines.readers.files import Source, not_utf8
+from pipelines.raw_ids import Ids
+from pipelines.readers.files import MAX_RECORD_BYTES, Source, not_utf8
 from pipelines.readers.ids import decode_ids
 from pipelines.readers.kinds import INTEGER_ID, TEXT, WORDS, Kind
+from pipelines.readers.usual_columns import listed
 
 _BLOCK_BYTES = 16 << 20
-_MAX_RECORD_BYTES = 64 << 20
+_MAX_RECORD_BYTES = MAX_RECORD_BYTES
+_MAX_PEEKED_BYTES = 1 << 20
+"""Of a line among the first ones, which name the columns and show what they hold."""
 _ROW, _COLUMN = re.compile(r"Row #(\d+)"), re.compile(r"In CSV column #(\d+)")
+_FIELD_SIZE_LOCK = threading.Lock()
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -50,26 +58,21 @@ class Format:
         quoting = csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE
         return csv.reader(lines, delimiter=self.delimiter, quoting=quoting)
 
-    def split(self, line: str) -> list[str]:
-        """The values of one line."""
-        return next(self.reader([line]), [])
-
 
 def peek(source: Source, form: Format, count: int) -> list[list[str]]:
-    """The values of the first `count` lines that are not blank (fewer if the file has fewer).
+    """The values of the first `count` records that are not blank (fewer if the file has fewer).
 
     Raises:
       InputError: the file cannot be read or is not UTF-8 text.
     """
-    with source.open() as file:
-        return [form.split(text) for _, text in islice(_lines(file, source), count)]
+    return [record.values for record in _head(source, form, count)]
 
 
-def read_columns(source: Source, form: Format, kinds: Mapping[str, Kind]) -> dict[str, np.ndarray | pa.DictionaryArray]:
+def read_columns(source: Source, form: Format, kinds: Mapping[str, Kind]) -> dict[str, Ids | pa.DictionaryArray]:
     """Reads the columns that `kinds` names; others are skipped unread.
 
     Returns:
-      Column name -> its values in the order of the file: INTEGER_ID int64, TOKEN int64 or str (see
+      Column name -> its values in the order of the file: INTEGER_ID int64, TOKEN int64 or text (see
       `pipelines.readers.ids`), RATING float32, SECONDS float64, dates datetime64[ns], TEXT a dictionary array.
 
     Raises:
@@ -80,7 +83,7 @@ def read_columns(source: Source, form: Format, kinds: Mapping[str, Kind]) -> dic
 
 def read_parts(
     sources: Sequence[Source], form: Format, kinds: Mapping[str, Kind]
-) -> dict[str, np.ndarray | pa.DictionaryArray]:
+) -> dict[str, Ids | pa.DictionaryArray]:
     """`read_columns` of a table that is spread over several files, one after the other."""
     tables = [table for source in sources for table in _tables(source, form, kinds)]
     if not sum(table.num_rows for table in tables):
@@ -99,18 +102,19 @@ def read_parts(
 
 def _tables(source: Source, form: Format, kinds: Mapping[str, Kind]) -> Iterator[pa.Table]:
     """The columns that `kinds` names, a block of the file at a time."""
+    unnamed, header = [position for position, name in enumerate(form.names or ()) if not name], _Record(0, 0, [])
+    if form.names is None:
+        header = next(iter(_head(source, form, 1)), header)
+        form = replace(form, names=tuple(header.values))
     with source.open() as file:
-        start, unnamed = 1, [position for position, name in enumerate(form.names or ()) if not name]
-        if form.names is None:
-            line, header = next(_lines(file, source), (0, ""))
-            form, start = replace(form, names=tuple(form.split(header))), line + 1
+        file.read(header.bytes)
         positions = _positions(source, form, kinds)
         parser = _Parser(source, form, positions | dict.fromkeys(unnamed, _NOTHING))
         blank = 0
-        for line, block in _blocks(file, source, form, start):
+        for line, block in _blocks(file, source, form, header.lines + 1):
             table = parser.parse(line, block)
             if not form.quoted or b'"' not in block:  # else a value may have lines of its own
-                blank += block.count(b"\n") + (not block.endswith(b"\n")) - table.num_rows
+                blank += _line_ends(block) + (not block.endswith((b"\n", b"\r"))) - table.num_rows
             yield table.select(list(map(str, positions))).rename_columns(list(kinds))
         if blank:
             notices.info(f"{source}: {blank:,} blank line(s) are passed over.")
@@ -133,7 +137,7 @@ def _without_headers(table: pa.Table, kinds: Mapping[str, Kind], source: Source)
     return table.filter(~again)
 
 
-def _ids(words: pa.DictionaryArray, name: str, sources: Sequence[Source], form: Format) -> np.ndarray:
+def _ids(words: pa.DictionaryArray, name: str, sources: Sequence[Source], form: Format) -> Ids:
     """`decode_ids`, with its error about a row replaced by one about a line where the parser sees it so."""
     try:
         return decode_ids(words, name, sources[0])
@@ -156,56 +160,101 @@ def _positions(source: Source, form: Format, kinds: Mapping[str, Kind]) -> dict[
         if (count := form.names.count(name)) != 1:
             hint = f", and that they are separated by {form.delimiter!r}" if len(form.names) == 1 else ""
             raise InputError(
-                f"{'no column' if not count else f'{count} columns'} named {name!r}; there are {list(form.names)}",
+                f"{'no column' if not count else f'{count} columns'} named {name!r}; there are {listed(form.names)}",
                 path=source,
                 remedy=f"Check the names of the columns{hint}.",
             )
     return {form.names.index(name): kind for name, kind in kinds.items()}
 
 
-def _lines(file: BinaryIO, source: Source) -> Iterator[tuple[int, str]]:
-    """Number and text of each line that is not blank."""
-    for number, line in enumerate(iter(lambda: file.readline(_BLOCK_BYTES), b""), start=1):
-        _refuse_binary(line, source, number)
+@dataclass(frozen=True)
+class _Record:
+    """One of the first records of a file."""
+
+    lines: int
+    """How many lines there are up to its end."""
+    bytes: int
+    """Likewise."""
+    values: list[str]
+
+
+def _head(source: Source, form: Format, count: int) -> list[_Record]:
+    """The first records that are not blank, by Python's parser: it needs no size of a block."""
+    with source.open() as file, _values_up_to(_MAX_PEEKED_BYTES):
+        return list(islice(_records(file, source, form), count))
+
+
+@contextmanager
+def _values_up_to(size: int) -> Iterator[None]:
+    """Has Python's parser take values of so many characters; unasked it takes 128 kB."""
+    with _FIELD_SIZE_LOCK:
+        former = csv.field_size_limit(size)
         try:
-            text = line.removeprefix(_BOM).decode().strip("\r\n")
-        except UnicodeDecodeError:
-            raise not_utf8(source, number) from None
-        if "\r" in text:
-            raise InputError(
-                "lines end in a carriage return alone",
-                path=source,
-                line=number,
-                remedy="Convert them, for example: tr '\\r' '\\n' < OLD > NEW.",
-            )
-        if text:
-            yield number, text
+            yield
+        finally:
+            csv.field_size_limit(former)
+
+
+def _records(file: BinaryIO, source: Source, form: Format) -> Iterator[_Record]:
+    lines = size = 0
+
+    def texts() -> Iterator[str]:
+        nonlocal lines, size
+        for text in iter(lambda: content.readline(_MAX_PEEKED_BYTES), ""):  # in which a character is a byte
+            line = text.encode("latin-1")
+            lines, size = lines + 1, size + len(line)
+            _refuse_binary(line, source, lines)
+            if len(line) == _MAX_PEEKED_BYTES:
+                raise _too_long(_MAX_PEEKED_BYTES, source, lines)
+            try:
+                yield (line.removeprefix(_BOM) if lines == 1 else line).decode()
+            except UnicodeDecodeError:
+                raise not_utf8(source, lines) from None
+
+    content = io.TextIOWrapper(file, "latin-1", newline="")
+    try:
+        for values in form.reader(texts()):
+            if values:
+                yield _Record(lines, size, values)
+    except csv.Error as error:
+        raise _no_value(error, source, lines) from None
+    finally:
+        content.detach()
+
+
+def _no_value(error: csv.Error, source: Source, line: int) -> InputError:
+    remedy = "Check that every quoted value has its closing quote."
+    return InputError(f"a value that is too long ({error})", path=source, line=line, remedy=remedy)
+
+
+def _too_long(limit: int, source: Source, line: int) -> InputError:
+    return InputError(
+        f"a record of more than {limit >> 20} MiB",
+        path=source,
+        line=line,
+        remedy="Check that this is a text file, and that every quoted value has its closing quote.",
+    )
 
 
 def _refuse_binary(text: bytes, source: Source, line: int) -> None:
     """Raises InputError if there is a NUL, which no text has except in UTF-16 or UTF-32."""
     if (position := text.find(0)) >= 0:
-        raise not_utf8(source, line + text.count(b"\n", 0, position))
+        raise not_utf8(source, line + _line_ends(text, position))
 
 
 def _blocks(file: BinaryIO, source: Source, form: Format, line: int) -> Iterator[tuple[int, bytes]]:
     """Cuts the rest of a file into blocks of whole records, each with the number of its first line."""
     rest = b""
     while data := file.read(_BLOCK_BYTES):
-        _refuse_binary(data, source, line + rest.count(b"\n"))
+        _refuse_binary(data, source, line + _line_ends(rest))
         if line == 1 and not rest:
             data = data.removeprefix(_BOM)
         rest += data
         if end := _end_of_records(rest, form):
             yield line, rest[:end]
-            line, rest = line + rest.count(b"\n", 0, end), rest[end:]
+            line, rest = line + _line_ends(rest, end), rest[end:]
         elif len(rest) > _MAX_RECORD_BYTES:
-            raise InputError(
-                f"a record of more than {_MAX_RECORD_BYTES >> 20} MiB",
-                path=source,
-                line=line,
-                remedy="Check that this is a text file, and that every quoted value has its closing quote.",
-            )
+            raise _too_long(_MAX_RECORD_BYTES, source, line)
     if rest:
         yield line, rest
 
@@ -213,12 +262,20 @@ def _blocks(file: BinaryIO, source: Source, form: Format, line: int) -> Iterator
 def _end_of_records(text: bytes, form: Format) -> int:
     """Where the last record of `text` ends that is not inside quotes; 0 if there is none."""
     end = text.rfind(b"\n") + 1
-    inside = form.quoted and text.count(b'"', 0, end) % 2
-    while inside:
-        earlier = text.rfind(b"\n", 0, text.rfind(b'"', 0, end)) + 1
-        inside ^= text.count(b'"', earlier, end) % 2
-        end = earlier
+    line_feed = b"\n" if end else b"\r"
+    end = end or text.rfind(b"\r", 0, -1) + 1  # the last byte may be the first half of an end of line
+    if form.quoted and text.count(b'"', 0, end) % 2:
+        characters = np.frombuffer(text, np.uint8, end)
+        ends = np.flatnonzero(characters == ord(line_feed))
+        outside = np.searchsorted(np.flatnonzero(characters == ord('"')), ends) % 2 == 0
+        return int(ends[outside].max(initial=-1)) + 1
     return end
+
+
+def _line_ends(text: bytes, end: int | None = None) -> int:
+    """How many lines end in a text, or in the beginning of it."""
+    returns = text.count(b"\r", 0, end)
+    return text.count(b"\n", 0, end) + (returns - text.count(b"\r\n", 0, end) if returns else 0)
 
 
 @dataclass(frozen=True)
@@ -245,7 +302,7 @@ class _Parser:
             raise InputError(
                 "a quoted value has no closing quote",
                 path=self.source,
-                line=line + block.count(b"\n", 0, block.rfind(b'"')),
+                line=line + _line_ends(block, block.rfind(b'"')),
                 remedy="Close the quote; a quote inside a quoted value is written twice.",
             )
         return table
@@ -288,7 +345,7 @@ class _Parser:
         while end and (found := self._refused(block[:end])):
             row, position, is_text = found
             end, values = self._record(line, block, row)
-        line += block.count(b"\n", 0, end)
+        line += _line_ends(block, end)
         if not is_text:
             return not_utf8(self.source, line)
         if position is None:
@@ -330,18 +387,14 @@ class _Parser:
                 yield text
 
         try:
-            for values in self.form.reader(lines()):
-                row -= bool(values)
-                if not row:
-                    break
-                start = end
+            with _values_up_to(_MAX_RECORD_BYTES):
+                for values in self.form.reader(lines()):
+                    row -= bool(values)
+                    if not row:
+                        break
+                    start = end
         except csv.Error as error:
-            raise InputError(
-                f"a value that is too long ({error})",
-                path=self.source,
-                line=line + block.count(b"\n", 0, start),
-                remedy="Check that it has its closing quote.",
-            ) from None
+            raise _no_value(error, self.source, line + _line_ends(block, start)) from None
         return start, [value.encode("latin-1").decode(errors="replace") for value in values]
 
 

@@ -7,14 +7,16 @@ import numpy as np
 from narwhals.typing import IntoDataFrame
 
 from pipelines.config import DataConfig
-from pipelines.errors import InputError
+from pipelines.errors import InputError, naming
 from pipelines.held_out import HeldOut
 from pipelines.interactions import Interactions, Ratings, by_first_appearance
 from pipelines.notices import notices
+from pipelines.raw_ids import Ids, as_text, codes_of, joined
 from pipelines.readers import dataframe
 from pipelines.readers.columns import to_ratings, wanted_columns
 from pipelines.split import Split, with_drawn_negatives
 from pipelines.time_cut import tell_who_is_evaluated
+from pipelines.titles import title_array
 
 _PARTS = ("train", "valid", "test")
 
@@ -69,19 +71,18 @@ def read(frames: Mapping[str, IntoDataFrame], config: DataConfig) -> Split:
     )
     if not split.leaves_one_out:
         tell_who_is_evaluated(split, "Give rows of users that `train` has too.")
-    return with_drawn_negatives(split, split.all_interactions(), config.split_seed)
+    with naming("the DataFrames"):
+        return with_drawn_negatives(split, split.all_interactions(), config.split_seed)
 
 
-def _numbered(ids: list[np.ndarray], rows: np.ndarray | slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
+def _numbered(ids: list[Ids], rows: np.ndarray | slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
     """The different ids, of some of the rows, in the order of their first appearance, and the number of each row's.
 
     Ids are text in all parts where they are in one: see `pipelines.readers.ids`.
     """
-    if len({part.dtype.kind for part in ids}) > 1:
-        ids = [part.astype(str) for part in ids]
-    joined = np.concatenate(ids)[rows]
-    numbers, first = by_first_appearance(joined)
-    return joined[first], numbers
+    all_ids = joined(ids)
+    numbers, first = by_first_appearance(codes_of(all_ids)[rows])
+    return all_ids[np.arange(len(all_ids))[rows][first]], numbers
 
 
 def _tell_new_users(user_ids: np.ndarray, counts: np.ndarray) -> None:
@@ -116,4 +117,4 @@ def _check_disjoint(pairs: np.ndarray, user_ids: np.ndarray, item_ids: np.ndarra
 def _titles(ratings: Mapping[str, Ratings], item_ids: np.ndarray) -> np.ndarray:
     """[num_items] the first title that a part has of each item; the id of one that has none."""
     titles = {str(item): title for part in reversed(_PARTS) for item, title in ratings[part].titles.items()}
-    return np.array([titles.get(item, item) for item in item_ids.astype(str).tolist()])
+    return title_array((titles.get(item, item) for item in as_text(item_ids).tolist()), "the DataFrames")

@@ -9,14 +9,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.errors import InputError
+from pipelines.errors import InputError, shown
 from pipelines.notices import notices
+from pipelines.raw_ids import MAX_ID, MAX_ID_BYTES, IdColumn, Ids, codes_of, text_array
 
 _PLAIN_INTEGER = r"^(0|-?[1-9][0-9]*)$"
-MAX_ID = 2**63 - 1
+_REMEDY = "Correct the row, or check that this is the right column."
 
 
-def decode_ids(tokens: pa.DictionaryArray, name: str, source: object) -> np.ndarray:
+def decode_ids(tokens: pa.DictionaryArray, name: str, source: object) -> Ids:
     """Applies the rule above to one column.
 
     Args:
@@ -25,20 +26,32 @@ def decode_ids(tokens: pa.DictionaryArray, name: str, source: object) -> np.ndar
       source: the file, for error messages.
 
     Returns:
-      [num_rows] int64 or str.
+      [num_rows] int64 or text.
 
     Raises:
-      InputError: an integer id is negative or does not fit int64.
+      InputError: an integer id is negative or does not fit int64; or a text is too long or holds a NUL.
     """
     words, codes = tokens.dictionary, tokens.indices.to_numpy()
+    for wrong, says in (
+        (pc.greater(pc.binary_length(words), MAX_ID_BYTES), f"is an id of more than {MAX_ID_BYTES:,} bytes"),
+        (pc.match_substring(words, "\0"), "is an id with a NUL, which many programs take for its end"),
+    ):
+        if (row := _first_row(codes, wrong.to_numpy(zero_copy_only=False))) is not None:
+            found = shown(words[codes[row]].as_py(), quoted=True)
+            problem = f"{name} {found} in row {row + 1} of the data {says}"
+            raise InputError(problem, path=str(source), remedy=_REMEDY)
     if not pc.all(pc.match_substring_regex(words, _PLAIN_INTEGER), min_count=0).as_py():
         _tell_white_space(words, name, source)
-        return np.array(words.to_pylist(), dtype=str)[codes]
+        return IdColumn(text_array(words.to_pylist()), codes)
     numbers = [int(word) for word in words.to_pylist()]
-    if bad := {code for code, number in enumerate(numbers) if not 0 <= number <= MAX_ID}:
-        row = next(row for row, code in enumerate(codes.tolist()) if code in bad)
+    if (row := _first_row(codes, np.array([not 0 <= number <= MAX_ID for number in numbers], bool))) is not None:
         raise bad_id(numbers[codes[row]], name, row, source)
     return np.array(numbers, dtype=np.int64)[codes]
+
+
+def _first_row(codes: np.ndarray, wrong: np.ndarray) -> int | None:
+    """The first row whose code [num_rows] is one of those that are wrong [num_different]; None if there is none."""
+    return int(np.argmax(wrong[codes])) if wrong.any() else None
 
 
 def _tell_white_space(words: pa.StringArray, name: str, source: object) -> None:
@@ -56,13 +69,13 @@ def _tell_white_space(words: pa.StringArray, name: str, source: object) -> None:
 def bad_id(number: int, name: str, row: int, source: object) -> InputError:
     """The error for an integer that cannot be an id, in row `row` counted from 0."""
     return InputError(
-        f"{name} {number} in row {row + 1} of the data is not an id (0 to 2^63 - 1)",
+        f"{name} {shown(number)} in row {row + 1} of the data is not an id (0 to 2^63 - 1)",
         path=str(source),
         remedy="Correct the row, or if ids are names and not numbers, write a letter before each.",
     )
 
 
-def titles_by_item(items: np.ndarray, titles: pa.DictionaryArray, source: object) -> dict:
+def titles_by_item(items: Ids, titles: pa.DictionaryArray, source: object) -> dict:
     """Each item's first title that is not empty; a notice tells of items that have several.
 
     Args:
@@ -72,9 +85,9 @@ def titles_by_item(items: np.ndarray, titles: pa.DictionaryArray, source: object
     """
     words, codes = np.array(titles.dictionary.to_pylist(), dtype=object), titles.indices.to_numpy(zero_copy_only=False)
     rows = np.flatnonzero(np.isin(codes, np.flatnonzero([bool(word) for word in words])))
-    unique, first, number = np.unique(items[rows], return_index=True, return_inverse=True)
+    _, first, number = np.unique(codes_of(items)[rows], return_index=True, return_inverse=True)
     other = codes[rows] != codes[rows[first]][number]
     if several := len(np.unique(number[other])):
-        item = unique[number[np.argmax(other)]]
+        item = items[rows[first[number[np.argmax(other)]]]]
         notices.info(f"{source}: {several:,} item(s) have several titles, such as item {item}: the first counts.")
-    return dict(zip(unique.tolist(), words[codes[rows[first]].astype(np.int64)].tolist(), strict=True))
+    return dict(zip(items[rows[first]].tolist(), words[codes[rows[first]].astype(np.int64)].tolist(), strict=True))

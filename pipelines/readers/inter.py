@@ -15,10 +15,13 @@ from pipelines.notices import notices
 from pipelines.paths import AnyPath
 from pipelines.readers.delimited import Format, peek, read_columns
 from pipelines.readers.files import Source, require_given
-from pipelines.readers.kinds import RATING, SECONDS, TOKEN
+from pipelines.readers.kinds import RATING, SECONDS, TEXT, TOKEN
+from pipelines.readers.usual_columns import listed
 
 SETTINGS = ("data_dir", *FILTERS)
 _KINDS = {"user_id": TOKEN, "item_id": TOKEN, "rating": RATING, "timestamp": SECONDS}
+_MAX_DIGITS = 20
+"""Of an id that may be a number: int64's largest has 19."""
 _TITLE_NAMES = ("title", "movie_title", "item_title", "item_name", "book_title", "product_title", "name")
 
 
@@ -33,7 +36,7 @@ def read(path: AnyPath | None, config: DataConfig) -> Ratings:
     """Reads an `.inter` file, or the only one in the folder `path`.
 
     Returns:
-      `Ratings` with int64 or str ids; grades, times and titles where there are any.
+      `Ratings` with int64 or text ids; grades, times and titles where there are any.
 
     Raises:
       InputError: not exactly one file, no user or item column, or a malformed line.
@@ -67,25 +70,22 @@ def _titles(source: Source, numbers: bool) -> Iterator[tuple[int | str, str]]:
     """Item ids, as numbers where the interactions have them so, and titles; none where there is no file of them."""
     if not source.path.exists():
         return
-    lines = source.text().split("\n")
-    names = [column.partition(":")[0] for column in lines[0].rstrip("\r").split("\t")]
+    form = Format("\t")
+    header, *first_row = peek(source, form, 2) or [[]]
+    names = [column.partition(":")[0] for column in header]
     title = next((names.index(name) for name in _TITLE_NAMES if name in names), None)
     if title is None:
-        notices.info(f"{source}: no column of titles among {names[:50]}: items are shown by id.")
+        notices.info(f"{source}: no column of titles among {listed(names)}: items are shown by id.")
         return
     if "item_id" not in names:
-        raise InputError(f"no column item_id; there are {names}", path=source, line=1, remedy="Correct the header.")
-    item = names.index("item_id")
-    for number, line in enumerate(lines[1:], start=2):
-        values = line.rstrip("\r").split("\t")
-        if values == [""]:
-            continue
-        if len(values) != len(names):
-            raise InputError(
-                f"{len(values)} columns where the header has {len(names)}",
-                path=source,
-                line=number,
-                remedy="Correct the line, or move the file away to do without titles.",
-            )
-        key = values[item]
-        yield (int(key) if numbers and key.isdecimal() else key), values[title]
+        raise InputError(
+            f"no column item_id; there are {listed(names)}", path=source, line=1, remedy="Correct the header."
+        )
+    if not first_row:
+        return
+    columns = read_columns(source, form, {header[names.index("item_id")]: TEXT, header[title]: TEXT}).values()
+    words, titles = (column.dictionary.to_pylist() for column in columns)
+    items, titles_of = (column.indices.to_pylist() for column in columns)
+    ids = [int(word) if numbers and word.isdecimal() and len(word) < _MAX_DIGITS else word for word in words]
+    for item, of_item in zip(items, titles_of, strict=True):
+        yield ids[item], titles[of_item]

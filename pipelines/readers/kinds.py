@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.raw_ids import MAX_ID_BYTES
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -22,10 +24,15 @@ def _first(bad: pa.ChunkedArray) -> int:
     return pc.index(pc.fill_null(bad, True), True).as_py()
 
 
-def _first_empty(column: pa.ChunkedArray) -> int:
-    if all(pc.index(chunk.dictionary, "").as_py() < 0 for chunk in column.chunks):  # for speed
+def _first_no_id(column: pa.ChunkedArray) -> int:
+    if not any(pc.any(_is_no_id(chunk.dictionary)).as_py() for chunk in column.chunks):  # for speed
         return -1
-    return pc.index(column.cast(pa.string()), "").as_py()
+    return pc.index(_is_no_id(column.cast(pa.string())), True).as_py()
+
+
+def _is_no_id(words: pa.Array) -> pa.Array:
+    length = pc.binary_length(words)
+    return pc.or_(pc.equal(length, 0), pc.greater(length, MAX_ID_BYTES))
 
 
 def _first_negative(column: pa.ChunkedArray) -> int:
@@ -42,7 +49,7 @@ def _first_missing(column: pa.ChunkedArray) -> int:
 
 WORDS = pa.dictionary(pa.int32(), pa.string())
 INTEGER_ID = Kind("an id (an integer from 0 to 2^63 - 1)", pa.int64(), _first_negative)
-TOKEN = Kind("an id (UTF-8 text that is not empty)", WORDS, _first_empty)
+TOKEN = Kind(f"an id (UTF-8 text of 1 to {MAX_ID_BYTES:,} bytes)", WORDS, _first_no_id)
 RATING = Kind("a finite number", pa.float32(), _first_infinite)
 SECONDS = Kind("a finite number of seconds", pa.float64(), _first_infinite)
 DATE = Kind("a date-time such as 2020-12-31 23:59:59", pa.timestamp("ns"), _first_missing)

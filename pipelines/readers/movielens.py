@@ -7,22 +7,23 @@ in time depends on it.
 """
 
 import csv
-import io
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from zipfile import ZipFile
 
 from pipelines.config import FILTERS, DataConfig
 from pipelines.download import cache_folder, fetch
 from pipelines.errors import InputError
 from pipelines.interactions import Ratings
 from pipelines.paths import AnyPath
+from pipelines.raw_ids import MAX_ID
 from pipelines.readers.delimited import Format, read_columns
-from pipelines.readers.files import Source
+from pipelines.readers.files import Source, require_given, zip_members
 from pipelines.readers.kinds import INTEGER_ID, RATING, SECONDS
 
 SETTINGS = ("data_dir", *FILTERS)
+_INTEGER = re.compile("[0-9]{1,19}")
 _BASE_URL = "https://files.grouplens.org/datasets/movielens"
 
 
@@ -70,8 +71,7 @@ def recognise(path: AnyPath) -> str:
     A `ratings.csv` is that of a release where its folder has the release's name.
     """
     if path.suffix == ".zip":
-        with Source(path).open() as file, ZipFile(file) as archive:
-            members = archive.namelist()
+        members = [member.filename for member in zip_members(path)]
         found = [name for name, of in RELEASES.items() if path.stem == name or f"{name}/{of.ratings}" in members]
     elif path.is_dir():
         found = [name for name, release in RELEASES.items() if _holds(path, name, release)]
@@ -112,13 +112,8 @@ def _locate(path: AnyPath | None, name: str, release: Release) -> tuple[Source, 
     archive = f"{name}.zip"
     if path is None:
         return _in_zip(_download(archive, release, f"Put {archive} somewhere and set `data_dir` to it."), release)
-    if not path.exists():
-        raise InputError(
-            "no such file or folder",
-            path=path,
-            remedy=f"Set `data_dir` to {release.ratings}, its folder or {archive}, or leave it out to download.",
-        )
-    if path.is_file():
+    require_given(path, f"{release.ratings}, its folder or {archive}, or leave it out to download")
+    if not path.is_dir():
         return _in_zip(path, release) if path.suffix == ".zip" else _beside(path, release)
     for folder in (path, path / name):
         if (folder / release.ratings).exists():
@@ -139,30 +134,57 @@ def _beside(ratings: AnyPath, release: Release) -> tuple[Source, Source | None]:
 
 
 def _in_zip(archive: AnyPath, release: Release) -> tuple[Source, Source | None]:
-    with Source(archive).open() as file, ZipFile(file) as members:
-        found = {PurePosixPath(member).name: member for member in members.namelist()}
-    if release.ratings not in found:
+    members = [member.filename for member in zip_members(archive)]
+    ratings, movies = (_only_member(archive, members, name) for name in (release.ratings, release.movies))
+    if not ratings:
         raise InputError(
-            f"no {release.ratings} in this zip; there are {sorted(found)[:10]}",
+            f"no {release.ratings} in this zip; there are {sorted(members)[:10]}",
             path=archive,
             remedy="Check that `dataset` and `data_dir` belong together.",
         )
-    movies = found.get(release.movies)
-    return Source(archive, found[release.ratings]), Source(archive, movies) if movies else None
+    return Source(archive, ratings), Source(archive, movies) if movies else None
+
+
+def _only_member(archive: AnyPath, members: list[str], name: str) -> str:
+    """The one file of this name, in whatever folder; "" where there is none."""
+    found = [member for member in members if PurePosixPath(member).name == name and not member.endswith("/")]
+    if len(found) > 1:
+        raise InputError(
+            f"this zip holds {len(found)} files {name}: {found[:10]}",
+            path=archive,
+            remedy="Unpack it, and set `data_dir` to the folder that is meant.",
+        )
+    return found[0] if found else ""
 
 
 def _titles(movies: Source, delimiter: str) -> Iterator[tuple[int, str]]:
     """Movie ids and titles. The older releases are Latin-1, but copies of them that became UTF-8 go about."""
-    text = io.StringIO(movies.text("utf-8-sig", "latin-1"))
-    rows: Iterable[list[str]] = csv.reader(text) if delimiter == "," else (line.split(delimiter) for line in text)
-    for number, row in enumerate(rows, start=1):
+    for number, row in _rows(movies, delimiter):
         if not "".join(row).strip() or row[:2] == ["movieId", "title"]:
             continue
-        if len(row) < 2 or not row[0].isascii() or not row[0].isdecimal():
+        if len(row) < 2 or not _INTEGER.fullmatch(row[0]) or int(row[0]) > MAX_ID:
             raise InputError(
                 f"{delimiter.join(row)[:80]!r} has not the form id{delimiter}title{delimiter}...",
                 path=movies,
                 line=number,
                 remedy="Correct the line, or move the file away to do without titles.",
             )
-        yield int(row[0]), row[1].rstrip("\n")
+        yield int(row[0]), row[1].rstrip("\r\n")
+
+
+def _rows(movies: Source, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The number of each row's line, its last one, and its values."""
+    lines, number = movies.lines("utf-8", "latin-1"), 0
+
+    def texts() -> Iterator[str]:
+        nonlocal number
+        for number, text in lines:  # noqa: B007
+            yield text
+
+    rows: Iterable[list[str]] = csv.reader(texts()) if delimiter == "," else (line.split(delimiter) for line in texts())
+    try:
+        for row in rows:
+            yield number, row
+    except csv.Error as error:
+        remedy = "Correct the line, or move the file away to do without titles."
+        raise InputError(f"not a row of values ({error})", path=movies, line=number, remedy=remedy) from None

@@ -1,13 +1,14 @@
 """Reads typed columns from Parquet files; the counterpart of `pipelines.readers.delimited` for tables with types."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
 from pipelines.errors import InputError
+from pipelines.raw_ids import Ids
 from pipelines.readers.files import Source
 from pipelines.readers.kinds import Kind
 from pipelines.readers.typed import convert, require_columns
@@ -15,7 +16,7 @@ from pipelines.readers.typed import convert, require_columns
 
 def read_parts(
     sources: Sequence[Source], kinds: Mapping[str, Kind], whole: object
-) -> dict[str, np.ndarray | pa.DictionaryArray]:
+) -> dict[str, Ids | pa.DictionaryArray]:
     """Reads the columns that `kinds` names from a table that is spread over one or more files.
 
     Args:
@@ -50,12 +51,28 @@ def header(source: Source) -> list[str]:
 
 
 _AGAIN = "Write or copy it again."
+_FREE_ROWS, _MAX_ROWS_A_BYTE = 10**7, 100
+"""A file may have so many rows, and beyond them so many for each of its bytes: few bytes can hold billions of equal
+rows."""
 
 
 def _read(source: Source, kinds: Mapping[str, Kind]) -> pa.Table:
     with _opened(source) as content:
         require_columns(kinds, content.schema_arrow.names, source)
+        rows = content.metadata.num_rows
+        if rows > max(_FREE_ROWS, _MAX_ROWS_A_BYTE * (size := _size(source))):
+            raise InputError(
+                f"{rows:,} rows in {size:,} bytes, and no real data packs so well",
+                path=source,
+                remedy="Check where it comes from.",
+            )
         return content.read(columns=list(kinds))
+
+
+def _size(source: Source) -> int:
+    """Bytes of the file."""
+    with source.open() as file:
+        return file.seek(0, os.SEEK_END)
 
 
 @contextmanager
@@ -63,5 +80,10 @@ def _opened(source: Source) -> Iterator[pyarrow.parquet.ParquetFile]:
     with source.open() as file:
         try:
             yield pyarrow.parquet.ParquetFile(file)
-        except (pa.ArrowException, OSError) as error:
+        except InputError:
+            raise
+        except UnicodeDecodeError:
+            problem = "the name of a column is not UTF-8"
+            raise InputError(problem, path=source, remedy="Write it again with other names.") from None
+        except Exception as error:  # of bytes that are no Parquet it may be nearly any
             raise InputError(f"not Parquet, or damaged ({error})", path=source, remedy=_AGAIN) from None

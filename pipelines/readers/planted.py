@@ -13,7 +13,9 @@ import numpy as np
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
 from pipelines.interactions import Interactions
+from pipelines.memory import require_memory
 from pipelines.paths import AnyPath
+from pipelines.raw_ids import text_array
 from pipelines.split import NUM_EVALUATION_NEGATIVES, Split, draw_negatives, leave_one_out
 
 SETTINGS = ("planted_users", "planted_items", "planted_seed", "split_seed")
@@ -57,6 +59,9 @@ def generate(config: DataConfig) -> Split:
             f"`planted_items`={num_items} are too few for users to dislike as many as evaluation needs",
             remedy=f"Set `planted_items` to {fewest} or more.",
         )
+    by = f"a planted set of {num_users:,} users and {num_items:,} items"
+    needed = 4.0 * num_users * num_items + 24.0 * min(num_users, _USERS_AT_ONCE) * num_items
+    require_memory(needed, by, "Lower `planted_users` or `planted_items`.")
     rng = np.random.default_rng(config.planted_seed)
     genre_tastes = rng.standard_normal((len(GENRES), _DIMENSIONS))
     item_genres = np.sort(rng.integers(len(GENRES), size=num_items))
@@ -119,4 +124,4 @@ def _rows_of(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _titles(item_genres: np.ndarray) -> np.ndarray:
     """Titles such as "Noir 017", counted from 1 in each genre; `item_genres` ascends."""
     numbers = np.arange(len(item_genres)) - np.searchsorted(item_genres, item_genres) + 1
-    return np.array([f"{GENRES[genre]} {number:03d}" for genre, number in zip(item_genres, numbers, strict=True)])
+    return text_array(f"{GENRES[genre]} {number:03d}" for genre, number in zip(item_genres, numbers, strict=True))

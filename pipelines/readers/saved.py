@@ -17,7 +17,9 @@ from pipelines.errors import InputError
 from pipelines.held_out import HeldOut
 from pipelines.interactions import Filter, Interactions
 from pipelines.paths import AnyPath
-from pipelines.readers.files import Source, require_given
+from pipelines.raw_ids import is_text, text_array
+from pipelines.readers.files import require_given
+from pipelines.readers.npz import read_arrays
 from pipelines.split import Split
 
 SETTINGS = ("data_dir",)
@@ -76,12 +78,8 @@ def save_interactions(interactions: Interactions, path: str | os.PathLike) -> No
 
 
 def _write(path: str | os.PathLike, arrays: dict[str, np.ndarray], save_npz: Callable) -> None:
-    try:
-        with whole(path) as unfinished, unfinished.open("wb") as file:
-            save_npz(file, **arrays)
-    except OSError as error:
-        remedy = "Check that the folder exists, and its permissions."
-        raise InputError(f"cannot be written ({error.strerror or error})", path=str(path), remedy=remedy) from error
+    with whole(path) as unfinished, unfinished.open("wb") as file:
+        save_npz(file, **arrays)
 
 
 def recognise(path: AnyPath) -> str:
@@ -110,19 +108,14 @@ def read_interactions(path: AnyPath) -> Interactions:
 def _read(path: AnyPath | None, make: Callable[[dict[str, np.ndarray], int], Made]) -> Made:
     """What `make` makes of the arrays in a file and the number of their format."""
     require_given(path, "a file that was saved")
-    with Source(path).open() as file:
-        try:
-            with np.load(file, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
-        except (ValueError, TypeError, AttributeError, EOFError, MemoryError) as error:
-            raise _foreign(path, str(error)) from None
+    arrays = read_arrays(path, _WHAT, _REMEDY)
     try:
         if (form := arrays.pop("format").tolist()) not in _FORMATS:
             raise _foreign(path, "another format")
         return make(arrays, form)
-    except InputError:  # which is a ValueError, and says all
+    except InputError:
         raise
-    except (KeyError, ValueError, IndexError, TypeError) as error:
+    except Exception as error:  # arrays of other shapes and types than they should be
         raise _foreign(path, f"{type(error).__name__}: {error}") from None
 
 
@@ -220,7 +213,7 @@ def _check_items(items: np.ndarray, num_items: int) -> None:
 
 def _packed(name: str, values: np.ndarray) -> dict[str, np.ndarray]:
     """Numbers as they are, texts as bytes and where each ends."""
-    if values.dtype.kind != "U":
+    if not is_text(values):
         return {name: values}
     words = [word.encode() for word in values.tolist()]
     ends = np.cumsum([len(word) for word in words], dtype=np.int64)
@@ -232,9 +225,12 @@ def _unpacked(name: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
     if name in arrays:
         return arrays[name].astype(np.int64, casting="safe")
     content, ends = arrays[f"{name}_bytes"].tobytes(), arrays[f"{name}_ends"].tolist()
-    return np.array([content[start:end].decode() for start, end in zip([0, *ends], ends, strict=False)], str)
+    return text_array(content[start:end].decode() for start, end in zip([0, *ends], ends, strict=False))
+
+
+_WHAT = "a saved data set"
+_REMEDY = "Save the data set again, or choose the `dataset` that this file is."
 
 
 def _foreign(path: AnyPath, problem: str) -> InputError:
-    remedy = "Save the data set again, or choose the `dataset` that this file is."
-    return InputError(f"not a saved data set, or damaged ({problem})", path=path, remedy=remedy)
+    return InputError(f"not {_WHAT}, or damaged ({problem})", path=path, remedy=_REMEDY)

@@ -14,9 +14,10 @@ from pipelines.errors import InputError
 from pipelines.held_out import HeldOut
 from pipelines.interactions import Interactions
 from pipelines.paths import AnyPath
-from pipelines.readers.files import require_given
+from pipelines.readers.files import Source, require_given
 from pipelines.restricted_pickle import load_array
 from pipelines.split import Split
+from pipelines.titles import title_array
 
 SETTINGS = ("data_dir",)
 FILES = ("train.pkl", "val.pkl", "test.pkl", "test_neg.pkl")
@@ -119,15 +120,12 @@ def _read_negatives(file: AnyPath) -> _Pairs:
 
 def _read_items(file: AnyPath) -> tuple[np.ndarray, np.ndarray]:
     """Reads `items.tsv`: [num_items] int64 MovieLens ids, and [num_items] titles; see `read` for items without."""
-    try:
-        lines = file.read_bytes().decode().removesuffix("\n").split("\n")
-    except UnicodeDecodeError as error:
-        raise InputError(f"is not UTF-8 (byte {error.start})", path=file, remedy="Save it as UTF-8.") from None
+    lines = (line.rstrip("\r\n") for _, line in Source(file).lines())
     header = "\t".join(_ITEMS_HEADER)
-    if lines[0].split("\t") != _ITEMS_HEADER:
+    if next(lines, "").split("\t") != _ITEMS_HEADER:
         raise InputError("has another header", path=file, line=1, remedy=f"It must be {header!r}, with tabs.")
     titles: dict[int, str] = {}
-    for item, line in enumerate(lines[1:]):
+    for item, line in enumerate(lines):
         cells = line.split("\t")
         if len(cells) != len(_ITEMS_HEADER) or cells[0] != str(item):
             problem = f"is {line[:80]!r}, where item {item} with its movie_id, title and genres should be"
@@ -141,7 +139,7 @@ def _read_items(file: AnyPath) -> tuple[np.ndarray, np.ndarray]:
         if int(movie_id) in titles:
             raise InputError(f"movie_id {movie_id} stands there twice", path=file, line=item + 2)
         titles[int(movie_id)] = title
-    return np.array(list(titles), np.int64), np.array(list(titles.values()), str)
+    return np.array(list(titles), np.int64), title_array(titles.values(), file)
 
 
 def _check_users(train: _Pairs, valid: _Pairs, test: _Pairs, negatives: _Pairs) -> None:

@@ -6,6 +6,9 @@ published split, which goes by the order of `ratings.dat`; use `dataset`=ml-1m t
 
 A set that is prepared already, in `data_dir` or TFDS's own folder, is read without a network. So is one whose archive
 (`ml-1m.zip`) lies in `data_dir`, or in the download folder where that is empty; TFDS checks its checksum.
+
+Names with a namespace (`huggingface:NAME`, `kaggle:NAME`) are of others than TFDS, which downloads their code and runs
+it. So they are refused unless `tfds_community` allows it.
 """
 
 import operator
@@ -24,11 +27,12 @@ from pipelines.download import cache_folder, require_reachable
 from pipelines.errors import InputError
 from pipelines.interactions import Ratings
 from pipelines.paths import AnyPath, RemotePath
+from pipelines.raw_ids import ranks_of, take
 from pipelines.readers.ids import titles_by_item
 from pipelines.readers.kinds import RATING, SECONDS, TEXT, TOKEN, Kind
 from pipelines.readers.typed import convert
 
-SETTINGS = ("data_dir", *FILTERS, *COLUMNS)
+SETTINGS = ("data_dir", "tfds_community", *FILTERS, *COLUMNS)
 _BATCH_ROWS = 1 << 16
 _COLUMNS: dict[str, tuple[Kind, tuple[str, ...]]] = {
     "user_column": (TOKEN, ("user_id", "userid", "user", "customer_id", "reviewer_id", "uid")),
@@ -47,12 +51,13 @@ def read(path: AnyPath | None, config: DataConfig) -> Ratings:
       config: the column settings name features that are not recognised by themselves (`data/user` for a nested one).
 
     Returns:
-      `Ratings` sorted by user, time and item; ids are int64 or str (see `pipelines.readers.ids`).
+      `Ratings` sorted by user, time and item; ids are int64 or text (see `pipelines.readers.ids`).
 
     Raises:
       InputError: no such set, no user or item among its features, or it must be downloaded and cannot be.
     """
     source = config.dataset
+    _check_name(source, config.tfds_community)
     builder = _prepared(path, source)
     features = dict(_leaves(builder.info.features))
     paths = _recognise(features, config, source)
@@ -60,15 +65,35 @@ def read(path: AnyPath | None, config: DataConfig) -> Ratings:
     users, items = columns["user_column"], columns["item_column"]
     grades, times = columns.get("rating_column"), columns.get("timestamp_column")
     titles = titles_by_item(items, columns["title_column"], source) if "title_column" in columns else {}
-    order = np.lexsort([key for key in (grades, items, times, users) if key is not None])
+    keys = grades, ranks_of(items), times, ranks_of(users)
+    order = np.lexsort([key for key in keys if key is not None])
     return Ratings(
-        users[order],
-        items[order],
+        take(users, order),
+        take(items, order),
         None if grades is None else grades[order],
         None if times is None else times[order],
         titles,
         source=source,
     )
+
+
+def _check_name(source: str, community: bool) -> None:
+    """Raises InputError for a name that TFDS cannot read, or that has it load code which is not its own."""
+    name = source.partition(":")[2]
+    try:
+        namespace = tfds.core.naming.parse_builder_name_kwargs(name)[0].namespace
+    except (ValueError, TypeError, SyntaxError):
+        raise InputError(
+            "this is no name of a set",
+            path=source,
+            remedy="Give the name as in tfds.load, such as tfds:movielens/1m-ratings.",
+        ) from None
+    if namespace and not community:
+        raise InputError(
+            f"is a community set: TFDS would download code of {namespace!r} and run it",
+            path=source,
+            remedy="If you trust it, set `tfds_community`.",
+        )
 
 
 def _prepared(folder: AnyPath | None, source: str) -> tfds.core.DatasetBuilder:
@@ -81,9 +106,9 @@ def _prepared(folder: AnyPath | None, source: str) -> tfds.core.DatasetBuilder:
         )
     try:
         builder = tfds.builder(source.partition(":")[2], data_dir=folder)
-    except (ValueError, ImportError, OSError, tf.errors.OpError) as error:
+    except Exception as error:  # whatever a builder's own code raises, or one that gets arguments it does not know
         raise InputError(
-            f"TFDS cannot open this set ({str(error).splitlines()[0]})",
+            f"TFDS cannot open this set ({(str(error) or type(error).__name__).splitlines()[0]})",
             path=source,
             remedy="Give the name as in tfds.load, such as tfds:movielens/1m-ratings.",
         ) from error

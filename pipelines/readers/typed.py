@@ -7,10 +7,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as is_type
 
-from pipelines.errors import InputError
+from pipelines.errors import InputError, shown
 from pipelines.nearest import did_you_mean
+from pipelines.raw_ids import Ids
 from pipelines.readers.ids import bad_id, decode_ids
 from pipelines.readers.kinds import SECONDS, TEXT, TOKEN, Kind
+from pipelines.readers.usual_columns import listed
 
 
 def require_columns(wanted: Iterable[str], names: Sequence[str], source: object) -> None:
@@ -19,7 +21,7 @@ def require_columns(wanted: Iterable[str], names: Sequence[str], source: object)
         if (count := names.count(name)) != 1:
             nearest = "" if count else did_you_mean(name, [each for each in names if isinstance(each, str)])
             raise InputError(
-                f"{count or 'no'} column{'s' * (count > 1)} named {name!r}{nearest or ';'} there are {names[:50]}",
+                f"{count or 'no'} column{'s' * (count > 1)} named {name!r}{nearest or ';'} there are {listed(names)}",
                 path=str(source),
                 remedy=_NAMES,
             )
@@ -28,7 +30,7 @@ def require_columns(wanted: Iterable[str], names: Sequence[str], source: object)
 _NAMES = "Set `user_column`, `item_column` and so on to names of columns."
 
 
-def convert(column: pa.ChunkedArray, kind: Kind, name: str, source: object) -> np.ndarray | pa.DictionaryArray:
+def convert(column: pa.ChunkedArray, kind: Kind, name: str, source: object) -> Ids | pa.DictionaryArray:
     """One column of a typed source as its kind.
 
     Args:
@@ -38,7 +40,7 @@ def convert(column: pa.ChunkedArray, kind: Kind, name: str, source: object) -> n
       source: the file, for error messages.
 
     Returns:
-      TOKEN int64 or str, RATING float32, SECONDS float64 (from numbers, or from dates as seconds since 1970; without a
+      TOKEN int64 or text, RATING float32, SECONDS float64 (from numbers, or from dates as seconds since 1970; without a
       zone they count as UTC), TEXT a dictionary array.
 
     Raises:
@@ -54,8 +56,7 @@ def convert(column: pa.ChunkedArray, kind: Kind, name: str, source: object) -> n
         if kind is TOKEN:
             return _ids(column, name, source)
         if kind is SECONDS and (is_type.is_timestamp(column.type) or is_type.is_date(column.type)):
-            zone = getattr(column.type, "tz", None)
-            return column.cast(pa.timestamp("us", zone), safe=False).cast(pa.int64()).to_numpy() / 1e6
+            return _seconds(column, name, source)
         column = column.cast(kind.arrow, safe=False)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise InputError(
@@ -67,7 +68,27 @@ def convert(column: pa.ChunkedArray, kind: Kind, name: str, source: object) -> n
     return column.to_numpy()
 
 
-def _ids(column: pa.ChunkedArray, name: str, source: object) -> np.ndarray:
+_US_A_TICK = {"s": 1e6, "ms": 1e3, "us": 1, "ns": 1e-3}
+
+
+def _seconds(column: pa.ChunkedArray, name: str, source: object) -> np.ndarray:
+    """Dates as seconds since 1970, refusing those beyond int64 microseconds, where a cast would begin anew."""
+    if is_type.is_date(column.type):
+        column = column.cast(pa.timestamp("s" if is_type.is_date32(column.type) else "ms"))
+    ticks = column.cast(pa.int64()).to_numpy()
+    beyond = np.abs(ticks.astype(np.float64)) * _US_A_TICK[column.type.unit] >= 2.0**63
+    if beyond.any():
+        row = int(np.argmax(beyond))
+        value = f"{ticks[row]} {column.type.unit} from 1970"
+        raise InputError(
+            f"{name} in row {row + 1} of the data is {value}, and int64 microseconds do not reach so far",
+            path=str(source),
+            remedy="Correct or remove the row, or check that this is the right column.",
+        )
+    return column.cast(pa.timestamp("us", column.type.tz), safe=False).cast(pa.int64()).to_numpy() / 1e6
+
+
+def _ids(column: pa.ChunkedArray, name: str, source: object) -> Ids:
     if is_type.is_integer(column.type):
         values = column.to_numpy()
         if (bad := np.flatnonzero((values < 0) | (values > np.iinfo(np.int64).max))).size:
@@ -79,16 +100,20 @@ def _ids(column: pa.ChunkedArray, name: str, source: object) -> np.ndarray:
             path=str(source),
             remedy="Convert it (in pandas: .astype('int64')).",
         )
-    words = column.cast(pa.string())
-    _refuse(pc.equal(words, ""), words, TOKEN, name, source)
-    return decode_ids(words.dictionary_encode().unify_dictionaries().combine_chunks(), name, source)
+    if not (is_type.is_string(column.type) or is_type.is_large_string(column.type)):
+        column = column.cast(pa.string())
+    coded = column.dictionary_encode().unify_dictionaries().combine_chunks()
+    words = coded.dictionary.cast(pa.string())
+    if (empty := pc.index(words, "").as_py()) >= 0:
+        _refuse(pc.equal(coded.indices, empty), column, TOKEN, name, source)
+    return decode_ids(pa.DictionaryArray.from_arrays(coded.indices, words), name, source)
 
 
 def _refuse(bad: pa.ChunkedArray, column: pa.ChunkedArray, kind: Kind, name: str, source: object) -> None:
     """Raises InputError about the first row where `bad` is true."""
     if (row := pc.index(bad, True).as_py()) >= 0:
         raise InputError(
-            f"{name} {column[row].as_py()!r} in row {row + 1} of the data is not {kind.says}",
+            f"{name} {shown(column[row].as_py(), quoted=True)} in row {row + 1} of the data is not {kind.says}",
             path=str(source),
             remedy="Correct or remove the row, or check that this is the right column.",
         )

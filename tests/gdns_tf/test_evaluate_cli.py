@@ -124,7 +124,7 @@ def test_comparison_with_a_run_and_with_a_file(run_dir, tmp_path, dataset, capsy
     [
         ((), "give either --run_dir or --weights"),
         (("--run_dir=a", "--weights=b"), "give either --run_dir or --weights"),
-        (("--weights=b", "--k=3,0"), "--k=3,0 must list"),
+        (("--weights=b", "--k=3,0"), "--k=0 must be at least 1"),
         (("--weights=b", "--k="), "--k= must list"),
         (("--weights=b", "--bootstrap=-1"), "--bootstrap=-1 must be 0 or more"),
         (("--run_dir=no/such/run",), "no/such/run: there is no flags.txt"),

@@ -68,7 +68,7 @@ def test_what_cannot_be_read_says_where(tmp_path):
         read(["--recipe=ml1"], TRAIN, FOR_TRAINING)
     mistyped = tmp_path / "mistyped.flags"
     mistyped.write_text("--dimm=3\n")
-    with pytest.raises(InputError, match=r"mistyped\.flags: .*dimm.*Did you mean: dim"):
+    with pytest.raises(InputError, match=r"mistyped\.flags, line 1: .*dimm.*Did you mean: dim"):
         read([f"--recipe={mistyped}"], TRAIN, FOR_TRAINING)
     (tmp_path / "a.flags").write_text(f"--recipe={tmp_path}/b.flags\n")
     (tmp_path / "b.flags").write_text(f"--recipe={tmp_path}/a.flags\n")

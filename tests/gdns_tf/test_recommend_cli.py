@@ -128,7 +128,7 @@ def test_all_users_into_a_file(run, model, tmp_path, dataset):
         (["--similar=1", "--exclude=2"], "--exclude has no effect on --similar"),
         (["--history=1", "--why"], "--why has no effect on --history"),
         (["--history=1", "--mmr=0.3"], "--mmr has no effect on --history"),
-        (["--user=1", "--mmr=1.3"], "--mmr=1.3 must lie in [0, 1]"),
+        (["--user=1", "--mmr=1.3"], "--mmr=1.3 must be at most 1"),
     ],
 )
 def test_what_cannot_work_is_told_before_a_model_is_loaded(run, monkeypatch, flags, message):

@@ -16,7 +16,7 @@ from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
 from pipelines.paths import RemotePath, as_path
 
-QUICK = {"group_size": 4, "num_candidates": 8, "dim": 4, "batch_size": 64, "eval_every": 1, "learning_rate": 0.3}
+QUICK = {"dim": 4, "batch_size": 64, "eval_every": 1, "schedule": "constant"}
 
 
 def command(module, config_class, *arguments):

@@ -1,5 +1,7 @@
 """Tuning from the command line: real processes, killed, interrupted and gone on with."""
 
+import contextlib
+import io
 import json
 import os
 import signal
@@ -11,8 +13,12 @@ from pathlib import Path
 import pytest
 
 import gdns_tf
-from gdns_tf import cli
+from gdns_tf import cli, evaluate, tune
+from gdns_tf.command import exit_code
+from gdns_tf.training.config import TrainConfig
+from gdns_tf.tuning.config import TuneConfig
 from gdns_tf.tuning.folder import TuningFolder
+from pipelines.config import DataConfig
 
 ROOT = Path(__file__).parents[2]
 FLAGS = [
@@ -33,6 +39,12 @@ FLAGS = [
     "--tune_trials=3",
     "--search=dropout=0.0|0.1",
 ]
+
+
+def run_here(folder, *flags, code=0):
+    """The command to its end in this process, where starting costs nothing."""
+    arguments = ["tune", *FLAGS, f"--output_dir={folder}", *flags]
+    assert exit_code(tune.main, "", [TuneConfig, TrainConfig, DataConfig], arguments) == code
 
 
 def start(folder, *flags):
@@ -78,8 +90,9 @@ def metrics_of(folder):
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed") / "run"
-    out, err = finish(start(folder))
-    return folder, out, err
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        run_here(folder)
+    return folder, out.getvalue(), err.getvalue()
 
 
 def test_it_says_what_it_found(undisturbed):
@@ -104,12 +117,11 @@ def test_it_says_what_it_found(undisturbed):
     assert (folder / "tuning.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_folder_is_a_run_to_the_other_commands(undisturbed, tmp_path):
+def test_the_folder_is_a_run_to_the_other_commands(undisturbed, tmp_path, capsys):
     folder, *_ = undisturbed
-    command = [sys.executable, "-m", "gdns_tf.evaluate", f"--run_dir={folder}"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert f"{metrics_of(folder)['test']['ndcg@3']:.4f}" in done.stdout
+    cli_exit = exit_code(evaluate.main, "", [evaluate.EvaluateConfig, DataConfig], ["evaluate", f"--run_dir={folder}"])
+    assert cli_exit == 0
+    assert f"{metrics_of(folder)['test']['ndcg@3']:.4f}" in capsys.readouterr().out
     assert gdns_tf.load(folder).export(tmp_path / "shop").exists()
 
 
@@ -121,7 +133,7 @@ def test_killed_twice_it_ends_as_one_that_was_not(undisturbed, tmp_path):
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
         assert not (folder / "metrics.json").exists()
-    finish(start(folder))
+    run_here(folder)
     assert outcome(folder) == outcome(undisturbed[0])
 
 
@@ -132,17 +144,17 @@ def test_stopped_by_sigterm_it_saves_and_goes_on(undisturbed, tmp_path):
     process.send_signal(signal.SIGTERM)
     _, err = finish(process, code=130)
     assert "the same command goes on from there" in err
-    finish(start(folder))
+    run_here(folder)
     assert outcome(folder) == outcome(undisturbed[0])
 
 
-def test_other_flags_and_a_second_process_are_refused(undisturbed, tmp_path):
+def test_other_flags_and_a_second_process_are_refused(undisturbed, capsys):
     folder, *_ = undisturbed
-    _, err = finish(start(folder, "--dim=8"), code=1)
-    assert "a search with --dim 4, not 8" in err
+    run_here(folder, "--dim=8", code=1)
+    assert "a search with --dim 4, not 8" in capsys.readouterr().err
     with TuningFolder(str(folder)).claimed():
-        _, err = finish(start(folder), code=1)
-    assert "another process is tuning in this folder" in err
+        run_here(folder, code=1)
+    assert "another process is tuning in this folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

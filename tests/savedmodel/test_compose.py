@@ -31,7 +31,8 @@ def test_containers_may_do_little(name):
     assert service["read_only"]
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert {"cpus", "memory"} <= service["deploy"]["resources"]["limits"].keys()
+    assert int(service["user"].partition(":")[0]) > 0, "not root, whatever the image says"
+    assert {"cpus", "memory", "pids"} <= service["deploy"]["resources"]["limits"].keys()
     assert re.search(r":(\$\{\w+:-)?v?\d+\.\d+\.\d+\}?$", service["image"]), "a version, not whatever is newest"
     for port in service["ports"]:
         assert port.startswith("127.0.0.1:"), "no port is open to others unless somebody says so"

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from inspect import signature
 
 from gdns_tf.evaluation.baselines import BASELINES
-from gdns_tf.evaluation.baselines.memory import require_memory
 from gdns_tf.evaluation.model import Model
 from pipelines.errors import InputError
 from pipelines.interactions import Interactions
+from pipelines.memory import require_memory
 from pipelines.nearest import did_you_mean
 
 

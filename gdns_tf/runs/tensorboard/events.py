@@ -11,6 +11,9 @@ import tensorflow as tf
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 
+from gdns_tf.tf_files import tf_writing
+from pipelines.atomic import writing
+
 FLUSH_SECONDS = 10
 """How far what TensorBoard shows may lag behind."""
 
@@ -38,10 +41,13 @@ class EventFile:
         after: epochs done; 0: nothing that former files hold is to be shown.
         suffix: of the file's name.
         """
-        folder.mkdir(parents=True, exist_ok=True)
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
         # TensorBoard reads files in the order of their names; seconds alone, as is usual, would not tell two apart.
         name = f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}.{os.getpid()}{suffix}"
-        self._records = tf.io.TFRecordWriter(str(folder / name))
+        with tf_writing(folder):
+            self._records = tf.io.TFRecordWriter(str(folder / name))
         self._flushed = -FLUSH_SECONDS
         self._write(Event(file_version="brain.Event:2"))
         self._write(Event(step=after + 1 if after else 0, session_log=SessionLog(status=SessionLog.START)))
@@ -57,15 +63,18 @@ class EventFile:
 
     def _write(self, event: Event) -> None:
         event.wall_time = time.time()
-        self._records.write(event.SerializeToString())
+        with tf_writing(self._folder):
+            self._records.write(event.SerializeToString())
 
     def flush(self) -> None:
         """Has all on the disk that was added."""
-        self._records.flush()
+        with tf_writing(self._folder):
+            self._records.flush()
         self._flushed = time.monotonic()
 
     def close(self) -> None:
-        self._records.close()
+        with tf_writing(self._folder):
+            self._records.close()
 
     def __enter__(self) -> Self:
         return self

@@ -11,6 +11,7 @@ from gdns_tf.runs.tensorboard import tags
 from gdns_tf.runs.tensorboard.events import EventFile
 from gdns_tf.runs.tensorboard.hparams import experiment_summary, kept_summaries, session_summary
 from gdns_tf.runs.tensorboard.layout import layout_summary
+from pipelines.atomic import writing
 
 KEPT = ".kept"
 """What the names of files end in that hold the figures of a finished run: one that is gone on with has others."""
@@ -24,8 +25,9 @@ def write_kept(folder: RunFolder, metrics: Mapping[str, object], select: str) ->
       metrics: what its `metrics.json` holds.
       select: the metric that its weights were chosen by.
     """
-    for former in folder.tensorboard.glob(f"events*{KEPT}"):
-        former.unlink()
+    with writing(folder.tensorboard):
+        for former in folder.tensorboard.glob(f"events*{KEPT}"):
+            former.unlink()
     with EventFile(folder.tensorboard, after=metrics["epochs"], suffix=KEPT) as events:
         events.add(metrics["best_epoch"], *kept_summaries(metrics, select))
 

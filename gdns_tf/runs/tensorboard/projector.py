@@ -6,7 +6,8 @@ import numpy as np
 from tensorboard.plugins import projector
 
 from gdns_tf.models.factors import Factors
-from pipelines.atomic import write_text
+from gdns_tf.tf_files import tf_writing
+from pipelines.atomic import write_text, writing
 from pipelines.interactions import Interactions
 
 MOST_ITEMS = 10_000
@@ -23,7 +24,8 @@ def write_projector(folder: Path, factors: Factors, train: Interactions) -> None
       factors: of the weights that were kept.
       train: what users have in training.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     vectors, metadata = folder / "items.tsv", folder / "items_metadata.tsv"
     counts = train.item_counts
     shown = np.argsort(-counts, kind="stable")[:MOST_ITEMS]
@@ -36,7 +38,8 @@ def write_projector(folder: Path, factors: Factors, train: Interactions) -> None
     write_text(metadata, "".join("\t".join(map(_cell, line)) + "\n" for line in lines))
     config = projector.ProjectorConfig()
     config.embeddings.add(tensor_name="items", tensor_path=vectors.name, metadata_path=metadata.name)
-    projector.visualize_embeddings(str(folder), config)
+    with tf_writing(folder):
+        projector.visualize_embeddings(str(folder), config)
 
 
 def popularity_bins(counts: np.ndarray) -> np.ndarray:

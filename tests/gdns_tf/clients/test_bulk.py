@@ -9,6 +9,7 @@ import pytest
 from gdns_tf.clients import bulk
 from gdns_tf.clients.bulk import recommend_everyone
 from gdns_tf.clients.errors import Unavailable
+from pipelines.errors import InputError
 
 
 @pytest.fixture
@@ -73,3 +74,10 @@ def test_a_model_that_fails_leaves_the_former_file(models, tmp_path):
     with pytest.raises(Unavailable):
         recommend_everyone(Failing(), users, tmp_path / "recs.parquet", 6, 7)
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("recs.parquet", "former")]
+
+
+def test_a_damaged_file_of_ids_is_named_with_its_line(in_process, tmp_path):
+    (tmp_path / "ids.txt").write_bytes(b"1000\n\xff\n")
+    with pytest.raises(InputError, match=r"ids.txt, line 2: an id that is not UTF-8"):
+        recommend_everyone(in_process["int64"].signatures, tmp_path / "ids.txt", tmp_path / "recs.csv", 6, 7)
+    assert not (tmp_path / "recs.csv").exists()

@@ -3,7 +3,7 @@
 import pytest
 
 from gdns_tf.clients.errors import InvalidRequest, Unavailable
-from gdns_tf.clients.retries import call_with_retries
+from gdns_tf.clients.retries import RetryBudget, call_with_retries
 
 
 class Clock:
@@ -22,7 +22,9 @@ def call(attempt, timeout, jitter=0.0):
     clock = Clock()
     result = None
     try:
-        result = call_with_retries(attempt, timeout, clock=clock, sleep=clock.sleep, jitter=lambda: jitter)
+        result = call_with_retries(
+            attempt, timeout, RetryBudget(clock), clock=clock, sleep=clock.sleep, jitter=lambda: jitter
+        )
     except Exception as error:
         result = error
     return result, clock
@@ -64,3 +66,33 @@ def test_other_errors_are_not_tried_again():
     assert isinstance(error, InvalidRequest)
     assert str(error) == "down"
     assert clock.pauses == []
+
+
+def test_many_calls_of_a_dead_server_share_ten_retries_a_second_and_a_fifth_of_their_number():
+    clock = Clock()
+    budget, attempts = RetryBudget(clock), []
+
+    def attempt(_):
+        attempts.append(clock.now)
+        raise Unavailable("down")
+
+    def call_at_once(times):
+        """Calls of as many clients, all without waiting; returns how many attempts they made beyond their first."""
+        before = len(attempts)
+        for _ in range(times):
+            with pytest.raises(Unavailable, match=r"down \(tried \d times in 1 s\)|too many calls fail for more"):
+                call_with_retries(attempt, 1, budget, clock=lambda: 0.0, sleep=lambda _: None, jitter=lambda: 0.0)
+        return len(attempts) - before - times
+
+    # A clock that stands still: what was saved up in ten seconds, and a fifth of each call.
+    assert call_at_once(500) == pytest.approx(100 + 500 / 5, abs=2)
+    clock.now += 3
+    assert call_at_once(500) == pytest.approx(3 * 10 + 500 / 5, abs=2)
+    clock.now += 1000
+    assert call_at_once(500) == pytest.approx(100 + 500 / 5, abs=2)
+
+
+def test_a_single_client_is_not_held_back():
+    left, clock = call(failing(300), 86_400)
+    assert len(left) == 301
+    assert max(clock.pauses) == 2

@@ -14,12 +14,12 @@ def test_titles_are_those_of_the_export(models, id_type):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"1\tA\nB\n", "line 2: there is no tab"), (b"x\tA\n", "line 1: invalid literal"), (b"1\t\xff\n", "not UTF-8")],
+    [(b"1\tA\nB\n", "line 2: there is no tab"), (b"x\tA\n", "line 1: 'x' is no id"), (b"1\t\xff\n", "not UTF-8")],
 )
 def test_titles_that_are_none(tmp_path, content, message):
     path = tmp_path / "titles.tsv"
     path.write_bytes(content)
     with pytest.raises(ServingError, match=message):
         read_titles(path, "int64")
-    with pytest.raises(ServingError, match="No such file"):
+    with pytest.raises(ServingError, match="none: no such file"):
         read_titles(tmp_path / "none", "int64")

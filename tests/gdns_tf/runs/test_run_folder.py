@@ -14,7 +14,7 @@ from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.training.config import TrainConfig
 from pipelines.atomic import is_temporary, whole
 from pipelines.config import DataConfig
-from pipelines.errors import InputError
+from pipelines.errors import InputError, StorageError
 
 DATA = DataConfig(planted_users=50)
 
@@ -107,24 +107,44 @@ def test_a_place_that_cannot_be_written_is_named(config, tmp_path):
         RunFolder.open(DATA, replace(config, output_dir=""))
 
 
-def test_history_loses_what_will_be_done_again(config):
+def test_history_is_made_again_as_the_checkpoint_has_it(config):
     folder = claim(DATA, config)
-    run, history = SimpleNamespace(folder=folder, epoch=0, metric_names=["mrr"]), History()
+    run, history = SimpleNamespace(folder=folder, history="", metric_names=["mrr"]), History()
     history.on_start(run)
     for epoch in (10, 20, 30):
         history.on_validation(run, Validation(epoch, 0.5, epoch / 7, {"mrr": 0.25}, 0.25))
-    folder.history.write_text(folder.history.read_text() + "40,1.2")  # cut off in the middle
-    run.epoch = 20
+    whole_text = folder.history.read_text()
+    assert whole_text == "epoch,seconds,loss,mrr\n10,0.5,1.42857,0.25\n20,0.5,2.85714,0.25\n30,0.5,4.28571,0.25\n"
+    assert read_history(folder.history)["epoch"].tolist() == [10, 20, 30]
+    run.history = "".join(whole_text.splitlines(keepends=True)[:3])  # of a checkpoint after epoch 20
+    folder.history.write_text(whole_text[:30])
     history.on_start(run)
-    assert folder.history.read_text() == "epoch,seconds,loss,mrr\n10,0.5,1.42857,0.25\n20,0.5,2.85714,0.25\n"
-    assert read_history(folder.history)["epoch"].tolist() == [10, 20]
+    assert read_history(folder.history, expected=2)["epoch"].tolist() == [10, 20]
+
+
+@pytest.mark.parametrize("damage", ["cut", "garbage", "empty", "gone", "nul", "row lost"])
+def test_a_history_that_lacks_rows_is_never_read_in_silence(config, caplog, damage):
+    text = "epoch,seconds,loss,mrr\n10,0.5,1.42857,0.25\n20,0.5,2.85714,0.25\n"
+    path = claim(DATA, config).history
+    damaged = {
+        "cut": text[:-12].encode(),
+        "garbage": b"\xff\xfe\x00" * 30,
+        "empty": b"",
+        "nul": text.encode().replace(b"20,", b"2\0,"),
+        "row lost": b"".join(text.encode().splitlines(keepends=True)[::2]),
+    }
+    if damage != "gone":
+        path.write_bytes(damaged[damage])
+    columns = read_history(path, expected=2)
+    assert len(columns.get("epoch", ())) < 2
+    assert "of 2 validations can be read" in caplog.text
 
 
 def test_a_write_that_fails_leaves_the_old_file(config, monkeypatch):
     folder = claim(DATA, config)
     folder.write_metrics({"ndcg@3": 0.3})
     monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(StorageError, match=r"metrics\.json: cannot be written: disk full"):
         folder.write_metrics({"ndcg@3": 0.9})
     assert json.loads(folder.metrics.read_text()) == {"ndcg@3": 0.3}
     assert sorted(os.listdir(folder.path)) == ["flags.txt", "metrics.json"]

@@ -22,7 +22,7 @@ from tiny_models import publish
 
 from gdns_tf.server.model_server import Limits
 from gdns_tf.server.servable import Servable
-from gdns_tf.server.tensor_protos import array_from_proto, proto_from_array
+from gdns_tf.serving.tensor_protos import array_from_proto, proto_from_array
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def test_tensors_that_are_not_what_they_say(channel):
 def test_arrays_come_back_from_tensorflows_own_reader(dtype):
     for shape in ((), (0, 3), (2, 3)):
         array = np.arange(np.prod(shape, dtype=int)).reshape(shape).astype(dtype)
-        for read in (tf.make_ndarray, lambda proto: array_from_proto("x", proto)):
+        for read in (tf.make_ndarray, array_from_proto):
             found = read(proto_from_array(array))
             assert found.dtype == array.dtype
             np.testing.assert_array_equal(found, array)

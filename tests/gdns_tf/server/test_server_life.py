@@ -17,7 +17,7 @@ from gdns_tf.server.introduction import introduction
 from gdns_tf.server.model_server import ModelServer
 from gdns_tf.server.models import server_config
 from gdns_tf.server.servable import Servable
-from gdns_tf.server.tensor_protos import proto_from_array
+from gdns_tf.serving.tensor_protos import proto_from_array
 from pipelines.errors import InputError
 
 

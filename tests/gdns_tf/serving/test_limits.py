@@ -148,7 +148,7 @@ def test_rows_that_fit():
 def test_limits_that_cannot_be(tmp_path):
     with pytest.raises(InputError, match="`max_users`=0 must lie in"):
         Limits(users=0)
-    with pytest.raises(InputError, match="`max_ids`=-1 must lie in"):
+    with pytest.raises(InputError, match="`max_ids`=-1 must be at least 1"):
         ExportConfig(run_dir="run", max_ids=-1)
     with pytest.raises(InputError, match="`k`=11 is above `max_k`=10"):
         check_options(tmp_path, k=11, limits=Limits(k=10))

@@ -9,14 +9,14 @@ import sys
 
 import numpy as np
 import pytest
+from here import trials_run_here
 
 from gdns_tf.evaluation.significance import paired_bootstrap
-from gdns_tf.studies import session as sessions
 from gdns_tf.studies.comparison import per_user
 from gdns_tf.studies.config import StudyConfig
 from gdns_tf.studies.peer_systems import PEERS, Contender, contenders, ours
 from gdns_tf.studies.session import Session
-from gdns_tf.studies.trial import read_result, run_trial
+from gdns_tf.studies.trial import read_result
 from gdns_tf.study import study
 from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
@@ -35,18 +35,8 @@ def session_in(folder, **changes):
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     """The study, and all trials that it ran."""
-    folder, ran = tmp_path_factory.mktemp("peers"), []
-
-    def in_this_process(trials, root, workers, title, trials_a_process):
-        assert trials_a_process == 1
-        ran.extend(dict.fromkeys(trials))
-        for trial in trials:
-            root.mkdir(parents=True, exist_ok=True)
-            run_trial(trial, root)
-        return {trial: read_result(trial, root) for trial in trials}
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sessions, "run_trials", in_this_process)
+    folder = tmp_path_factory.mktemp("peers")
+    with trials_run_here(expected_trials_a_process=1) as ran:
         study(session_in(folder))
     return folder / "study", ran
 

@@ -5,13 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from here import trials_run_here
 
-from gdns_tf.studies import session as sessions
 from gdns_tf.studies.config import StudyConfig
 from gdns_tf.studies.oracle import Oracle
 from gdns_tf.studies.sampler_arms import ARMS, QUESTIONS
 from gdns_tf.studies.session import Session
-from gdns_tf.studies.trial import read_result, run_trial
 from gdns_tf.study import study
 from gdns_tf.training.build import build_batches, build_trainer
 from gdns_tf.training.config import TrainConfig
@@ -27,15 +26,7 @@ NAMES = ("full", "uniform_32", "oracle_128", "uniform_128")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("worth")
-
-    def in_this_process(trials, root, workers, title):
-        root.mkdir(parents=True, exist_ok=True)
-        for trial in trials:
-            run_trial(trial, root)
-        return {trial: read_result(trial, root) for trial in trials}
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sessions, "run_trials", in_this_process)
+    with trials_run_here():
         config = StudyConfig(study="sampler_worth", study_dir=str(folder / "study"), arms=NAMES, seeds=(0, 1))
         study(Session(DATA, RECIPE, config))
     return folder / "study"

@@ -142,7 +142,7 @@ def test_overrides():
     for text, message in (
         ("l3=1", "`l3`=1: there is no such setting"),
         ("l2", "l2"),
-        ("dim=x", "dim=x: invalid literal"),
+        ("dim=x", "`dim`=x: invalid literal"),
         ("dm=3", "did you mean 'dim'"),
     ):
         with pytest.raises(InputError, match=message):
@@ -158,9 +158,15 @@ def test_overrides():
         ({"seeds": (100,)}, "`tuning_seeds` and `seeds` both hold 100"),
         ({"baseline": "srns", "systems": ("gdns",)}, "`baseline`=srns is not among"),
         ({"study": "grid"}, "`vary` is not set"),
+        ({"study": "grid", "vary": ("l2",)}, "`vary`: 'l2' is no setting with values"),
+        ({"vary": ("l3=1|2",)}, "`vary`: `l3`=1: there is no such setting"),
+        (
+            {"vary": tuple(f"{name}=0|0|0|0|0|0|0|0|0|0" for name in ("l2", "margin", "dropout", "seed", "dim"))},
+            "`vary` comes to 100000 combinations, and 10,000 are the most",
+        ),
         ({"workers": 0}, "`workers`=0"),
         ({"tuning_trials": 0}, "`tuning_trials`=0"),
-        ({"dims": (32, 0)}, "`dims`=32,0"),
+        ({"dims": (32, 0)}, "`dims`=0 must be at least 1"),
         ({"peers": ("knn", "eese")}, "there is no 'eese'; did you mean 'ease'"),
         ({"peers": ("knn:64",)}, "knn has no size"),
         ({"peers": ("bpr:x",)}, "'bpr:x' has no size"),

@@ -130,7 +130,7 @@ ALL_OF_HISTORY = {
         ({}, {"export_dir": ("a", "b")}, "`export_dir` cannot be searched"),
         ({}, {"seed": (1, 2)}, "`seed` cannot be searched"),
         ({"l2": 0.1, "user_l2": 1.0}, {}, "`l2` has no effect on `objective`=multinomial"),
-        ({"dropout": 3.0}, {}, "`dropout`=3.0 must lie in"),
+        ({"dropout": 3.0}, {}, "`dropout`=3.0 must be below 1"),
         ({"sampler": "gnds"}, {}, "`sampler`=gnds is not known; did you mean 'gdns'"),
         ({"objective": "pears"}, {}, "`objective`=pears is not known; did you mean 'pairs'"),
         ({}, {"sampler": (Nncf(), "uniform")}, "`sampler`: what is searched are names and numbers"),

@@ -11,6 +11,7 @@ from pipelines.errors import InputError
 from pipelines.held_out import HeldOut
 from pipelines.interactions import Filter, Interactions
 from pipelines.load import load_dataset
+from pipelines.raw_ids import text_array
 from pipelines.readers import planted, saved
 from pipelines.split import leave_one_out
 
@@ -29,8 +30,8 @@ def flat(value, prefix=""):
 def named(texts: bool):
     """A split whose ids and titles are awkward texts, or which has integer ids and neither titles nor times."""
     rng = np.random.default_rng(0)
-    ids = np.array([f"{'é' * (n % 3)}{n}" for n in range(140)]) if texts else np.arange(140) * 10**15
-    titles = np.array(["", "ünï", "日本", 'a "b"\n', *(f"Film {n}" for n in range(136))]) if texts else None
+    ids = text_array([f"{'é' * (n % 3)}{n}" for n in range(140)]) if texts else np.arange(140) * 10**15
+    titles = text_array(["", "ünï", "日本", 'a "b"\n', *(f"Film {n}" for n in range(136))]) if texts else None
     interactions = Interactions(
         offsets=np.arange(0, 31, 5),
         items=np.concatenate([rng.permutation(140)[:5] for _ in range(6)]).astype(np.int32),
@@ -66,7 +67,7 @@ def test_there_and_back(split, tmp_path):
     assert expected.keys() == found.keys()
     for key, value in expected.items():
         if isinstance(value, np.ndarray):
-            assert found[key].dtype == value.dtype or found[key].dtype.kind == value.dtype.kind == "U", "any width"
+            assert found[key].dtype == value.dtype
             np.testing.assert_array_equal(found[key], value)
         else:
             assert found[key] == value
@@ -190,7 +191,7 @@ def test_foreign_npz_and_npy(tmp_path):
 
 
 def test_folder_that_is_not_there(tmp_path):
-    with pytest.raises(InputError, match=r"b\.npz: cannot be written \(No such file or directory\)"):
+    with pytest.raises(InputError, match=r"b\.npz: cannot be written: No such file or directory"):
         saved.save(named(False), tmp_path / "a" / "b.npz")
 
 

@@ -135,3 +135,32 @@ def test_archive_in_the_download_folder_where_data_dir_is_empty(tmp_path, monkey
 def test_no_such_set(tmp_path, name):
     with pytest.raises(InputError, match=r"TFDS cannot open this set .*(not found|no-such-config)"):
         read(name, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["huggingface:x", "kaggle:x", "huggingface:x/y:1.0.0", "a_b:c/d", "HuggingFace:x"])
+def test_code_of_strangers_is_not_loaded_unasked(tmp_path, monkeypatch, name):
+    asked = []
+
+    def builder(name, **_):
+        asked.append(name)
+        raise ImportError("no such set")
+
+    monkeypatch.setattr(tfds, "builder", builder)
+    with pytest.raises(InputError, match=r"community set: TFDS would download code of .* and run it.*`tfds_community`"):
+        read(name, tmp_path)
+    assert not asked
+    with pytest.raises(InputError, match="TFDS cannot open this set"):
+        tfds_ratings.read(tmp_path, DataConfig(dataset=f"tfds:{name}", tfds_community=True))
+    assert asked == [name]
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "/tmp/x.py", "a:b:c", "./x/x.py", "http://x/y.py", "x;y", "é", "x/a=__import__"]
+)
+def test_paths_and_whatever_else_are_no_names(tmp_path, name):
+    with pytest.raises(InputError, match=r"this is no name of a set|TFDS cannot open this set|a community set"):
+        read(name, tmp_path)
+
+
+def test_versions_are_no_namespaces(tmp_path):
+    assert len(read("gdns_reader_ratings:1.0.0", tmp_path).users) == len(ROWS)

@@ -1,15 +1,15 @@
 """Baselines by options for data that nobody has tuned them on."""
 
-import os
 import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from gdns_tf.evaluation.baselines import BASELINES, memory
+from gdns_tf.evaluation.baselines import BASELINES
 from gdns_tf.evaluation.baselines.untuned import UNTUNED, fit_untuned
 from gdns_tf.evaluation.ranking import evaluate
+from pipelines import memory
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
 from pipelines.load import load_dataset
@@ -75,19 +75,6 @@ def test_what_would_not_fit_into_memory_is_refused_with_the_estimate(monkeypatch
     with pytest.raises(InputError, match=r"ease of 80,000 items would take about 71\.5 GiB .*64\.0 are free.*itemknn"):
         fit_untuned("ease", large, dim=8)
     assert fit_untuned("popularity", large, dim=8).model.num_items == 80_000
-
-
-def test_memory_is_no_more_than_the_machine_has():
-    assert 0 < memory.available_memory() <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def test_a_container_has_what_it_is_given(monkeypatch, tmp_path):
-    limit = tmp_path / "memory.max"
-    limit.write_text("1048576\n")
-    monkeypatch.setattr(memory, "_LIMITS", (str(limit), str(tmp_path / "absent")))
-    assert memory.available_memory() == 2**20
-    limit.write_text("max\n")
-    assert memory.available_memory() > 2**20
 
 
 @pytest.mark.parametrize("name", ["ease", "ials", "bpr", "warp"])

@@ -1,0 +1,190 @@
+"""The checkpoints of a run: the two newest are kept, with checksums, so that a damaged one is not the end of it."""
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import tensorflow as tf
+
+from gdns_tf.tf_files import tf_writing
+from pipelines.atomic import is_temporary, write_text, writing
+from pipelines.errors import InputError, StorageError
+from pipelines.notices import notices
+
+INDEX = "checkpoint"
+"""The file in which TensorFlow looks for the newest checkpoint."""
+KEPT = 2
+_CHECKSUMS = ".sha256"
+"""What the name of the file ends in that is written last of a checkpoint; in the form that `sha256sum -c` reads."""
+_OF_A_CHECKPOINT = re.compile(r"ckpt-(\d+)(\..*|_temp.*)")
+_FINGERPRINT = "state/data_fingerprint/.ATTRIBUTES/VARIABLE_VALUE"
+
+
+class Checkpoints:
+    """Saves and restores what a run has learnt. `checkpoints/` belongs to one process: see `gdns_tf.runs.lock`."""
+
+    def __init__(self, folder: Path, large: Iterable[tf.Variable] = (), **objects: tf.Module) -> None:
+        """Args:
+        folder: made at the first checkpoint.
+        large: variables, of `objects`, whose memory is given back before they are restored: else it is taken twice.
+        **objects: what a checkpoint holds, "state" with the data's fingerprint among it.
+        """
+        self._folder, self._large = folder, list(large)
+        self._checkpoint = tf.train.Checkpoint(**objects)
+        self._kept: list[int] = []
+        """Numbers of the checkpoints that are there and whole, as far as is known; the newest last."""
+
+    @property
+    def exist(self) -> bool:
+        """Whether a checkpoint was restored or saved."""
+        return bool(self._kept)
+
+    def restore(self, data_fingerprint: str) -> None:
+        """Restores the newest checkpoint that is not damaged, if there is any; says so if it is not the newest.
+
+        Raises:
+          InputError: all are damaged, it was made on other data, or by another version of this package.
+        """
+        damaged: list[str] = []
+        for number in (found := numbers(self._folder)):
+            try:
+                _check(self._folder, number)
+                made_on = tf.train.load_checkpoint(self._prefix(number)).get_tensor(_FINGERPRINT).decode()
+            except (OSError, ValueError, tf.errors.OpError) as error:  # OpErrors are of those without checksums
+                damaged.append(f"{_name(number)} is damaged ({_first_line(error)})")
+                continue
+            if made_on != data_fingerprint:
+                raise InputError(
+                    f"the checkpoint was made on data {made_on}, and the data is now {data_fingerprint}",
+                    path=self._folder.parent,
+                    remedy="Give the same data, or start afresh with `overwrite`.",
+                )
+            self._read(number)
+            self._kept = [n for n in reversed(found) if n <= number]
+            if damaged:
+                notices.warning("%s: %s. Going on from the checkpoint before.", self._folder, "; ".join(damaged))
+            return
+        if damaged:
+            raise InputError(
+                f"{' and '.join(damaged)}, and no other is there",
+                path=self._folder,
+                remedy="Start afresh with `overwrite`. Weights that are there are whole: to evaluate or export them no "
+                "checkpoint is needed.",
+            )
+
+    def _read(self, number: int) -> None:
+        for variable in self._large:
+            # The operation itself does not look at shapes; what is restored is of the right one again.
+            with tf.device(variable.device):
+                nothing = tf.zeros([0] * max(1, variable.shape.rank), variable.dtype)
+                tf.raw_ops.AssignVariableOp(resource=variable.handle, value=nothing)
+        try:
+            self._checkpoint.read(self._prefix(number)).assert_consumed()
+        except (AssertionError, ValueError, tf.errors.OpError) as error:
+            raise InputError(
+                f"{_name(number)} does not fit the run ({_first_line(error)})",
+                path=self._folder,
+                remedy="Another version of gdns_tf wrote it: go on with that one, or start afresh with `overwrite`.",
+            ) from None
+
+    def save(self) -> None:
+        """Saves another checkpoint; whatever breaks it off, the former ones stay.
+
+        Raises:
+          StorageError: it cannot be written.
+        """
+        number = max(self._kept, default=0) + 1
+        with writing(self._folder):
+            self._folder.mkdir(exist_ok=True)
+        self._remove_but(self._kept)
+        try:
+            with tf_writing(self._folder):
+                self._checkpoint.write(self._prefix(number))
+        except StorageError:
+            self._remove_but(self._kept)
+            raise
+        sums = "".join(f"{_sum(path)}  {path.name}\n" for path in _parts(self._folder, number))
+        write_text(self._folder / f"{_name(number)}{_CHECKSUMS}", sums)
+        self._kept = [*self._kept, number][-KEPT:]
+        paths = [f'all_model_checkpoint_paths: "{_name(kept)}"' for kept in self._kept]
+        write_text(self._folder / INDEX, "\n".join([f'model_checkpoint_path: "{_name(number)}"', *paths, ""]))
+        self._remove_but(self._kept)
+
+    def _prefix(self, number: int) -> str:
+        return str(self._folder / _name(number))
+
+    def _remove_but(self, kept: Iterable[int]) -> None:
+        """Removes the files of all checkpoints but some, those of unfinished ones among them."""
+        with writing(self._folder):
+            for path in self._folder.iterdir():
+                match = _OF_A_CHECKPOINT.fullmatch(path.name)
+                if is_temporary(path.name) or (match and int(match[1]) not in kept):
+                    remove(path)
+
+
+def numbers(folder: Path) -> list[int]:
+    """Of the checkpoints that were written to their end, the newest first; by what there is, they may be damaged."""
+    if not folder.is_dir():
+        return []
+    names = [path.name.removesuffix(_CHECKSUMS) for path in folder.glob(f"ckpt-*{_CHECKSUMS}")]
+    if (folder / INDEX).is_file():
+        names += re.findall(r"ckpt-\d+", (folder / INDEX).read_text(errors="replace"))
+    return sorted({int(name[5:]) for name in names if name[5:].isdigit()}, reverse=True)
+
+
+def forget(folder: Path) -> None:
+    """Removes a run's checkpoints, in an order in which none of them ever looks whole and is not."""
+    if folder.is_dir() and not folder.is_symlink():
+        (folder / INDEX).unlink(missing_ok=True)
+        for number in numbers(folder):
+            (folder / f"{_name(number)}{_CHECKSUMS}").unlink(missing_ok=True)
+    remove(folder)
+
+
+def remove(path: Path) -> None:
+    """Removes a file, a folder or a link, whichever is there; follows no link."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _name(number: int) -> str:
+    return f"ckpt-{number}"
+
+
+def _parts(folder: Path, number: int) -> list[Path]:
+    """The files of a checkpoint that TensorFlow writes."""
+    return sorted(path for path in folder.glob(f"{_name(number)}.*") if path.suffix != _CHECKSUMS)
+
+
+def _check(folder: Path, number: int) -> None:
+    """Raises OSError or ValueError where a checkpoint is not as it was written."""
+    checksums = folder / f"{_name(number)}{_CHECKSUMS}"
+    if not checksums.is_file():
+        raise ValueError(f"{checksums.name} is not there")
+    lines = checksums.read_text(encoding="ascii").splitlines()
+    sums = {line[66:]: line[:64] for line in lines}
+    if not {f"{_name(number)}.index"} < sums.keys():
+        raise ValueError(f"{checksums.name} is cut short")
+    for name, expected in sums.items():
+        if not (folder / name).is_file():
+            raise ValueError(f"{name} is not there")
+        if _sum(folder / name) != expected:
+            raise ValueError(f"{name} is not as it was written")
+
+
+def _sum(path: Path) -> str:
+    """The SHA-256 of a file, which is on the disk then."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        os.fsync(file.fileno())
+    return digest
+
+
+def _first_line(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
+    return text.splitlines()[0].rstrip(".") if text else type(error).__name__
