@@ -14,7 +14,7 @@ from pipelines.notices import notices
 from pipelines.paths import AnyPath, as_path
 from pipelines.readers import READERS
 from pipelines.readers.files import Source, reading, require_given
-from pipelines.readers.usual_columns import overlooked, recognised, shown
+from pipelines.readers.usual_columns import listed, overlooked, recognised
 
 _RECOGNISERS = ("saved", "srns", "movielens", "inter", "table", "adjacency")
 """Readers that know their own files: modules with `recognise(path)`, which returns a `dataset`, or "". The first that
@@ -128,7 +128,7 @@ def _seen(path: AnyPath) -> str:
     """A file or folder in words."""
     if path.is_dir():
         names = sorted(part.name for part in path.iterdir())
-        return f"a folder of {shown(names[:10])}{f' and {len(names) - 10} more' if len(names) > 10 else ''}"
+        return f"a folder of {listed(names[:10])}{f' and {len(names) - 10} more' if len(names) > 10 else ''}"
     with Source(path).open() as file:
         lines = [line.strip() for line in islice(iter(lambda: file.readline(1 << 16), b""), 100)]
     first = next((line for line in lines if line), b"")

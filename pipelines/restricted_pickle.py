@@ -10,7 +10,7 @@ import pickle
 
 import numpy as np
 
-from pipelines.errors import InputError
+from pipelines.errors import InputError, shown
 from pipelines.paths import AnyPath
 from pipelines.readers.files import Source
 
@@ -59,7 +59,7 @@ class _Dtype:
 
     def __init__(self, name: str, *_align_and_copy: object) -> None:
         if name not in _DTYPES:
-            raise _Refused(f"holds an array of dtype {name!r}, where only numbers are read")
+            raise _Refused(f"holds an array of dtype {shown(name, quoted=True)}, where only numbers are read")
         self.value = np.dtype(name)
 
     def __setstate__(self, state: tuple) -> None:
@@ -119,5 +119,5 @@ class _ArraysOnly(pickle._Unpickler):
 
     def find_class(self, module: str, name: str) -> type:
         if (module, name) not in _STAND_INS:
-            raise _Refused(f"asks for {module}.{name}, which is no part of a NumPy array")
+            raise _Refused(f"asks for {shown(f'{module}.{name}')}, which is no part of a NumPy array")
         return _STAND_INS[module, name]

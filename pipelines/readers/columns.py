@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 import pyarrow as pa
 
 from pipelines.config import DataConfig
 from pipelines.errors import InputError, require
 from pipelines.interactions import Ratings
+from pipelines.raw_ids import Ids
 from pipelines.readers.ids import titles_by_item
 from pipelines.readers.kinds import RATING, SECONDS, TEXT, TOKEN, Kind
 
@@ -40,7 +40,7 @@ def wanted_columns(config: DataConfig) -> dict[str, Kind]:
     return {name: _KINDS[setting] for name, setting in owner.items()}
 
 
-def to_ratings(columns: Mapping[str, np.ndarray | pa.DictionaryArray], config: DataConfig, source: object) -> Ratings:
+def to_ratings(columns: Mapping[str, Ids | pa.DictionaryArray], config: DataConfig, source: object) -> Ratings:
     """The columns of one table as `Ratings`.
 
     Args:

@@ -10,12 +10,13 @@ from narwhals.exceptions import DuplicateError
 from narwhals.typing import IntoDataFrame
 
 from pipelines.config import COLUMNS, DEFAULT_COLUMNS, DataConfig
-from pipelines.errors import InputError
+from pipelines.errors import InputError, shown
 from pipelines.interactions import Ratings
 from pipelines.notices import notices
+from pipelines.raw_ids import Ids
 from pipelines.readers.columns import to_ratings, wanted_columns
 from pipelines.readers.kinds import Kind
-from pipelines.readers.typed import convert, require_columns, shortened
+from pipelines.readers.typed import convert, require_columns
 from pipelines.readers.usual_columns import recognised
 
 _SOURCE = "the DataFrame"
@@ -43,7 +44,7 @@ def read(frame: IntoDataFrame, config: DataConfig) -> Ratings:
       config: the names of its columns.
 
     Returns:
-      `Ratings` with int64 or str ids, and grades, times and titles where `config` names their columns.
+      `Ratings` with int64 or text ids, and grades, times and titles where `config` names their columns.
 
     Raises:
       InputError: it is no DataFrame or has no rows, a column is missing, or a value is missing or not of its kind.
@@ -51,9 +52,7 @@ def read(frame: IntoDataFrame, config: DataConfig) -> Ratings:
     return to_ratings(read_columns(frame, wanted_columns(config), _SOURCE), config, _SOURCE)
 
 
-def read_columns(
-    frame: IntoDataFrame, kinds: Mapping[str, Kind], source: str
-) -> dict[str, np.ndarray | pa.DictionaryArray]:
+def read_columns(frame: IntoDataFrame, kinds: Mapping[str, Kind], source: str) -> dict[str, Ids | pa.DictionaryArray]:
     """The columns that `kinds` names, in the order of the rows; see `pipelines.readers.typed.convert`.
 
     Args:
@@ -93,13 +92,13 @@ def _arrow(column: nw.Series, source: str) -> pa.ChunkedArray:
         if not others:
             problem = f"column {column.name!r} holds {first.__name__} values, which cannot be read ({error})"
             if (row := _first_unreadable(values)) is not None:
-                where = f"{column.name} {shortened(values[row])} in row {row + 1} of the data"
-                problem = f"{where} cannot be read ({error})"
+                value = shown(values[row], quoted=True)
+                problem = f"{column.name} {value} in row {row + 1} of the data cannot be read ({error})"
             raise InputError(problem, path=source, remedy="Convert it to numbers or text.") from None
         other, row = others[0]
+        where = f"{column.name} {shown(values[row], quoted=True)} in row {row + 1} of the data"
         raise InputError(
-            f"{column.name} {shortened(values[row])} in row {row + 1} of the data is of type {other.__name__}, where "
-            f"the rows before hold {first.__name__}",
+            f"{where} is of type {other.__name__}, where the rows before hold {first.__name__}",
             path=source,
             remedy="Give the column one type (in pandas: .astype(str)).",
         ) from None

@@ -24,10 +24,11 @@ import pyarrow.csv
 
 from pipelines.errors import InputError
 from pipelines.notices import notices
+from pipelines.raw_ids import Ids
 from pipelines.readers.files import MAX_RECORD_BYTES, Source, not_utf8
 from pipelines.readers.ids import decode_ids
 from pipelines.readers.kinds import INTEGER_ID, TEXT, WORDS, Kind
-from pipelines.readers.usual_columns import shown
+from pipelines.readers.usual_columns import listed
 
 _BLOCK_BYTES = 16 << 20
 _MAX_RECORD_BYTES = MAX_RECORD_BYTES
@@ -67,11 +68,11 @@ def peek(source: Source, form: Format, count: int) -> list[list[str]]:
     return [record.values for record in _head(source, form, count)]
 
 
-def read_columns(source: Source, form: Format, kinds: Mapping[str, Kind]) -> dict[str, np.ndarray | pa.DictionaryArray]:
+def read_columns(source: Source, form: Format, kinds: Mapping[str, Kind]) -> dict[str, Ids | pa.DictionaryArray]:
     """Reads the columns that `kinds` names; others are skipped unread.
 
     Returns:
-      Column name -> its values in the order of the file: INTEGER_ID int64, TOKEN int64 or str (see
+      Column name -> its values in the order of the file: INTEGER_ID int64, TOKEN int64 or text (see
       `pipelines.readers.ids`), RATING float32, SECONDS float64, dates datetime64[ns], TEXT a dictionary array.
 
     Raises:
@@ -82,7 +83,7 @@ def read_columns(source: Source, form: Format, kinds: Mapping[str, Kind]) -> dic
 
 def read_parts(
     sources: Sequence[Source], form: Format, kinds: Mapping[str, Kind]
-) -> dict[str, np.ndarray | pa.DictionaryArray]:
+) -> dict[str, Ids | pa.DictionaryArray]:
     """`read_columns` of a table that is spread over several files, one after the other."""
     tables = [table for source in sources for table in _tables(source, form, kinds)]
     if not sum(table.num_rows for table in tables):
@@ -136,7 +137,7 @@ def _without_headers(table: pa.Table, kinds: Mapping[str, Kind], source: Source)
     return table.filter(~again)
 
 
-def _ids(words: pa.DictionaryArray, name: str, sources: Sequence[Source], form: Format) -> np.ndarray:
+def _ids(words: pa.DictionaryArray, name: str, sources: Sequence[Source], form: Format) -> Ids:
     """`decode_ids`, with its error about a row replaced by one about a line where the parser sees it so."""
     try:
         return decode_ids(words, name, sources[0])
@@ -159,7 +160,7 @@ def _positions(source: Source, form: Format, kinds: Mapping[str, Kind]) -> dict[
         if (count := form.names.count(name)) != 1:
             hint = f", and that they are separated by {form.delimiter!r}" if len(form.names) == 1 else ""
             raise InputError(
-                f"{'no column' if not count else f'{count} columns'} named {name!r}; there are {shown(form.names)}",
+                f"{'no column' if not count else f'{count} columns'} named {name!r}; there are {listed(form.names)}",
                 path=source,
                 remedy=f"Check the names of the columns{hint}.",
             )

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.errors import InputError
+from pipelines.errors import InputError, shown
 from pipelines.notices import notices
 from pipelines.raw_ids import MAX_ID, MAX_ID_BYTES, IdColumn, Ids, codes_of, text_array
 
@@ -37,8 +37,8 @@ def decode_ids(tokens: pa.DictionaryArray, name: str, source: object) -> Ids:
         (pc.match_substring(words, "\0"), "is an id with a NUL, which many programs take for its end"),
     ):
         if (row := _first_row(codes, wrong.to_numpy(zero_copy_only=False))) is not None:
-            found = words[codes[row]].as_py()[:_SHOWN]
-            problem = f"{name} {found!r}{'...' * (len(found) == _SHOWN)} in row {row + 1} of the data {says}"
+            found = shown(words[codes[row]].as_py(), quoted=True)
+            problem = f"{name} {found} in row {row + 1} of the data {says}"
             raise InputError(problem, path=str(source), remedy=_REMEDY)
     if not pc.all(pc.match_substring_regex(words, _PLAIN_INTEGER), min_count=0).as_py():
         _tell_white_space(words, name, source)
@@ -66,15 +66,10 @@ def _tell_white_space(words: pa.StringArray, name: str, source: object) -> None:
         )
 
 
-_SHOWN = 40
-"""Characters of an id that an error shows."""
-
-
 def bad_id(number: int, name: str, row: int, source: object) -> InputError:
     """The error for an integer that cannot be an id, in row `row` counted from 0."""
-    shown = str(number) if len(str(number)) <= _SHOWN else f"{str(number)[:_SHOWN]}..."
     return InputError(
-        f"{name} {shown} in row {row + 1} of the data is not an id (0 to 2^63 - 1)",
+        f"{name} {shown(number)} in row {row + 1} of the data is not an id (0 to 2^63 - 1)",
         path=str(source),
         remedy="Correct the row, or if ids are names and not numbers, write a letter before each.",
     )

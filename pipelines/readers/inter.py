@@ -16,7 +16,7 @@ from pipelines.paths import AnyPath
 from pipelines.readers.delimited import Format, peek, read_columns
 from pipelines.readers.files import Source, require_given
 from pipelines.readers.kinds import RATING, SECONDS, TEXT, TOKEN
-from pipelines.readers.usual_columns import shown
+from pipelines.readers.usual_columns import listed
 
 SETTINGS = ("data_dir", *FILTERS)
 _KINDS = {"user_id": TOKEN, "item_id": TOKEN, "rating": RATING, "timestamp": SECONDS}
@@ -36,7 +36,7 @@ def read(path: AnyPath | None, config: DataConfig) -> Ratings:
     """Reads an `.inter` file, or the only one in the folder `path`.
 
     Returns:
-      `Ratings` with int64 or str ids; grades, times and titles where there are any.
+      `Ratings` with int64 or text ids; grades, times and titles where there are any.
 
     Raises:
       InputError: not exactly one file, no user or item column, or a malformed line.
@@ -75,11 +75,11 @@ def _titles(source: Source, numbers: bool) -> Iterator[tuple[int | str, str]]:
     names = [column.partition(":")[0] for column in header]
     title = next((names.index(name) for name in _TITLE_NAMES if name in names), None)
     if title is None:
-        notices.info(f"{source}: no column of titles among {shown(names)}: items are shown by id.")
+        notices.info(f"{source}: no column of titles among {listed(names)}: items are shown by id.")
         return
     if "item_id" not in names:
         raise InputError(
-            f"no column item_id; there are {shown(names)}", path=source, line=1, remedy="Correct the header."
+            f"no column item_id; there are {listed(names)}", path=source, line=1, remedy="Correct the header."
         )
     if not first_row:
         return

@@ -4,11 +4,11 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
 from pipelines.errors import InputError
+from pipelines.raw_ids import Ids
 from pipelines.readers.files import Source
 from pipelines.readers.kinds import Kind
 from pipelines.readers.typed import convert, require_columns
@@ -16,7 +16,7 @@ from pipelines.readers.typed import convert, require_columns
 
 def read_parts(
     sources: Sequence[Source], kinds: Mapping[str, Kind], whole: object
-) -> dict[str, np.ndarray | pa.DictionaryArray]:
+) -> dict[str, Ids | pa.DictionaryArray]:
     """Reads the columns that `kinds` names from a table that is spread over one or more files.
 
     Args:

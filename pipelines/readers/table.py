@@ -18,6 +18,7 @@ from pipelines.errors import InputError
 from pipelines.interactions import Ratings
 from pipelines.notices import notices
 from pipelines.paths import AnyPath
+from pipelines.raw_ids import Ids
 from pipelines.readers import delimited, parquet
 from pipelines.readers.columns import to_ratings, wanted_columns
 from pipelines.readers.delimited import Format
@@ -56,7 +57,7 @@ def read(path: AnyPath | None, config: DataConfig) -> Ratings:
     """Reads the table at `path`.
 
     Returns:
-      `Ratings` with int64 or str ids, and grades, times and titles where `config` names their columns.
+      `Ratings` with int64 or text ids, and grades, times and titles where `config` names their columns.
 
     Raises:
       InputError: the file is of another type, a column is missing, or a value is missing or malformed.
@@ -105,7 +106,7 @@ def _parts(path: AnyPath) -> list[AnyPath]:
 
 def _text(
     sources: Sequence[Source], form: Format, kinds: dict[str, Kind], time_column: str
-) -> dict[str, np.ndarray | pa.DictionaryArray]:
+) -> dict[str, Ids | pa.DictionaryArray]:
     """`delimited.read_parts`, with dates in the time column turned into seconds since 1970."""
     heads = [delimited.peek(source, form, 2) for source in sources]
     if any(heads):  # Spark writes a file without even a header where a part has no rows

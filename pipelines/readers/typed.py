@@ -7,15 +7,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as is_type
 
-from pipelines.errors import InputError
+from pipelines.errors import InputError, shown
 from pipelines.nearest import did_you_mean
 from pipelines.raw_ids import Ids
 from pipelines.readers.ids import bad_id, decode_ids
 from pipelines.readers.kinds import SECONDS, TEXT, TOKEN, Kind
-from pipelines.readers.usual_columns import shown
-
-_SHOWN = 60
-"""Characters of a value that an error shows."""
+from pipelines.readers.usual_columns import listed
 
 
 def require_columns(wanted: Iterable[str], names: Sequence[str], source: object) -> None:
@@ -24,7 +21,7 @@ def require_columns(wanted: Iterable[str], names: Sequence[str], source: object)
         if (count := names.count(name)) != 1:
             nearest = "" if count else did_you_mean(name, [each for each in names if isinstance(each, str)])
             raise InputError(
-                f"{count or 'no'} column{'s' * (count > 1)} named {name!r}{nearest or ';'} there are {shown(names)}",
+                f"{count or 'no'} column{'s' * (count > 1)} named {name!r}{nearest or ';'} there are {listed(names)}",
                 path=str(source),
                 remedy=_NAMES,
             )
@@ -112,20 +109,11 @@ def _ids(column: pa.ChunkedArray, name: str, source: object) -> Ids:
     return decode_ids(pa.DictionaryArray.from_arrays(coded.indices, words), name, source)
 
 
-def shortened(value: object) -> str:
-    """A value as an error shows it."""
-    try:
-        text = repr(value)
-    except ValueError:  # of a number with thousands of digits
-        return "of thousands of digits"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-
-
 def _refuse(bad: pa.ChunkedArray, column: pa.ChunkedArray, kind: Kind, name: str, source: object) -> None:
     """Raises InputError about the first row where `bad` is true."""
     if (row := pc.index(bad, True).as_py()) >= 0:
         raise InputError(
-            f"{name} {shortened(column[row].as_py())} in row {row + 1} of the data is not {kind.says}",
+            f"{name} {shown(column[row].as_py(), quoted=True)} in row {row + 1} of the data is not {kind.says}",
             path=str(source),
             remedy="Correct or remove the row, or check that this is the right column.",
         )

@@ -57,9 +57,9 @@ def recognised(config: DataConfig, names: Sequence[object], source: object, reme
         if len(candidates) == 1:
             found[setting] = candidates[0]
         elif candidates and setting == "title_column":
-            notices.info(f"{source}: {shown(candidates)} may hold titles, and none is read: set `{setting}` to one.")
+            notices.info(f"{source}: {listed(candidates)} may hold titles, and none is read: set `{setting}` to one.")
         elif candidates or setting in DEFAULT_COLUMNS:
-            problem = f"{shown(candidates)} may each be" if candidates else f"no column of {shown(names)} is plainly"
+            problem = f"{listed(candidates)} may each be" if candidates else f"no column of {listed(names)} is plainly"
             meant = f"Set `{setting}` to the one that is meant."
             names_wanted = " If these are values and no names, put a line of names before them."
             raise InputError(
@@ -87,6 +87,6 @@ def _candidates(setting: str, names: Sequence[object]) -> list[str]:
     return [name for name, word in usual.items() if word in words and f"{word}id" not in words]
 
 
-def shown(names: Sequence[object]) -> str:
+def listed(names: Sequence[object]) -> str:
     """Names of columns as a list, of which the first fifty are enough, and of each the first characters."""
     return str([f"{name[:37]}..." if isinstance(name, str) and len(name) > 40 else name for name in names[:50]])

@@ -87,7 +87,7 @@ def test_ids_that_are_too_long_or_hold_a_nul(user, says, make):
     with pytest.raises(InputError) as raised:
         Dataset.from_dataframe(table)
     assert says in str(raised.value)
-    assert len(str(raised.value)) < 300
+    assert len(str(raised.value)) < 500
 
 
 def test_titles_that_are_too_long_are_cut_and_it_is_said(caplog):
