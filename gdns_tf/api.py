@@ -24,9 +24,9 @@ from gdns_tf.models.factors import Factors
 from gdns_tf.models.weights_file import save_arrays
 from gdns_tf.runs import leaks
 from gdns_tf.runs.callbacks import Callback
-from gdns_tf.runs.history import read_history, write_history
+from gdns_tf.runs.history import write_history
 from gdns_tf.runs.interrupts import Interrupted
-from gdns_tf.runs.loading import Trained, data_of, load_compared, load_trained
+from gdns_tf.runs.loading import Trained, data_of, load_compared, load_history, load_trained
 from gdns_tf.runs.remote import mirrored
 from gdns_tf.runs.run import Run
 from gdns_tf.runs.run_folder import RunFolder
@@ -208,11 +208,7 @@ def tune_model(
 
 
 def _model_of(run: Run, split: Split, data: DataConfig) -> "Model":
-    return Model(split, data, load_trained(run.folder.path, split), _history_of(run.folder))
-
-
-def _history_of(folder: RunFolder) -> dict[str, np.ndarray]:
-    return read_history(folder.history, folder.read_metrics().get("validations"))
+    return Model(split, data, load_trained(run.folder.path, split), load_history(run.folder.path))
 
 
 def load(path: str | Path, data: Split | None = None) -> "Model":
@@ -227,7 +223,7 @@ def load(path: str | Path, data: Split | None = None) -> "Model":
     """
     source = data_of(path)
     split = with_source(load_dataset(source), source) if data is None else data
-    return Model(split, source, load_trained(path, split), _history_of(RunFolder(path)))
+    return Model(split, source, load_trained(path, split), load_history(path))
 
 
 class Model(RecommendMethods):

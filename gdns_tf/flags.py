@@ -19,6 +19,7 @@ from pipelines.checks import check_value, text_objection
 from pipelines.errors import InputError, shown
 from pipelines.nearest import did_you_mean
 from pipelines.notices import notices
+from pipelines.paths import as_path
 
 Config = TypeVar("Config")
 
@@ -281,7 +282,10 @@ def read_config(path: str | os.PathLike, config_class: type[Config]) -> Config:
     flag_values = flags.FlagValues()
     define(config_class, flag_values)
     try:
-        parse(flag_values, lines_of(path), known_only=True)
+        given = lines_of(path)
+        parse(flag_values, given, known_only=True)
+        if not given or not as_path(path).read_text().endswith("\n"):
+            raise InputError("is cut short: it names no run any more", path=path)
         # A run's file lists every setting, and files of former versions had no others than the fields' defaults.
         base = config_class() if hasattr(config_class, "defaults_for") else None
         return from_flags(config_class, base, flag_values)

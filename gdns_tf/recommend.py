@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gdns_tf.clients.access import Access
 from gdns_tf.clients.address import grpc_address, is_rest, rest_address
-from gdns_tf.clients.backend import LONGEST_ANSWER_MB, LONGEST_TIMEOUT, ModelSpec
+from gdns_tf.clients.backend import LONGEST_ANSWER_MB, LONGEST_TIMEOUT, check_names
 from gdns_tf.clients.bulk import WRITERS, recommend_everyone
 from gdns_tf.clients.errors import ServingError
 from gdns_tf.clients.formats import FORMATS
@@ -92,7 +92,7 @@ class RecommendConfig(Settings):
                 f"{' and '.join(asked)} exclude each other" if asked else "nothing is asked for",
                 remedy="Give one of `user`, `history`, `similar` and `all_users`.",
             )
-        ModelSpec(self.model_name, self.model_version or None, "" if self.model_version else self.model_label)
+        check_names(model_name=self.model_name, model_label=self.model_label or "none")
         if self.model_version and self.model_label:
             raise InputError("`model_version` and `model_label` exclude each other")
         if not self.server and (self.model_version or self.model_label):

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, whatever breaks off the writing."""
 
 import contextlib
+import fcntl
 import os
 import re
 import secrets
@@ -21,8 +22,8 @@ def whole(path: str | os.PathLike) -> Iterator[Path]:
     """A file beside `path` to write to, which takes its name when the block ends and goes if it fails.
 
     It is there already, empty and new, under a name that nobody could foresee: no link is followed. It keeps the ending
-    of the name, by which many writers tell the format. For a path in an object store the file is a temporary one on
-    this machine, which is uploaded when the block ends.
+    of the name, by which many writers tell the format. What a killed process left of the same file goes. For a path in
+    an object store the file is a temporary one on this machine, which is uploaded when the block ends.
 
     Args:
       path: the file to make; its folder must exist.
@@ -45,9 +46,12 @@ def whole(path: str | os.PathLike) -> Iterator[Path]:
             path.upload(unfinished)
         return
     unfinished = path.with_name(temporary_name(path))
+    _clear_abandoned(path)
     with writing(path, unfinished):
-        os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o666))
+        descriptor = os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY | os.O_CLOEXEC, 0o666)
     try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         with writing(path, unfinished):
             yield unfinished
             with unfinished.open("rb") as file:
@@ -56,6 +60,21 @@ def whole(path: str | os.PathLike) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             unfinished.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _clear_abandoned(path: Path) -> None:
+    """Removes what processes left of `path` that were killed: what is being written is locked."""
+    with contextlib.suppress(OSError):
+        for name in os.listdir(path.parent):
+            if is_temporary(name, of=[path.name]):
+                with contextlib.suppress(OSError):
+                    descriptor = os.open(path.with_name(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+                    try:
+                        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        path.with_name(name).unlink()
+                    finally:
+                        os.close(descriptor)
 
 
 @contextlib.contextmanager

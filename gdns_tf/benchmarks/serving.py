@@ -37,6 +37,7 @@ from gdns_tf.models.factors import HistorySum
 from gdns_tf.server.packages import require_packages
 from gdns_tf.serving.contract import SIGNATURES
 from gdns_tf.serving.export import export_model
+from gdns_tf.serving.limits import Limits
 from pipelines.checks import Settings
 from pipelines.config import flag
 from pipelines.errors import InputError
@@ -118,7 +119,7 @@ class Figures:
         return [f"{count / self.seconds:,.0f}", *(f"{value:.1f}" for value in times), str(len(self.wrong))]
 
 
-def export(folder: Path, num_items: int, dim: int, k: int, seed: int = 0) -> Split:
+def export(folder: Path, num_items: int, dim: int, k: int, seed: int = 0, limits: Limits | None = None) -> Split:
     """Writes a made-up model of a few hundred users, each with `SEEN` items, as the default recipe trains them.
 
     Models of other seeds have the same users, items and data, and other scores.
@@ -135,7 +136,8 @@ def export(folder: Path, num_items: int, dim: int, k: int, seed: int = 0) -> Spl
     nothing = np.zeros((model.num_users, 1), np.int32)
     held_out = HeldOut.one_each(nothing[:, 0], nothing)
     split, encoder = Split("made up", train, held_out, held_out), HistorySum(model.items, 0.5)
-    export_model(replace(model, encoder=encoder), split, folder, k=k, export_anyway=True)  # it was never trained
+    model = replace(model, encoder=encoder)
+    export_model(model, split, folder, k=k, limits=limits, export_anyway=True)  # it was never trained
     return split
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gdns_tf.clients.errors import ServingError
+from gdns_tf.clients.errors import ServingError, printable
 from pipelines.errors import InputError, require
 
 LONGEST_TIMEOUT = 86_400.0
@@ -49,19 +49,22 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         """Raises InputError for a model that cannot be asked for."""
-        if not self.name:
-            raise InputError("the model has no name")
+        check_names(model=self.name, label=self.label or "none")
         if self.version is not None and self.label:
             raise InputError(f"version {self.version} and label {self.label!r}: give one of them")
         if self.version is not None:
             require(0 <= self.version < 2**63, "version", self.version, "must lie in [0, 2**63)")
-        for text in (self.name, self.label):
-            if not text.isprintable():  # nor are halves of a surrogate pair
-                raise InputError(f"{text!a} is no name of a model or a label")
 
     def __str__(self) -> str:
         version = "" if self.version is None else f" version {self.version}"
         return f"model {self.name!r}{version}{f' label {self.label!r}' if self.label else ''}"
+
+
+def check_names(**names: str) -> None:
+    """Raises InputError, naming the setting, for names of models or labels that there cannot be."""
+    for setting, name in names.items():
+        if not name or not name.isprintable():  # nor are halves of a surrogate pair
+            raise InputError(f"`{setting}`={printable(ascii(name))} is no name of a model or a label")
 
 
 @dataclass(frozen=True)

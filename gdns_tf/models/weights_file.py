@@ -39,7 +39,10 @@ class Weights:
 
     def factors(self, train: Interactions) -> Factors:
         """What they come to; `train` is what users are known by, for scorers that make a user of that."""
-        return SCORERS[self.scorer].factors(self.arrays, train) if self.scorer else Factors(**self.arrays)
+        if not self.scorer:
+            return Factors(**self.arrays)
+        with np.errstate(over="ignore", invalid="ignore"):  # which `Factors.fault` tells
+            return SCORERS[self.scorer].factors(self.arrays, train)
 
 
 def load_weights(path: str | os.PathLike, scorer: str = "") -> Weights:

@@ -3,12 +3,15 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from gdns_tf.evaluation.baselines.untuned import UNTUNED, Fitted, check_untuned, fit_untuned
 from gdns_tf.evaluation.ranking import check_fits
 from gdns_tf.flags import read_config
 from gdns_tf.models.factors import Factors
 from gdns_tf.models.weights_file import Weights, load_weights
 from gdns_tf.runs import leaks
+from gdns_tf.runs.history import read_history
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
@@ -72,6 +75,9 @@ def load_trained(path: str | Path, split: Split) -> Trained:
     config = read_config(folder.flags, TrainConfig)
     weights = load_weights(folder.weights, config.scorer)
     metrics, refit = folder.read_metrics(), None
+    if not metrics:
+        told = "%s has no figures: the run was broken off at its end, or they are lost. Its own command writes them."
+        notices.warning(told, folder.metrics)
     # One that trained for other epochs than those that were chosen last is of a former state of the run.
     if folder.refit.weights.exists() and folder.refit.read_metrics().get("epochs") == metrics.get("best_epoch"):
         refit = load_weights(folder.refit.weights, config.scorer)
@@ -81,6 +87,12 @@ def load_trained(path: str | Path, split: Split) -> Trained:
     # Where nothing went before, it is the data itself.
     trained_on = read_interactions(folder.trained_on) if config.warm_start else split.train
     return Trained(config, metrics, weights, refit, first, trained_on, served)
+
+
+def load_history(path: str | Path) -> dict[str, np.ndarray]:
+    """The columns of the `history.csv` in a finished run's folder: see `read_history`."""
+    folder = RunFolder(path)
+    return read_history(folder.history, folder.read_metrics().get("validations"))
 
 
 def load_model(path: str | Path, split: Split) -> Factors:

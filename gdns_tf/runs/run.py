@@ -210,7 +210,8 @@ class Run:
 
     def _factors(self, variables: Sequence[tf.Variable]) -> Factors:
         scorer = self.trainer.scorer
-        return scorer.factors(scorer.arrays(variables), self.split.train)
+        with np.errstate(over="ignore", invalid="ignore"):  # which `_check_numbers` tells
+            return scorer.factors(scorer.arrays(variables), self.split.train)
 
     @property
     def best(self) -> Factors:

@@ -194,5 +194,7 @@ class RunFolder:
             return {}
         try:
             return dict(json.loads(self.metrics.read_text()))
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror or error}", path=self.metrics) from None
         except (TypeError, ValueError):
             raise InputError("this is not the JSON object that training writes", path=self.metrics) from None

@@ -73,6 +73,7 @@ def train(
             former = former or former_run(config.warm_start)
             start, trained_on = begin(former, split, config, trainer.scorer)
         if is_remote(opened.path):
+            notices.info("%s: a store knows no locks. See that no other process trains there.", opened.path)
             mirror = stack.enter_context(mirrored(opened, afresh=config.overwrite))
             folder, uploads = mirror.folder, [Uploads(mirror)]
         folder.claim(data, config)

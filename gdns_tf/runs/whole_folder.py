@@ -29,20 +29,20 @@ def whole_folder(path: Path) -> Iterator[Path]:
     path = path.absolute()
     beside = path.with_name(temporary_name(path))
     unfinished = beside / "new"
-    with made(path.parent):
-        _clear_abandoned(path)
-        with locked(beside):
-            try:
-                with writing(path, unfinished):
+    try:
+        with made(path.parent):
+            _clear_abandoned(path)
+            with locked(beside), writing(path, unfinished):
+                try:
                     unfinished.mkdir()
                     yield unfinished
                     _put_in_place(unfinished, path)
-            except StorageError as error:
-                error.args = (str(error).replace(str(unfinished), str(path)),)
-                raise
-            finally:
-                with contextlib.suppress(OSError):
-                    remove(unfinished)
+                finally:
+                    with contextlib.suppress(OSError):
+                        remove(unfinished)
+    except StorageError as error:
+        error.args = (str(error).replace(str(unfinished), str(path)).replace(str(beside), str(path)),)
+        raise
 
 
 def _clear_abandoned(path: Path) -> None:

@@ -153,9 +153,9 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _delete_if_abandoned(folder: Path) -> None:
     try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except FileNotFoundError:
-        return  # it was finished a moment ago
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return  # it was finished a moment ago; or it is no folder, and none of ours
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(folder, ignore_errors=True)

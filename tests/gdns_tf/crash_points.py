@@ -11,8 +11,6 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import tensorflow as tf
-
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _PLACES = {
     # Event -> where the paths and the descriptors of their folders stand among its arguments.
@@ -108,26 +106,3 @@ def contents(folder: Path) -> dict[str, bytes | None]:
     """All files and folders in a folder, by name."""
     paths = sorted(folder.rglob("*")) if folder.exists() else []
     return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None for p in paths}
-
-
-class TinyTrainer:
-    """Stands in for `build_trainer`: learns nothing, but the same at every call, from what a checkpoint keeps."""
-
-    def __init__(self, train, config) -> None:
-        setup = config.setup(train)
-        self.scorer = config.scorer_class.create(config.scorer_config, setup)
-        self.sampler, self.optimizer = tf.Module(), tf.Module()
-        self.sampler.step = tf.Variable(config.seed, dtype=tf.int64)
-        self.optimizer.learning_rate = tf.Variable(0.0)
-
-    def reset_metrics(self) -> None:
-        pass
-
-    def make_train_function(self) -> Callable:
-        def train_epoch(_batches: object) -> dict[str, tf.Tensor]:
-            step = self.sampler.step.assign_add(1)
-            for number, weight in enumerate(self.scorer.trainable_variables):
-                weight.assign_add(tf.random.stateless_normal(weight.shape, [step, number]))
-            return {"loss": tf.cast(1 / step, tf.float32)}
-
-        return train_epoch

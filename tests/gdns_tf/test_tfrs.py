@@ -370,7 +370,7 @@ def test_the_example_runs(capsys, monkeypatch):
         "arms",
         lambda *args: [replace(arm, settings=arm.settings[:1]) for arm in arms(*args) if arm.title in kept],
     )
-    settings = {"seeds": (0,), "learning_rates": ("0.1",), "epochs": 1, "dim": 4, "batch_size": 256}
+    settings = {"seeds": (0,), "learning_rates": (0.1,), "epochs": 1, "dim": 4, "batch_size": 256}
     results = compare(ExampleConfig(**settings, planted_users=40, planted_items=140))
     lines = capsys.readouterr().out.splitlines()
     assert list(results) == kept

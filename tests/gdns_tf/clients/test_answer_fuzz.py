@@ -21,14 +21,15 @@ from gdns_tf.clients.formats import FORMATS
 from gdns_tf.clients.in_process import InProcess
 from gdns_tf.serving.contract import PADDING_IDS, SIGNATURES
 
-SECONDS = 0.4
+SECONDS = 5
 ROWS, K, WIDTH = 2, 3, 2
 
 
 def right_answers(id_type):
     """Signature -> outputs in JSON, of a model that keeps the contract."""
     ids = {"int64": lambda n: list(range(1, 1 + n)), "string": lambda n: [f"é{i}" for i in range(n)]}[id_type](K)
-    scores, about = [1.5, 0.5, -1.0], {"user_id_type": id_type, "item_id_type": id_type, "k": K}
+    scores, about = [1.5, 0.5, -1.0], {"user_id_type": id_type, "item_id_type": id_type, "k": K, "num_items": 9}
+    about["limits"] = {"users": 1000, "k": 1000, "ids": 1000, "entries": 10_000}
     lists = {"item_ids": [ids] * ROWS, "scores": [scores] * ROWS}
     users = {"known_user": [True, False]}
     return {
@@ -85,7 +86,7 @@ def ask(recommender, signature, id_type):
         told = str(error)
     assert told.isprintable()
     assert len(told) < 1500
-    assert time.monotonic() - began < 4 * SECONDS
+    assert time.monotonic() - began < 3 * SECONDS
     return not told
 
 

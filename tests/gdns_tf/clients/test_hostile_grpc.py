@@ -38,7 +38,7 @@ def answering(answer, **options):
         server.stop(0)
 
 
-def describe(address, timeout=5, **options):
+def describe(address, timeout=20, **options):
     with Recommender.from_grpc(address, timeout=timeout, **options) as recommender:
         return recommender.describe()
 
@@ -48,13 +48,13 @@ def test_a_server_that_says_nothing():
         began = time.monotonic()
         with pytest.raises((DeadlineExceeded, Unavailable)):
             describe(f"127.0.0.1:{silent.getsockname()[1]}", timeout=0.3)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 8
     over = threading.Event()
-    with answering(lambda *_: over.wait(10)) as address:
+    with answering(lambda *_: over.wait(30)) as address:
         began = time.monotonic()
         with pytest.raises(DeadlineExceeded, match=r"no answer within 0.3 s"):
             describe(address, timeout=0.3)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 8
         over.set()
 
 

@@ -77,7 +77,7 @@ def test_the_timeout_is_for_the_whole_call(kind):
         began = time.monotonic()
         with pytest.raises(DeadlineExceeded, match=r"no answer within 0.3 s"):
             describe(server, timeout=0.3)
-        assert 0.25 < time.monotonic() - began < 1.5
+        assert 0.25 < time.monotonic() - began < 10  # however busy the machine is: it would take longer
 
 
 def test_a_server_that_does_not_read_or_does_not_shake_hands_is_not_waited_for():
@@ -88,7 +88,7 @@ def test_a_server_that_does_not_read_or_does_not_shake_hands_is_not_waited_for()
             began = time.monotonic()
             with pytest.raises(DeadlineExceeded):
                 backend.call("describe", {"parts": np.array(["x" * inputs], object)}, ("json",))
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 8
 
 
 def test_name_servers_that_do_not_answer_are_not_waited_for(monkeypatch):
@@ -96,14 +96,14 @@ def test_name_servers_that_do_not_answer_are_not_waited_for(monkeypatch):
 
     def slow(host, *arguments, flags=0, **options):
         if not flags:
-            over.wait(10)
+            over.wait(30)
         return look_up(host, *arguments, flags=flags, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", slow)
     began = time.monotonic()
     with pytest.raises(DeadlineExceeded):
         Recommender.from_rest("http://models.example.com", timeout=0.3).describe()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 8
     over.set()
     with RawServer(sends(http(DESCRIBED))) as server:
         by_name = f"http://localhost:{server.port}"

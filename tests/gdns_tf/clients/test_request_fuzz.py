@@ -30,13 +30,15 @@ from gdns_tf.server.versions import ModelConfig
 from gdns_tf.serving.tensor_protos import array_from_proto
 
 LONGEST = 200_000
+HANG = 30
+"""Seconds that no answer takes, however busy the machine is."""
 REFUSED = {"INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION", "OUT_OF_RANGE", "UNIMPLEMENTED", "ALREADY_EXISTS"}
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 
 
 @pytest.fixture(scope="module")
 def server(models):
-    with serving(models["int64"][0], limits=Limits(max_request_bytes=LONGEST, timeout=5)) as server:
+    with serving(models["int64"][0], limits=Limits(max_request_bytes=LONGEST, timeout=60)) as server:
         yield server
 
 
@@ -53,7 +55,7 @@ def still_answers(server, models):
     oracle = models["int64"][1]
     user = oracle.user_ids[0]
     expected = oracle.recommend(user, 10)
-    connection = HTTPConnection(server.rest_address.removeprefix("http://"), timeout=10)
+    connection = HTTPConnection(server.rest_address.removeprefix("http://"), timeout=HANG)
 
     def check():
         connection.request("POST", "/v1/models/gdns:predict", json.dumps({"inputs": [user]}))
@@ -64,7 +66,7 @@ def still_answers(server, models):
     connection.close()
 
 
-def exchange(server, data, seconds=10.0):
+def exchange(server, data, seconds=60.0):
     """What comes back for bytes until the server closes the connection, or says nothing for so long."""
     host, port = server.rest_address.removeprefix("http://").split(":")
     answer = b""
@@ -141,7 +143,7 @@ RAW = st.builds(
 def test_bytes_by_rest(server, still_answers, data):
     began = time.monotonic()
     check_statuses(exchange(server, data, seconds=0.1))
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < HANG
     still_answers()
 
 
@@ -199,7 +201,7 @@ def test_requests_by_rest_that_are_nearly_right(server, still_answers, right, da
     assert answer.startswith((b"HTTP/1.1 200", b"HTTP/1.1 400")), (text, answer)
     said = json.loads(answer.partition(b"\r\n\r\n")[2].decode("utf-8", "surrogateescape"))
     assert said.keys() & {"outputs", "predictions", "error"}
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < HANG
     still_answers()
 
 
@@ -239,7 +241,7 @@ def test_long_and_deep_requests(server, still_answers, body):
     began = time.monotonic()
     answer = exchange(server, head + body)
     assert answer.startswith((b"HTTP/1.1 200", b"HTTP/1.1 400")), answer[:300]
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < HANG
     still_answers()
 
 
@@ -251,7 +253,7 @@ def channel(server):
 
 def send(channel, method, data):
     """The status that bytes are answered with."""
-    call = channel.unary_unary(method).future(data, timeout=5)
+    call = channel.unary_unary(method).future(data, timeout=HANG)
     assert call.code() is grpc.StatusCode.OK or call.details(), "a message"
     return call.code().name
 

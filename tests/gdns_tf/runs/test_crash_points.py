@@ -4,7 +4,6 @@ What is trained is a stand-in: that real training ends the same is for `test_tra
 the operations is tried; `pytest --exhaustive -s` tries all and counts them.
 """
 
-import csv
 import errno
 import json
 import os
@@ -12,41 +11,20 @@ import re
 import resource
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 
-import numpy as np
 import pytest
 import tensorflow as tf
-from crash_points import Moments, TinyTrainer, contents, watching
+from crash_points import Moments, contents, watching
+from tiny_runs import results, run, train_tiny
 
-from gdns_tf.runs import run as run_module
-from gdns_tf.runs import train as train_module
-from gdns_tf.runs.run_folder import RunFolder
-from gdns_tf.runs.train import train
-from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
 from pipelines.errors import StorageError
-from pipelines.load import IN_MEMORY, SAVED, load_dataset
-
-DATA = DataConfig(planted_users=30, planted_items=140)
-SPLIT = load_dataset(DATA)
-CONFIG = TrainConfig(
-    group_size=4,
-    num_candidates=8,
-    batch_size=16,
-    dim=4,
-    learning_rate=0.3,
-    max_epochs=2,
-    eval_every=1,
-    checkpoint_minutes=0.0,
-    tensorboard=False,
-)
+from pipelines.load import IN_MEMORY, SAVED
 
 
 @pytest.fixture(autouse=True)
 def stand_in(monkeypatch):
-    monkeypatch.setattr(train_module, "build_trainer", TinyTrainer)
-    monkeypatch.setattr(run_module, "build_batches", lambda *args, **kwargs: ())
+    train_tiny(monkeypatch)
     monkeypatch.setattr(os, "fsync", lambda file: None)  # a kill is no power cut, and the disk slow
 
 
@@ -55,27 +33,6 @@ def some(request) -> Callable:
     """Of what could be tried, all or a part."""
     exhaustive, offset = request.config.getoption("--exhaustive"), len(request.node.name) % STRIDE
     return lambda everything: everything if exhaustive else everything[offset::STRIDE]
-
-
-def run(folder, data=DATA, **settings):
-    split = load_dataset(data) if data.dataset == SAVED else SPLIT
-    return train(split, data, replace(CONFIG, output_dir=str(folder), **settings), progress=False)
-
-
-def results(folder):
-    """All that a finished run has come to, but for the time that it took; and the names of its files."""
-    of = RunFolder(folder)
-    metrics = {name: value for name, value in of.read_metrics().items() if not name.startswith("seconds")}
-    with of.history.open(newline="") as file:
-        history = [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)]
-    weights = {
-        f"{path.relative_to(folder)} {name}": array.tolist()
-        for path in (of.weights, of.refit.weights)
-        if path.exists()
-        for name, array in np.load(path).items()
-    }
-    names = sorted({re.sub(r"ckpt-\d+|events.*", "N", name) for name in contents(folder)})
-    return metrics, history, weights, names
 
 
 STRIDE = 9
@@ -91,10 +48,10 @@ def begin(former, folder):
         folder.rmdir()
         return lambda: run(folder, refit=True)
     if former == "data of its own":  # which it is then trained on afresh, and must not lose
-        run(folder, DataConfig(dataset=IN_MEMORY), seed=1)
+        run(folder, data=DataConfig(dataset=IN_MEMORY), seed=1)
         (folder / "notes.txt").write_text("mine")
         own = DataConfig(dataset=SAVED, data_dir=str(folder / "data.npz"))
-        return lambda: run(folder, own, overwrite=True)
+        return lambda: run(folder, data=own, overwrite=True)
     run(folder, **FORMER[former])
     (folder / "notes.txt").write_text("mine")
     return lambda: run(folder, overwrite=former == "another run", refit=True)
