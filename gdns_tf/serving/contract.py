@@ -4,7 +4,7 @@ The graph (`model.py`), its warm-up requests (`warmup.py`), the clients (`gdns_t
 beside this file are made from what stands here. Nothing here needs TensorFlow.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,8 @@ PADDING_SCORE = float(np.finfo(np.float32).min)
 TITLES, USER_IDS = "assets.extra/titles.tsv", "assets/user_ids.txt"
 """Files of a version that clients read, where there are any: `id<TAB>title` lines, and the raw ids of all users,
 those last who are served by what they have and not by what was learnt of them."""
+PROBES = 128
+"""Cells that are looked into unasked, with some 8 sqrt(num_items) items: see `index.py`."""
 EXPORTED_K = "the exported k"
 """A default that each model has its own value of."""
 
@@ -109,6 +111,18 @@ SIGNATURES = {
     )
 }
 """All signatures of a model, by name."""
+APPROXIMATE = Signature(
+    "retrieve_approximately",
+    (
+        _USERS,
+        _K,
+        Tensor("probes", "int32", ("B|1",), PROBES),
+        Tensor("exclude_seen", "bool", ("B|1",), True),
+        Tensor("exclude_ids", ITEM_ID, ("B|1", "E"), ()),
+    ),
+    (*_LISTS, _KNOWN_USER),
+)
+"""What a model with an index has besides."""
 
 
 def id_type(ids: np.ndarray) -> str:
@@ -116,10 +130,10 @@ def id_type(ids: np.ndarray) -> str:
     return "int64" if ids.dtype.kind in "iu" else "string"
 
 
-def format_table() -> str:
-    """The signatures as a table in Markdown, with `U` and `I` for the types of raw user and item ids."""
+def format_table(signatures: Iterable[Signature] = SIGNATURES.values()) -> str:
+    """Signatures as a table in Markdown, with `U` and `I` for the types of raw user and item ids."""
     lines = ["| signature | inputs (default) | outputs |", "| --- | --- | --- |"]
-    for signature in SIGNATURES.values():
+    for signature in signatures:
         inputs = "; ".join(f"{_format(tensor)}{_format_default(tensor)}" for tensor in signature.inputs)
         lines.append(f"| `{signature.name}` | {inputs} | {', '.join(map(_format, signature.outputs))} |")
     return "\n".join(lines)

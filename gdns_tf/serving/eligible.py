@@ -45,14 +45,15 @@ def only(scores: tf.Tensor, first: tf.Tensor, items: tf.Tensor, given: tf.Tensor
 class Excluded:
     """What is left out."""
 
-    def __init__(self, items: tf.Tensor, batch: tf.Tensor, num_items: int) -> None:
+    def __init__(self, items: tf.Tensor, batch: tf.Tensor, num_items: int, mask: bool = True) -> None:
         """Args:
         items: [batch or 1, width] int32; -1 is passed over.
         batch: [] int32.
         num_items: of the catalogue.
+        mask: whether `lower` is going to be called.
         """
         width = tf.shape(items)[1]
-        self._is_mask = (tf.shape(items)[0] == 1) & (batch > 1) & (width >= _MASK_FROM)
+        self._is_mask = mask & (tf.shape(items)[0] == 1) & (batch > 1) & (width >= _MASK_FROM)
         self.floats_a_row = tf.where(self._is_mask, 0, FLOATS_A_PLACE * width)
         # For the branch that is not taken, an empty one: [rows, 0], or no item at all.
         self._lists = tf.cond(self._is_mask, lambda: items[:, :0], lambda: items)

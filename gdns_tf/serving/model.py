@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from gdns_tf.serving.blocks import best_columns, in_row_blocks, rows_at_once
-from gdns_tf.serving.contract import ITEM_ID, PADDING_SCORE, SIGNATURES, USER_ID, Tensor
+from gdns_tf.serving.contract import ITEM_ID, PADDING_SCORE, SIGNATURES, USER_ID, Signature, Tensor
 from gdns_tf.serving.eligible import FLOATS_A_PLACE, Excluded, distinct, only, places
 from gdns_tf.serving.explain import shares_of_encoded, shares_of_fold_in
 from gdns_tf.serving.request_checks import checked
@@ -35,13 +35,19 @@ class ServedModel(Tables):
             return tf.TensorSpec([None] * tensor.rank, tensor.dtype_with(id_types), tensor.name)
 
         return {
-            name: tf.function(getattr(self, name), input_signature=[spec(tensor) for tensor in signature.inputs])
-            for name, signature in SIGNATURES.items()
+            signature.name: tf.function(
+                getattr(self, signature.name), input_signature=[spec(tensor) for tensor in signature.inputs]
+            )
+            for signature in self.contract()
         }
+
+    def contract(self) -> tuple[Signature, ...]:
+        """The signatures that this model has."""
+        return tuple(SIGNATURES.values())
 
     def serving_default(self, user_ids: tf.Tensor) -> dict[str, tf.Tensor]:
         """The k best items that each user has not seen."""
-        (user_ids,) = self._checked("serving_default", user_ids)
+        (user_ids,) = self._checked(SIGNATURES["serving_default"], user_ids)
         users = self._users.numbers(user_ids)
         # A width that is known when the graph is built, so that the server's metadata tells it.
         return self._for_users(users, tf.constant([self._k]), users, width=self._k)
@@ -56,7 +62,7 @@ class ServedModel(Tables):
     ) -> dict[str, tf.Tensor]:
         """The best items, with a say in which are eligible."""
         user_ids, k, exclude_seen, exclude_ids, restrict_to = self._checked(
-            "retrieve", user_ids, k, exclude_seen, exclude_ids, restrict_to
+            SIGNATURES["retrieve"], user_ids, k, exclude_seen, exclude_ids, restrict_to
         )
         users = self._users.numbers(user_ids)
         allowed, given = self._items.numbers(restrict_to), restrict_to != self._items.padding
@@ -74,7 +80,7 @@ class ServedModel(Tables):
 
     def rank(self, user_ids: tf.Tensor, item_ids: tf.Tensor) -> dict[str, tf.Tensor]:
         """Scores of listed items, in the order of the list."""
-        user_ids, item_ids = self._checked("rank", user_ids, item_ids)
+        user_ids, item_ids = self._checked(SIGNATURES["rank"], user_ids, item_ids)
         users, items = self._users.numbers(user_ids), self._items.numbers(item_ids)
         known_user, known_item = users >= 0, items >= 0
 
@@ -92,7 +98,7 @@ class ServedModel(Tables):
 
     def similar_items(self, item_ids: tf.Tensor, k: tf.Tensor) -> dict[str, tf.Tensor]:
         """The items with the highest cosine of their factors, as the dimensions weigh them."""
-        item_ids, k = self._checked("similar_items", item_ids, k)
+        item_ids, k = self._checked(SIGNATURES["similar_items"], item_ids, k)
         items = self._items.numbers(item_ids)
         known, table = items >= 0, self._item_rows()
 
@@ -110,7 +116,7 @@ class ServedModel(Tables):
 
     def retrieve_by_history(self, history: tf.Tensor, k: tf.Tensor) -> dict[str, tf.Tensor]:
         """The best items for a user who is known only by a list of items; those are left out."""
-        history, k = self._checked("retrieve_by_history", history, k)
+        history, k = self._checked(SIGNATURES["retrieve_by_history"], history, k)
         items = self._items.numbers(history)
         known, table = tf.reduce_any(items >= 0, axis=1), self._item_rows()
 
@@ -130,7 +136,7 @@ class ServedModel(Tables):
 
     def explain(self, user_ids: tf.Tensor, item_ids: tf.Tensor, k: tf.Tensor) -> dict[str, tf.Tensor]:
         """What speaks most for each listed item, of all that the user has."""
-        user_ids, item_ids, k = self._checked("explain", user_ids, item_ids, k)
+        user_ids, item_ids, k = self._checked(SIGNATURES["explain"], user_ids, item_ids, k)
         users, items = self._users.numbers(user_ids), self._items.numbers(item_ids)
         longest = tf.reduce_max(tf.concat([self._seen_by(users).row_lengths(), [0]], axis=0))
         k = tf.broadcast_to(k, tf.shape(users))
@@ -179,7 +185,7 @@ class ServedModel(Tables):
 
     def cosines(self, item_ids: tf.Tensor) -> dict[str, tf.Tensor]:
         """How alike the listed items are, as in `similar_items`; 0 where one is unknown."""
-        (item_ids,) = self._checked("cosines", item_ids)
+        (item_ids,) = self._checked(SIGNATURES["cosines"], item_ids)
         numbers = self._items.numbers(item_ids)
         rows = self._factors_of(tf.maximum(numbers, 0)) * self._dimension_weights
         norms = tf.where(numbers >= 0, tf.gather(self._inverse_norms, tf.maximum(numbers, 0)), 0.0)
@@ -188,12 +194,12 @@ class ServedModel(Tables):
 
     def describe(self, parts: tf.Tensor) -> dict[str, tf.Tensor]:
         """What the model is, as JSON; or the named parts of it."""
-        (parts,) = self._checked("describe", parts)
+        (parts,) = self._checked(SIGNATURES["describe"], parts)
         return {"json": self._description.lookup(parts)}
 
-    def _checked(self, name: str, *inputs: tf.Tensor) -> list[tf.Tensor]:
+    def _checked(self, signature: Signature, *inputs: tf.Tensor) -> list[tf.Tensor]:
         """The inputs of a signature, which can be had only once it is known that they keep to the contract."""
-        return checked(SIGNATURES[name], inputs, self._k, self._num_items, self._limits)
+        return checked(signature, inputs, self._k, self._num_items, self._limits)
 
     def _for_users(
         self,
@@ -291,9 +297,11 @@ class ServedModel(Tables):
         values, numbers = in_row_blocks(best, batch, rows, specs)
         if catalogue is not None:
             numbers = tf.gather(tf.concat([catalogue, [-1]], axis=0), tf.where(numbers < 0, num_columns, numbers))
-        is_shown = (values > _NEVER) & (tf.range(width) < k[:, None])
-        if shown is not None:
-            is_shown &= shown[:, None]
+        return self._filled(values, numbers, k if shown is None else tf.where(shown, k, 0))
+
+    def _filled(self, values: tf.Tensor, numbers: tf.Tensor, k: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Raw ids and scores [batch, width], padding where it is -inf and beyond the k [batch or 1] of a row."""
+        is_shown = (values > _NEVER) & (tf.range(tf.shape(values)[1]) < k[:, None])
         return {
             "item_ids": self._items.ids(tf.where(is_shown, numbers, -1)),
             "scores": tf.where(is_shown, values, PADDING_SCORE),

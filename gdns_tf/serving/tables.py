@@ -61,19 +61,19 @@ class Tables(tf.Module):
         seen = seen.with_dropped()
         self._users = Vocabulary(seen.user_ids, assets / "user_ids.txt")
         self._items = Vocabulary(seen.item_ids, assets / "item_ids.txt")
-        self._queries = _table(factors.queries, "queries")
-        self._item_factors = _table(stored, "item_factors")
-        self._dimension_weights = _table(factors.dimension_weights, "dimension_weights")
-        self._inverse_norms = _table(_inverse_norms(items * factors.dimension_weights), "inverse_norms")
+        self._queries = table(factors.queries, "queries")
+        self._item_factors = table(stored, "item_factors")
+        self._dimension_weights = table(factors.dimension_weights, "dimension_weights")
+        self._inverse_norms = table(_inverse_norms(items * factors.dimension_weights), "inverse_norms")
         self._encodes = factors.encoder is not None
         if self._encodes:
-            self._history_vectors = _table(factors.encoder.vectors, "history_vectors")
-            self._history_power = _table(np.float32(factors.encoder.power), "history_power")
+            self._history_vectors = table(factors.encoder.vectors, "history_vectors")
+            self._history_power = table(np.float32(factors.encoder.power), "history_power")
         else:
-            self._penalty = _table(penalty(items, fold_in_strengths), "fold_in_penalty")
-        self._popularity = _table(popularity.astype(np.float32), "popularity")
-        self._seen_offsets = _table(seen.offsets.astype(np.int64), "seen_offsets")
-        self._seen_items = _table(seen.items.astype(np.int32), "seen_items")
+            self._penalty = table(penalty(items, fold_in_strengths), "fold_in_penalty")
+        self._popularity = table(popularity.astype(np.float32), "popularity")
+        self._seen_offsets = table(seen.offsets.astype(np.int64), "seen_offsets")
+        self._seen_items = table(seen.items.astype(np.int32), "seen_items")
         self._num_items, self._dim, self._limits = factors.num_items, factors.dim, limits
         self._k = min(k, factors.num_items)
         parts = {"": description} | description
@@ -150,7 +150,8 @@ def stored_items(factors: Factors, item_dtype: str) -> np.ndarray:
     return stored
 
 
-def _table(values: np.ndarray, name: str) -> tf.Variable:
+def table(values: np.ndarray, name: str) -> tf.Variable:
+    """What is looked up, under its name in the model's files."""
     return tf.Variable(values, trainable=False, name=name)
 
 
