@@ -138,8 +138,7 @@ class RunFolder:
         """
         files = [path for path in self._files if path != self.data or not keep_data]
         for path in (self.checkpoints, self.weights, *files, *self._folders):
-            with writing(path):
-                checkpoints.forget(path) if path == self.checkpoints else checkpoints.remove(path)
+            checkpoints.forget(path) if path == self.checkpoints else checkpoints.remove(path)
 
     @property
     def names(self) -> set[str]:
