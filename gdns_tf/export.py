@@ -13,6 +13,7 @@ from gdns_tf.command import Read, run_command
 from gdns_tf.runs.loading import data_of
 from gdns_tf.serving.export import export_run
 from gdns_tf.serving.fold_in import FoldIn
+from gdns_tf.serving.index import INDEXES
 from gdns_tf.serving.limits import Limits
 from gdns_tf.serving.tables import ITEM_DTYPES
 from pipelines.checks import Settings
@@ -39,6 +40,7 @@ class ExportConfig(Settings):
     )
     k: int = flag(100, "Items that the default signature returns, at most the catalogue.", main=True, at_least=1)
     item_dtype: str = flag("float32", "Type in which the item factors are stored.", ITEM_DTYPES, main=True)
+    index: str = flag("exact", "ivf: also retrieves approximately, for catalogues beyond 10^6 items.", INDEXES)
     fold_in_alpha: float = flag(
         FoldIn.alpha, "retrieve_by_history: weight of all items as weak negatives.", at_least=0, at_most=1e6
     )
@@ -71,6 +73,7 @@ def main(read: Read) -> None:
         item_dtype=config.item_dtype,
         version=config.version or None,
         keep_versions=config.keep_versions,
+        index=config.index,
         fold_in=FoldIn(config.fold_in_alpha, config.fold_in_l2),
         limits=config.limits(),
         export_anyway=config.export_anyway,

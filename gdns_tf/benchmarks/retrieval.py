@@ -33,8 +33,11 @@ import tensorflow_recommenders as tfrs
 from gdns_tf.command import Read, run_command
 from gdns_tf.models.factors import Factors
 from gdns_tf.models.weights_file import load_weights
+from gdns_tf.serving.contract import APPROXIMATE
 from gdns_tf.serving.fold_in import FoldIn
-from gdns_tf.serving.model import ServedModel
+from gdns_tf.serving.index import build_cells
+from gdns_tf.serving.indexed_model import IndexedModel
+from gdns_tf.serving.tables import ITEM_DTYPES
 from gdns_tf.serving.top_k import top_k
 from pipelines.checks import Settings
 from pipelines.config import flag
@@ -44,6 +47,8 @@ from pipelines.interactions import Interactions
 REFERENCE = "NumPy: argpartition, sort"
 SERVED, BARE = "SavedModel serving_default", "TF: matmul, our top_k"
 NUM_USERS = 256
+PROBED = (32, 128, 512)
+"""Cells that an indexed model looks into."""
 SEEN = 100
 """Items that each user has seen, where these are left out."""
 NOBODY = Interactions(np.zeros(1, np.int64), np.zeros(0, np.int32), user_ids=np.zeros(0), item_ids=np.zeros(0))
@@ -71,6 +76,8 @@ class RetrievalBenchConfig(Settings):
     rounds: int = flag(3, "Turns of each system.", at_least=1)
     seconds: float = flag(0.4, "How long a turn is, at least one call.", at_least=0, at_most=86_400)
     threads: int = flag(1, "Threads of each system, but for building.", at_least=1, at_most=1024)
+    item_dtype: str = flag("float32", "Type in which the exported model stores its item vectors.", ITEM_DTYPES)
+    skip: tuple[str, ...] = flag((), "Libraries to leave out: faiss, hnswlib, tensorflow_recommenders.")
     quick: bool = flag(False, "Smoke test: 2,000 and 20,000 items, one short turn.")
 
     def check(self) -> None:
@@ -161,8 +168,11 @@ def brute_force_system(model: Factors, k: int) -> System:
     return System("TFRS BruteForce", lambda users: search(tf.constant(query[users]))[1].numpy())
 
 
-def signature_system(model: Factors, k: int) -> System:
-    """`serving_default` of an export that was saved and loaded: looks ids up, leaves out what each user has seen."""
+def signature_systems(model: Factors, k: int, item_dtype: str = "float32") -> Iterator[System]:
+    """Signatures of an export that was saved and loaded: they look ids up and leave out what each user has seen.
+
+    `serving_default` scores all items, `retrieve_approximately` those of some cells.
+    """
     rng = np.random.default_rng(0)
     seen = np.concatenate([rng.choice(model.num_items, SEEN, replace=False) for _ in range(model.num_users)])
     interactions = Interactions(
@@ -174,28 +184,41 @@ def signature_system(model: Factors, k: int) -> System:
     with tempfile.TemporaryDirectory() as folder:
         assets = Path(folder) / "assets"
         assets.mkdir()
-        served = ServedModel(
+        began = time.perf_counter()
+        cells = build_cells(model.items)
+        built = time.perf_counter() - began
+        served = IndexedModel(
+            cells,
             model,
             interactions,
             np.ones(model.num_items),
             k=k,
-            item_dtype="float32",
+            item_dtype=item_dtype,
             fold_in_strengths=FoldIn(),
             description={},
             assets=assets,
         )
-        began = time.perf_counter()
-        tf.saved_model.save(served, f"{folder}/model", signatures={"it": served.signatures()["serving_default"]})
+        functions = {name: served.signatures()[name] for name in ("serving_default", APPROXIMATE.name)}
+        tf.saved_model.save(served, f"{folder}/model", signatures=functions)
         loaded = tf.saved_model.load(f"{folder}/model")
-        built = time.perf_counter() - began
-    search = loaded.signatures["it"]
-    return System(
-        SERVED,
-        # The module has to stay alive as long as its signature.
-        lambda users, keep=loaded: search(user_ids=tf.constant(users))["item_ids"].numpy(),
-        build_seconds=built,
-        leaves_out_seen=True,
+    del served, functions
+    exact, approximate = (loaded.signatures[name] for name in ("serving_default", APPROXIMATE.name))
+    # The module has to stay alive as long as its signatures.
+    yield System(
+        SERVED, lambda users, keep=loaded: exact(user_ids=tf.constant(users))["item_ids"].numpy(), leaves_out_seen=True
     )
+    others = {"k": tf.constant([k]), "exclude_seen": tf.constant([True]), "exclude_ids": tf.zeros([1, 0], tf.int64)}
+    for probes in PROBED:
+        yield System(
+            f"SavedModel, {probes} of {len(cells.items)} cells",
+            lambda users, keep=loaded, probes=probes: approximate(
+                user_ids=tf.constant(users), probes=tf.constant([probes]), **others
+            )["item_ids"].numpy(),
+            exact=False,
+            build_seconds=built,
+            megabytes=(cells.items.size * (4 + model.dim * np.dtype(item_dtype).itemsize)) / 1e6,
+            leaves_out_seen=True,
+        )
 
 
 def faiss_systems(model: Factors, k: int, threads: int) -> Iterator[System]:
@@ -249,13 +272,19 @@ def hnswlib_systems(model: Factors, k: int, threads: int) -> Iterator[System]:
         )
 
 
-def systems(model: Factors, k: int, threads: int) -> list[System]:
-    """All that are installed, NumPy first; says which are not."""
-    found = [numpy_system(model, k), *tensorflow_systems(model, k), signature_system(model, k)]
-    found.append(brute_force_system(model, k))
-    for module, build in (("faiss", faiss_systems), ("hnswlib", hnswlib_systems)):
+def systems(model: Factors, config: RetrievalBenchConfig) -> list[System]:
+    """All that are installed and not left out, NumPy first; says which are not."""
+    k, threads = config.retrieve, config.threads
+    found = [numpy_system(model, k), *tensorflow_systems(model, k), *signature_systems(model, k, config.item_dtype)]
+    for module, build in (
+        ("tensorflow_recommenders", lambda: [brute_force_system(model, k)]),
+        ("faiss", lambda: faiss_systems(model, k, threads)),
+        ("hnswlib", lambda: hnswlib_systems(model, k, threads)),
+    ):
+        if module in config.skip:
+            continue
         if importlib.util.find_spec(module):
-            found += build(model, k, threads)
+            found += build()
         else:
             print(f"({module} is not installed: pip install 'gdns_tf[bench]')")
     return found
@@ -335,13 +364,17 @@ def format_parts(model: Factors, k: int, batch: int, config: RetrievalBenchConfi
 
 
 def format_recall(compared: list[System], k: int) -> str:
-    """Recall of all systems but the one that leaves items out, and what indexes take to build."""
+    """Recall of all systems, and what indexes take to build.
+
+    Of systems that leave out what was seen the recall is against the exact one that does too.
+    """
     users = np.arange(_RECALL_USERS)
-    exact = compared[0].search(users)
+    exact = {False: compared[0].search(users)}
     lines = [f"\n{'':32}{f'recall@{k}':>11}{'build s':>9}{'index MB':>10}"]
     for system in compared[1:]:
         system.prepare()
-        share = "-" if system.leaves_out_seen else f"{recall(system.search(users), exact):.4f}"
+        found = system.search(users)
+        share = f"{recall(found, exact.setdefault(system.leaves_out_seen, found)):.4f}"
         built = f"{system.build_seconds:.1f}" if system.build_seconds else "-"
         size = f"{system.megabytes:.0f}" if system.megabytes else "-"
         lines.append(f"{system.name:32}{share:>11}{built:>9}{size:>10}")
@@ -356,7 +389,7 @@ def bench(config: RetrievalBenchConfig) -> None:
     for num_items in config.num_items:
         print(f"\n{num_items:,} items", flush=True)
         large = enlarged(model, num_items)
-        compared = systems(large, config.retrieve, config.threads)
+        compared = systems(large, config)
         print(format_recall(compared, config.retrieve), flush=True)
         for batch in config.batch_sizes:
             times = measure(compared, batch, config)

@@ -30,6 +30,7 @@ class RecommendMethods:
         restrict_to: Collection = (),
         why: int = 0,
         mmr: float = 0.0,
+        probes: int = 0,
     ) -> "pd.DataFrame":
         """The best items for users; popular ones for users that the model does not know.
 
@@ -46,6 +47,8 @@ class RecommendMethods:
             other models it is an approximation: see `explain` in gdns_tf/serving/README.md.
           mmr: how much a list avoids items that are alike, from 0, not at all, to 1, nothing else counts: maximal
             marginal relevance among the 100 best. Lists are then not in the order of scores. About 0.3 is a start.
+          probes: of an exported model with an index (`--index=ivf`), how many cells of the catalogue to look into; 0:
+            all items, exactly.
 
         Returns:
           Columns user, rank (from 1), item, title, score and known: whether the model knows the user. With `why` also
@@ -66,6 +69,7 @@ class RecommendMethods:
                 restrict_to=restrict_to,
                 why=why,
                 mmr=mmr,
+                probes=probes,
             )
         )
 

@@ -16,8 +16,9 @@ from gdns_tf.clients.promised import as_promised
 from gdns_tf.clients.raw_ids import id_array, is_list, shown
 from gdns_tf.clients.results import Ranking, Recommendations
 from gdns_tf.clients.splitting import joined, parts_that_fit
-from gdns_tf.serving.contract import ITEM_ID, PADDING_IDS, PADDING_SCORE, SIGNATURES, USER_ID
+from gdns_tf.serving.contract import APPROXIMATE, ITEM_ID, PADDING_IDS, PADDING_SCORE, SIGNATURES, USER_ID
 
+_SIGNATURES = SIGNATURES | {APPROXIMATE.name: APPROXIMATE}
 _INT32_MAX = 2**31 - 1
 
 
@@ -75,6 +76,7 @@ class Signatures:
         restrict_to: Collection = (),
         why: int = 0,
         mmr: float = 0.0,
+        probes: int = 0,
     ) -> Recommendations:
         """The best items for users; popular ones for users that the model does not know.
 
@@ -87,9 +89,11 @@ class Signatures:
           why: for each item, how many items of the user's history to name that add most to its score.
           mmr: how much lists avoid items that are alike, from 0, not at all, to 1; see `gdns_tf.clients.mmr`. Scores
             then no longer descend.
+          probes: of a model with an index (`gdns_tf.export --index=ivf`), how many cells of the catalogue to look into:
+            more find more and take longer, 128 is what the card tells the recall of. 0: all items, exactly.
         """
         why, mmr = min(_whole(why, "why", 0), _INT32_MAX), _share(mmr, "mmr")
-        options = {"exclude_seen": exclude_seen, "exclude": exclude, "restrict_to": restrict_to}
+        options = {"exclude_seen": exclude_seen, "exclude": exclude, "restrict_to": restrict_to, "probes": probes}
         if mmr:
             answer = self._diverse(self._best(users, max(_count(k), CANDIDATES), **options), mmr, _count(k))
         else:
@@ -122,27 +126,30 @@ class Signatures:
         )
 
     def _best(
-        self, users: Sequence, k: int, *, exclude_seen: bool, exclude: Collection, restrict_to: Collection
+        self, users: Sequence, k: int, *, exclude_seen: bool, exclude: Collection, restrict_to: Collection, probes: int
     ) -> Recommendations:
         """`recommend` by score alone."""
-        k, ids = _count(k), self._ids(users, "user")
+        k, ids, probes = _count(k), self._ids(users, "user"), _whole(probes, "probes", 0)
         exclude, restrict_to = self._ids(exclude, "item"), self._ids(restrict_to, "item")
-        plain = exclude_seen and not len(exclude) and not len(restrict_to)
+        if probes and len(restrict_to):
+            raise InvalidRequest("restrict_to is answered exactly: leave out probes")
+        plain = exclude_seen and not len(exclude) and not len(restrict_to) and not probes
         if plain and k <= self._exported_k:
             answer = self._call("serving_default", {"user_ids": ids})
             if len(ids) == 0 or answer["item_ids"].shape[1] >= k:
                 return self._recommendations(ids, answer, "known_user", k)
             # A version that was exported with a smaller k has taken over: it is asked for as many as are wanted.
-        answer = self._call(
-            "retrieve",
-            {
-                "user_ids": ids,
-                "k": np.full(len(ids), k, np.int32),
-                "exclude_seen": np.full(len(ids), exclude_seen, bool),
-                "exclude_ids": self._lists([exclude] * len(ids)),
-                "restrict_to": self._lists([restrict_to] * len(ids)),
-            },
-        )
+        inputs = {
+            "user_ids": ids,
+            "k": np.full(len(ids), k, np.int32),
+            "exclude_seen": np.full(len(ids), exclude_seen, bool),
+            "exclude_ids": self._lists([exclude] * len(ids)),
+        }
+        if probes:
+            inputs |= {"probes": np.full(len(ids), min(probes, _INT32_MAX), np.int32)}
+            answer = self._call(APPROXIMATE.name, inputs)
+        else:
+            answer = self._call("retrieve", inputs | {"restrict_to": self._lists([restrict_to] * len(ids))})
         return self._recommendations(ids, answer, "known_user", k)
 
     def rank(self, users: Sequence, items: Sequence) -> Ranking:
@@ -225,14 +232,14 @@ class Signatures:
         if len(next(iter(inputs.values()))) == 0:  # REST's JSON cannot say [0, n]
             return {
                 tensor.name: np.empty((0,) * tensor.rank, tensor.numpy_dtype_with(self._id_types))
-                for tensor in SIGNATURES[signature].outputs
+                for tensor in _SIGNATURES[signature].outputs
             }
-        parts = parts_that_fit(SIGNATURES[signature], inputs, self._description)
+        parts = parts_that_fit(_SIGNATURES[signature], inputs, self._description)
         answers = [self._answer(signature, part, self._id_types) for part in parts]
-        return joined(answers, SIGNATURES[signature], self.item_id_type)
+        return joined(answers, _SIGNATURES[signature], self.item_id_type)
 
     def _answer(self, name: str, inputs: dict[str, np.ndarray], id_types: Mapping[str, str]) -> dict[str, np.ndarray]:
-        signature = SIGNATURES[name]
+        signature = _SIGNATURES[name]
         answer = self.backend.call(name, inputs, tuple(tensor.name for tensor in signature.outputs))
         return as_promised(answer, signature, inputs, id_types)
 

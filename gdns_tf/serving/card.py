@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from gdns_tf.serving.float16 import format_effect
+from gdns_tf.serving.index import format_cells
 from gdns_tf.training.recipes import PAIRS, SAMPLING
 
 
@@ -60,6 +61,7 @@ def format_card(description: dict, examples: Mapping[str, Mapping[str, np.ndarra
                 "Scores order the items of one user; they are no probabilities and do not compare users.",
                 f"Slots without an item hold the id {padding['item_id']!r} and the score {padding['score']:.7g}.",
                 "Every item is scored for every request: time grows with batch size times catalogue.",
+                *((format_cells(about["index"]),) if about["index"] else ()),
                 f"A request may have {limits['users']:,} users, ask for {limits['k']:,} items each, and bring lists of "
                 f"{limits['ids']:,} ids; no input or output may have more than {limits['entries']:,} entries. What "
                 "asks for more is refused with a message: split it, or export with other `--max_users`, `--max_k`, "

@@ -78,6 +78,7 @@ def describe(
         "padding": {"item_id": PADDING_IDS[id_type(item_ids)], "score": PADDING_SCORE},
         "fold_in": None if factors.encoder else asdict(fold_in),
         "limits": limits and limits.told(),
+        "index": None,
         "data": {"name": split.name} | split.statistics(),
         "data_fingerprint": split.fingerprint,
         "flags": {name: value for name, value in flags.items() if name not in _OF_THE_MACHINE},

@@ -55,19 +55,15 @@ class Excluded:
         width = tf.shape(items)[1]
         self._is_mask = mask & (tf.shape(items)[0] == 1) & (batch > 1) & (width >= _MASK_FROM)
         self.floats_a_row = tf.where(self._is_mask, 0, FLOATS_A_PLACE * width)
-        # For the branch that is not taken, an empty one: [rows, 0], or no item at all.
-        self._lists = tf.cond(self._is_mask, lambda: items[:, :0], lambda: items)
-        self._one_for_all = tf.shape(items)[0] == 1
-        self._mask = tf.cond(self._is_mask, lambda: _mask(distinct(items), num_items), lambda: tf.zeros([0], tf.bool))
+        # Either the lists or the mask is empty: sizes cost a small request less than branches.
+        self._lists = items[:, : tf.where(self._is_mask, 0, width)]
+        masked = distinct(items[:, : tf.where(self._is_mask, width, 0)])
+        self._mask = _mask(masked, tf.where(self._is_mask, num_items, 0))
 
     def places(self, first: tf.Tensor, end: tf.Tensor) -> tf.Tensor:
         """[m, 2] int64 places (row, item) in the rows of a block, of what `lower` does not lower."""
-        lists = tf.cond(
-            self._one_for_all,
-            lambda: tf.repeat(self._lists, end - first, axis=0),
-            lambda: self._lists[first:end],
-        )
-        return places(lists)
+        last = tf.shape(self._lists)[0] - 1  # of one list for all it is the first, too
+        return places(tf.gather(self._lists, tf.minimum(tf.range(first, end), last)))
 
     def lower(self, scores: tf.Tensor, of: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
         """-inf for what is left out of all rows, if it is much.
@@ -79,6 +75,6 @@ class Excluded:
         return tf.cond(self._is_mask, lambda: tf.where(of(self._mask), _LOWEST, scores), lambda: scores)
 
 
-def _mask(items: tf.Tensor, num_items: int) -> tf.Tensor:
+def _mask(items: tf.Tensor, num_items: tf.Tensor) -> tf.Tensor:
     """[num_items] whether an item is among items [m], each of which is there once."""
     return tf.tensor_scatter_nd_update(tf.fill([num_items], False), items[:, None], tf.fill(tf.shape(items), True))

@@ -18,6 +18,7 @@ from gdns_tf.serving.description import about_training, describe
 from gdns_tf.serving.float16 import effect_of_rounding, format_effect
 from gdns_tf.serving.fold_in import FoldIn
 from gdns_tf.serving.in_memory import served_model
+from gdns_tf.serving.index import INDEXES, build_cells, describe_cells, format_cells, require_index_packages
 from gdns_tf.serving.limits import Limits
 from gdns_tf.serving.tables import ITEM_DTYPES, stored_items
 from gdns_tf.serving.versions import check_export_dir, new_version, remove_superseded
@@ -40,6 +41,7 @@ def export_run(
     item_dtype: str = "float32",
     version: int | None = None,
     keep_versions: int = 0,
+    index: str = "exact",
     fold_in: FoldIn | None = None,
     limits: Limits | None = None,
     export_anyway: bool = False,
@@ -50,8 +52,8 @@ def export_run(
 
     Args:
       run_dir: the folder of a training run.
-      export_dir, k, item_dtype, version, keep_versions, fold_in, limits, export_anyway: as for `export_model`. By which
-        metric the model must be better than popularity, the run says (`select`).
+      export_dir, k, item_dtype, version, keep_versions, index, fold_in, limits, export_anyway: as for `export_model`.
+        By which metric the model must be better than popularity, the run says (`select`).
       data: where the data is; None: where the run found it.
       split: the data, where it is loaded already.
 
@@ -62,7 +64,15 @@ def export_run(
       InputError: as `export_model`; or there is no run, it has not ended or diverged, or the data is not that which it
         was trained on.
     """
-    check_options(export_dir, k=k, item_dtype=item_dtype, version=version, keep_versions=keep_versions, limits=limits)
+    check_options(
+        export_dir,
+        k=k,
+        item_dtype=item_dtype,
+        version=version,
+        keep_versions=keep_versions,
+        index=index,
+        limits=limits,
+    )
     data = data or data_of(run_dir)
     split = split or load_dataset(data)
     trained = load_trained(run_dir, split)
@@ -74,6 +84,7 @@ def export_run(
         item_dtype=item_dtype,
         version=version,
         keep_versions=keep_versions,
+        index=index,
         fold_in=fold_in,
         limits=limits,
         export_anyway=export_anyway,
@@ -92,6 +103,7 @@ def export_model(
     item_dtype: str = "float32",
     version: int | None = None,
     keep_versions: int = 0,
+    index: str = "exact",
     fold_in: FoldIn | None = None,
     limits: Limits | None = None,
     export_anyway: bool = False,
@@ -113,6 +125,8 @@ def export_model(
       item_dtype: "float32" or "float16", in which the item factors are stored.
       version: number of the version; None: one above the highest.
       keep_versions: how many versions to keep, this one among them; older ones are removed. 0: all.
+      index: "exact", or "ivf" for the signature `retrieve_approximately` besides, which looks into a part of a large
+        catalogue; see `gdns_tf.serving.index`. Needs `gdns_tf[index]`.
       fold_in: strengths of `retrieve_by_history`.
       limits: what a request may ask for at most; None: `Limits()`.
       export_anyway: whether such a model is exported too; its card then says what it is. Factors that are no finite
@@ -131,7 +145,15 @@ def export_model(
     Example:
       export_model(factors, split, "savedmodel/models/gdns")  # -> Path("/.../savedmodel/models/gdns/1")
     """
-    check_options(export_dir, k=k, item_dtype=item_dtype, version=version, keep_versions=keep_versions, limits=limits)
+    check_options(
+        export_dir,
+        k=k,
+        item_dtype=item_dtype,
+        version=version,
+        keep_versions=keep_versions,
+        index=index,
+        limits=limits,
+    )
     if fault := factors.fault():
         remedy = "The training diverged: train again with a lower `learning_rate`."
         raise InputError(f"the model is not fit to be served: {fault}", remedy=remedy)
@@ -151,12 +173,17 @@ def export_model(
         knows = description["refit"] or factors.encoder is not None  # whose queries are of all that users have
         description["rounding"] = effect_of_rounding(factors, stored, split, knows_held_out=knows)
         notices.info(format_effect(description["rounding"]))
+    cells = None
+    if index == "ivf":
+        cells = build_cells(stored)
+        description["index"] = describe_cells(cells, factors.queries, stored, description["k"])
+        notices.info(format_cells(description["index"]))
 
     with TemporaryDirectory() as assets, new_version(export_dir, version) as (published, folder):
         name, number = published.parent.name, int(published.name)
         description = {"model": name, "version": number} | description
-        model = served_model(factors, split, description, strengths, Path(assets))
-        examples = example_inputs(split.train.user_ids, split.train.item_ids, description["k"])
+        model = served_model(factors, split, description, strengths, Path(assets), cells)
+        examples = example_inputs(split.train.user_ids, split.train.item_ids, description["k"], model.contract())
         with tf_writing(published.parent, "export_dir"):
             tf.saved_model.save(model, str(folder), signatures=model.signatures())
             warm = write_warmup(folder, name, examples)
@@ -190,6 +217,7 @@ def check_options(
     item_dtype: str = "float32",
     version: int | None = None,
     keep_versions: int = 0,
+    index: str = "exact",
     limits: Limits | None = None,
 ) -> None:
     """Raises InputError where an option of `export_model` cannot be used; call it before anything that takes long."""
@@ -198,6 +226,8 @@ def check_options(
     most = (limits or Limits()).k
     require(1 <= k <= most, "k", k, "must be at least 1" if k < 1 else f"is above `max_k`={most}")
     require(item_dtype in ITEM_DTYPES, "item_dtype", item_dtype, f"must be one of {', '.join(ITEM_DTYPES)}")
+    require(index in INDEXES, "index", index, f"must be one of {', '.join(INDEXES)}")
+    require_index_packages(index)
     require(version is None or version >= 1, "version", version, "must be at least 1")
     require(keep_versions >= 0, "keep_versions", keep_versions, "must be 0 (all) or more")
     check_export_dir(export_dir, version)

@@ -1,12 +1,15 @@
 """A trained model with all its signatures in this process, without a SavedModel."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from gdns_tf.models.factors import Factors
 from gdns_tf.serving.description import describe
 from gdns_tf.serving.fold_in import FoldIn
+from gdns_tf.serving.index import Cells
+from gdns_tf.serving.indexed_model import IndexedModel
 from gdns_tf.serving.limits import Limits
 from gdns_tf.serving.model import ServedModel
 from pipelines.split import Split
@@ -41,7 +44,12 @@ def in_memory(
 
 
 def served_model(
-    factors: Factors, split: Split, description: Mapping[str, object], fold_in: FoldIn, assets: Path
+    factors: Factors,
+    split: Split,
+    description: Mapping[str, object],
+    fold_in: FoldIn,
+    assets: Path,
+    cells: Cells | None = None,
 ) -> ServedModel:
     """The graph of a model and its data.
 
@@ -50,9 +58,11 @@ def served_model(
       description: from `describe`, with the model's name and its version's number.
       fold_in: strengths of `retrieve_by_history`.
       assets: an existing folder for the vocabularies; see `ServedModel`.
+      cells: a partition of the items, for approximate retrieval; None: there is none.
     """
     limits = description["limits"]
-    return ServedModel(
+    make = ServedModel if cells is None else partial(IndexedModel, cells)
+    return make(
         factors,
         split.all_interactions(),
         popularity=split.train.item_counts,

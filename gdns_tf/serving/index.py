@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gdns_tf.serving.contract import PROBES
 from pipelines.errors import InputError
 
 INDEXES = ("exact", "ivf")
@@ -19,6 +20,8 @@ _CLUSTER = 4
 _SAMPLE = 40
 """Items for each cluster that k-means is trained on."""
 _ITERATIONS = 10
+_MEASURED = 256
+"""Users whose recall is told."""
 _ASSIGNED_AT_ONCE = 2**18
 
 
@@ -65,6 +68,41 @@ def build_cells(items: np.ndarray, seed: int = 0) -> Cells:
     for row, cell in zip(table, cells, strict=True):
         row[: len(cell)] = np.sort(cell)
     return Cells(table, np.stack([items[cell].mean(axis=0) for cell in cells]))
+
+
+def describe_cells(cells: Cells, queries: np.ndarray, items: np.ndarray, k: int) -> dict:
+    """What `describe` says of an index, which includes what it finds.
+
+    Args:
+      cells: the index.
+      queries: [num_users, d] of the model.
+      items: [num_items, d] of the model.
+      k: items a user.
+
+    Returns:
+      "kind", "cells", "capacity", "probes"; "recall": the share of the k best of all items, seen ones among them, that
+      is in the cells that are looked into unasked; of "users", evenly spaced, that it is the mean of.
+    """
+    users = np.linspace(0, len(queries) - 1, min(len(queries), _MEASURED)).astype(np.int64)
+    cell_of = np.empty(len(items), np.int64)
+    rows, places = np.nonzero(cells.items >= 0)
+    cell_of[cells.items[rows, places]] = rows
+    items, probes, shares = items.astype(np.float32), min(PROBES, len(cells.items)), []
+    for query in queries[users]:
+        best = np.argpartition(-(items @ query), k - 1)[:k]
+        near = np.argpartition(-(cells.centroids @ query), probes - 1)[:probes]
+        shares.append(np.isin(cell_of[best], near).mean())
+    found = {"kind": "ivf", "cells": len(cells.items), "capacity": cells.items.shape[1], "probes": probes}
+    return found | {"recall": float(np.mean(shares)), "k": k, "users": len(users)}
+
+
+def format_cells(index: dict) -> str:
+    """What `describe_cells` found, in a sentence."""
+    return (
+        f"`retrieve_approximately` looks into {index['probes']} of {index['cells']:,} cells of up to "
+        f"{index['capacity']} items, unless `probes` says otherwise, and finds {index['recall']:.2%} of the "
+        f"{index['k']} best of {index['users']} users."
+    )
 
 
 def _clusters(items: np.ndarray, number: int, seed: int) -> np.ndarray:

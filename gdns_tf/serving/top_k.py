@@ -7,6 +7,9 @@ _BLOCK = 32
 _PAYS_FROM = 4
 """Blocks per k from which two stages are faster than one (measured, see savedmodel/RETRIEVAL.md)."""
 
+_SHORT = 2**15
+"""Columns up to which a copy of the scores costs less than to go without one: most of the time goes elsewhere."""
+
 
 def top_k(scores: tf.Tensor, k: int | tf.Tensor, never: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
     """The k highest scores of each row, best first; equal ones in the order of the columns, as in `tf.math.top_k`.
@@ -29,8 +32,11 @@ def top_k(scores: tf.Tensor, k: int | tf.Tensor, never: tf.Tensor | None = None)
       Values [batch, k] of the scores' type, and columns [batch, k] int32.
     """
     known = scores.shape[1]
+    if never is not None and known is not None and known <= _SHORT:
+        scores, never = _lowered(scores, never), None
     if isinstance(k, int) and known is not None and known < _PAYS_FROM * k * _BLOCK:
-        return tuple(tf.math.top_k(scores if never is None else _lowered(scores, never), min(k, known)))
+        scores = scores if never is None else _lowered(scores, never)
+        return tuple(tf.math.top_k(scores, min(k, known)))
     batch, n = tf.unstack(tf.shape(scores))
     k = min(k, known) if isinstance(k, int) and known is not None else tf.minimum(tf.cast(k, tf.int32), n)
     num_blocks = -(-n // _BLOCK)

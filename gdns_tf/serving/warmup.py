@@ -1,22 +1,24 @@
 """Requests that TensorFlow Serving replays when it loads a version, so that the first user does not wait."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from gdns_tf.serving.contract import EXPORTED_K, ITEM_ID, SIGNATURES, USER_ID, Tensor
+from gdns_tf.serving.contract import EXPORTED_K, ITEM_ID, SIGNATURES, USER_ID, Signature, Tensor
 
 PATH = Path("assets.extra/tf_serving_warmup_requests")
 
 
-def example_inputs(user_ids: np.ndarray, item_ids: np.ndarray, k: int) -> dict[str, dict[str, np.ndarray]]:
+def example_inputs(
+    user_ids: np.ndarray, item_ids: np.ndarray, k: int, signatures: Iterable[Signature] = SIGNATURES.values()
+) -> dict[str, dict[str, np.ndarray]]:
     """A small request for each signature, of ids that the model knows: signature -> input -> value."""
     known = {USER_ID: user_ids[:1], ITEM_ID: item_ids[:3]}
     return {
         signature.name: {tensor.name: _example(tensor, known, k) for tensor in signature.inputs}
-        for signature in SIGNATURES.values()
+        for signature in signatures
     }
 
 

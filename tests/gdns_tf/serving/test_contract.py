@@ -6,18 +6,22 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gdns_tf.serving.contract import ITEM_ID, SIGNATURES, USER_ID, format_table, id_type
+from gdns_tf.serving.contract import APPROXIMATE, ITEM_ID, SIGNATURES, USER_ID, format_table, id_type
 
 PAGE = Path(__file__).parents[3] / "gdns_tf/serving/README.md"
 
 
 def test_the_table_of_the_page_is_that_of_the_contract():
     table = format_table()
-    heading = table.splitlines()[0]
+    heading = table.splitlines()[2]
     blocks = PAGE.read_text(encoding="utf-8").split("\n\n")
     assert [block.strip() for block in blocks if heading in block] == [table], (
         "put in what `format_table` of gdns_tf.serving.contract says"
     )
+
+
+def test_the_table_of_the_page_is_that_of_the_index():
+    assert format_table([APPROXIMATE]) in PAGE.read_text(encoding="utf-8").split("\n\n")
 
 
 @pytest.mark.parametrize("kind", ["integer_model", "string_model"])
