@@ -84,7 +84,9 @@ def _clear_abandoned(path: Path) -> None:
         for name in os.listdir(path.parent):
             if is_temporary(name, of=[path.name]):
                 with contextlib.suppress(OSError):
-                    descriptor = os.open(path.with_name(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+                    descriptor = os.open(
+                        path.with_name(name), os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
+                    )  # NFS locks those
                     try:
                         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                         path.with_name(name).unlink()
