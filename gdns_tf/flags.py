@@ -283,12 +283,13 @@ def read_config(path: str | os.PathLike, config_class: type[Config]) -> Config:
     define(config_class, flag_values)
     try:
         given = lines_of(path)
-        if not given or not as_path(path).read_text().endswith("\n"):
-            raise InputError("is cut short: it names no run any more", path=path)
         parse(flag_values, given, known_only=True)
         # A run's file lists every setting, and files of former versions had no others than the fields' defaults.
         base = config_class() if hasattr(config_class, "defaults_for") else None
-        return from_flags(config_class, base, flag_values)
+        config = from_flags(config_class, base, flag_values)
+        if not given or not as_path(path).read_text().endswith("\n"):  # what is left may be fine
+            raise InputError("is cut short: it names no run any more", path=path)
+        return config
     except ValueError as error:
         if getattr(error, "path", ""):
             raise

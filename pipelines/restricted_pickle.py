@@ -40,7 +40,7 @@ def load_array(path: AnyPath) -> np.ndarray:
         ) from None
     except Exception as error:  # Bytes that are no pickle raise nearly anything: the pickle module promises no list.
         raise InputError(
-            f"is not a whole pickle of a NumPy array ({type(error).__name__}: {error})",
+            f"is not a whole pickle of a NumPy array ({type(error).__name__}: {shown(str(error))})",
             path=path,
             remedy="Copy or download it again: it may be truncated.",
         ) from None

@@ -29,7 +29,6 @@ from gdns_tf.serving.contract import SIGNATURES
 from gdns_tf.serving.limits import Limits
 from pipelines.checks import Settings
 from pipelines.config import flag
-from pipelines.errors import require
 
 Arrays = Mapping[str, np.ndarray]
 _USERS = 256
@@ -42,17 +41,13 @@ _K = 100
 class RequestsBenchConfig(Settings):
     """What to measure."""
 
-    num_items: int = flag(100_000, "Size of the catalogue.", main=True)
-    dim: int = flag(64, "Factors.", main=True)
-    scale: float = flag(1.0, "How large requests are, where 1 is as the table says.", main=True)
-    export_dir: str = flag("", "An exported version to ask in place of new ones.", main=True)
-    gigabytes: float = flag(12.0, "Address space that a process may take beyond what TensorFlow does; more fails.")
-
-    def check(self) -> None:
-        require(self.num_items >= 1000, "num_items", self.num_items, "must be at least 1,000")
-        require(self.dim >= 1, "dim", self.dim, "must be at least 1")
-        require(0 < self.scale <= 1, "scale", self.scale, "must lie in (0, 1]")
-        require(self.gigabytes > 0, "gigabytes", self.gigabytes, "must be above 0")
+    num_items: int = flag(100_000, "Size of the catalogue.", main=True, at_least=1000)
+    dim: int = flag(64, "Factors.", main=True, at_least=1, at_most=2**16)
+    scale: float = flag(1.0, "How large requests are, where 1 is as the table says.", main=True, above=0, at_most=1)
+    export_dir: str = flag("", "An exported version to ask in place of new ones.", main=True, path=True)
+    gigabytes: float = flag(
+        12.0, "Address space that a process may take beyond what TensorFlow does; more fails.", above=0, at_most=1e6
+    )
 
 
 @dataclass(frozen=True)

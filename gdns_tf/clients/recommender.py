@@ -62,7 +62,7 @@ class Recommender(RecommendMethods):
           model: the model's name there.
           version, label: which version, at most one of them; none: the newest.
           timeout: seconds for a call, attempts at a server that is not there, the pauses between them and the whole of
-            the answer among them.
+            the answer among them. A call for more than the model takes at once is several, each with as many.
           titles: raw item id -> title.
           access: certificates and a token; needs TLS.
           max_answer_mb: the longest answer that is taken, in megabytes.

@@ -138,18 +138,25 @@ def numbers(folder: Path) -> list[int]:
 def forget(folder: Path) -> None:
     """Removes a run's checkpoints, in an order in which none of them ever looks whole and is not."""
     if folder.is_dir() and not folder.is_symlink():
-        (folder / INDEX).unlink(missing_ok=True)
+        remove(folder / INDEX)
         for number in numbers(folder):
-            (folder / f"{_name(number)}{_CHECKSUMS}").unlink(missing_ok=True)
+            remove(folder / f"{_name(number)}{_CHECKSUMS}")
     remove(folder)
 
 
 def remove(path: Path) -> None:
-    """Removes a file, a folder or a link, whichever is there; follows no link."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    """Removes a file, a folder or a link, whichever is there; follows no link.
+
+    Raises:
+      StorageError: it cannot be removed, or not all that is in it.
+    """
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError.of(error, path) from error
 
 
 def _name(number: int) -> str:

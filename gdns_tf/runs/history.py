@@ -1,5 +1,6 @@
 """`history.csv`: a row for each validation. A run's checkpoint holds it too, from which it is made again."""
 
+import contextlib
 import csv
 import os
 from collections.abc import Mapping, Sequence
@@ -52,7 +53,9 @@ def read_history(path: str | os.PathLike, expected: int | None = None) -> dict[s
       expected: how many validations there were; None: that is not known. If rows are missing or damaged it is said.
     """
     path = as_path(path)
-    text = path.read_bytes().decode(errors="replace") if path.exists() else ""
+    text = ""
+    with contextlib.suppress(OSError):  # as of no file
+        text = path.read_bytes().decode(errors="replace")
     names, *rows = list(csv.reader(text.replace("\0", "?").splitlines())) or [[]]
     values = [found for found in map(_numbers, rows) if len(found) == len(names) and names[: len(_FIRST)] == _FIRST]
     if len(values) < (len(rows) if expected is None else expected):

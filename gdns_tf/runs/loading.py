@@ -75,6 +75,9 @@ def load_trained(path: str | Path, split: Split) -> Trained:
     config = read_config(folder.flags, TrainConfig)
     weights = load_weights(folder.weights, config.scorer)
     metrics, refit = folder.read_metrics(), None
+    if not metrics:
+        told = "%s has no figures: the run was broken off at its end, or they are lost. Its own command writes them."
+        notices.warning(told, folder.metrics)
     # One that trained for other epochs than those that were chosen last is of a former state of the run.
     if folder.refit.weights.exists() and folder.refit.read_metrics().get("epochs") == metrics.get("best_epoch"):
         refit = load_weights(folder.refit.weights, config.scorer)

@@ -138,8 +138,7 @@ class RunFolder:
         """
         files = [path for path in self._files if path != self.data or not keep_data]
         for path in (self.checkpoints, self.weights, *files, *self._folders):
-            with writing(path):
-                checkpoints.forget(path) if path == self.checkpoints else checkpoints.remove(path)
+            checkpoints.forget(path) if path == self.checkpoints else checkpoints.remove(path)
 
     @property
     def names(self) -> set[str]:
@@ -194,5 +193,7 @@ class RunFolder:
             return {}
         try:
             return dict(json.loads(self.metrics.read_text()))
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror or error}", path=self.metrics) from None
         except (TypeError, ValueError):
             raise InputError("this is not the JSON object that training writes", path=self.metrics) from None

@@ -38,7 +38,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
                     yield unfinished
                     _put_in_place(unfinished, path)
                 finally:
-                    with contextlib.suppress(OSError):
+                    with contextlib.suppress(StorageError):
                         remove(unfinished)
     except StorageError as error:
         error.args = (str(error).replace(str(unfinished), str(path)).replace(str(beside), str(path)),)

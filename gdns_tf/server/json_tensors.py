@@ -23,6 +23,8 @@ Infos = Mapping[str, meta_graph_pb2.TensorInfo]
 _ENCODING = ("utf-8", "surrogateescape")
 _MOST_SHOWN = 256
 _MOST_DIMENSIONS = 16
+_MOST_EXPLAINED = 100_000
+"""Rows among which one of a wrong value is looked for; of more, the message does not say which it is."""
 _NUMBERS = {
     tf.float32: (int, float),
     tf.float64: (int, float),
@@ -132,37 +134,59 @@ def _rows(request: dict, infos: Infos) -> dict[str, np.ndarray]:
             "tensorinfo_map"
         )
     named = _is_named(rows[0])
-    columns: dict[str, list[np.ndarray]] = {name: [] for name in infos}
+    columns = _in_columns(rows, named, infos)
+    if columns is not None:
+        try:
+            return {name: _array(values, tf.dtypes.as_dtype(infos[name].dtype)) for name, values in columns.items()}
+        except Refusal:
+            if len(rows) > _MOST_EXPLAINED:
+                raise
+    raise _wrong_row(rows, named, infos)
+
+
+def _in_columns(rows: list, named: bool, infos: Infos) -> dict[str, list] | None:
+    """Input -> its value in each row; None where a row is not like the others."""
+    if not named:
+        return None if any(map(_is_named, rows)) else {next(iter(infos)): rows}
+    if any(not _is_named(row) or row.keys() != infos.keys() for row in rows):
+        return None
+    return {name: [row[name] for row in rows] for name in infos}
+
+
+def _wrong_row(rows: list, named: bool, infos: Infos) -> Refusal:
+    """What is wrong with the first row that is, as TensorFlow Serving says it."""
+    shapes: dict[str, tuple[int, ...]] = {}
     for number, row in enumerate(rows):
         if _is_named(row) != named:
             expected, got = ("object", "list") if named else ("value/list", "object")
-            raise invalid(f"Expecting {expected} but got {got} at item {number} of input list")
+            return invalid(f"Expecting {expected} but got {got} at item {number} of input list")
         for name, value in (row if named else {next(iter(infos)): row}).items():
+            if name in infos and len(rows) > _MOST_EXPLAINED:
+                continue
             try:
-                _add(columns, name, value, infos)
+                _check_value(shapes, name, value, infos)
             except Refusal as refusal:
                 key = f" key: {name}" if named else ""
-                raise invalid(
+                return invalid(
                     f"Failed to process element: {number}{key} of 'instances' list. "
                     f"Error: {refusal.code}: {refusal.message}"
-                ) from None
+                )
         if named and len(row) != len(infos):
-            raise invalid(
+            return invalid(
                 f"Failed to process element: {number} of 'instances' list. JSON object: {_shown(row)} "
                 f"keys must be equal to: {','.join(sorted(infos))}"
             )
-    return {name: np.stack(arrays) for name, arrays in columns.items()}
+    return invalid("the rows of 'instances' are not alike")
 
 
-def _add(columns: dict[str, list[np.ndarray]], name: str, value: object, infos: Infos) -> None:
-    """Adds one row's value of an input, which must be like the first row's."""
+def _check_value(shapes: dict[str, tuple[int, ...]], name: str, value: object, infos: Infos) -> None:
+    """Refuses one row's value of an input, which must be like the first row's."""
     if name not in infos:
         raise invalid(f"JSON object: does not have named input: {name}")
-    array = _array(value, tf.dtypes.as_dtype(infos[name].dtype))
-    if columns[name] and array.shape != columns[name][0].shape:
-        expected, found = (",".join(map(str, shape)) for shape in (columns[name][0].shape, array.shape))
+    shape = _array(value, tf.dtypes.as_dtype(infos[name].dtype)).shape
+    if shape != shapes.setdefault(name, shape):
+        expected, found = (",".join(map(str, each)) for each in (shapes[name], shape))
         raise invalid(f"Expecting shape [{expected}] but got: [{found}]")
-    columns[name].append(array)
 
 
 def _array(value: object, dtype: tf.DType) -> np.ndarray:

@@ -7,7 +7,7 @@ from pathlib import Path
 from gdns_tf.runs.checkpoints import remove
 from gdns_tf.runs.lock import STUDY_LOCK, check_free, locked
 from gdns_tf.runs.run_folder import RunFolder
-from pipelines.atomic import check_writable, is_temporary, writing
+from pipelines.atomic import check_writable, is_temporary
 from pipelines.errors import InputError, StorageError
 from pipelines.paths import is_remote
 
@@ -106,6 +106,5 @@ class TuningFolder:
           keep_data: as for `RunFolder.clear`.
         """
         for path in (*(self.path / name for name in _FILES), self.trials):
-            with writing(path):
-                remove(path)
+            remove(path)
         self.run.clear(keep_data=keep_data)

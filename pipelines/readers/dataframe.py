@@ -90,10 +90,11 @@ def _arrow(column: nw.Series, source: str) -> pa.ChunkedArray:
         kinds = {type(value): row for row, value in reversed(list(enumerate(values))) if not _is_missing(value)}
         (first, _), *others = sorted(kinds.items(), key=lambda kind_and_row: kind_and_row[1])
         if not others:
-            problem = f"column {column.name!r} holds {first.__name__} values, which cannot be read ({error})"
+            problem = f"column {column.name!r} holds {first.__name__} values, which cannot be read"
             if (row := _first_unreadable(values)) is not None:
                 value = shown(values[row], quoted=True)
-                problem = f"{column.name} {value} in row {row + 1} of the data cannot be read ({error})"
+                problem = f"{column.name} {value} in row {row + 1} of the data cannot be read"
+            problem += f" ({shown(str(error))})"
             raise InputError(problem, path=source, remedy="Convert it to numbers or text.") from None
         other, row = others[0]
         where = f"{column.name} {shown(values[row], quoted=True)} in row {row + 1} of the data"

@@ -369,6 +369,8 @@ class _Parser:
         except pa.ArrowInvalid as error:  # an invalid_row_handler would be told the number, but fails where not UTF-8
             message = str(error)
             row, position = _ROW.search(message), _COLUMN.match(message)
+            if row is None:  # the beginning of an order mark, and no more
+                return 1, None, False
             return int(row[1]), int(position[1]) if position else None, "UTF8" not in message
         bad = [(kind.first_bad(table[str(position)]) + 1, position, True) for position, kind in self.kinds.items()]
         return min((each for each in bad if each[0]), default=None)

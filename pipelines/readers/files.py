@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 from zipfile import ZipFile, ZipInfo
 
-from pipelines.errors import InputError
+from pipelines.errors import InputError, shown
 from pipelines.paths import AnyPath
 
 MAX_RECORD_BYTES = 16 << 20
@@ -163,9 +163,10 @@ def _unpacking(source: Source) -> Iterator[None]:
     except InputError:
         raise
     except (KeyError, RuntimeError, NotImplementedError) as error:  # absent, encrypted, unknown compression
-        raise InputError(f"cannot be read from the zip ({error})", path=source, remedy=_AGAIN) from error
+        raise InputError(f"cannot be read from the zip ({shown(str(error))})", path=source, remedy=_AGAIN) from error
     except Exception as error:
-        raise InputError(f"the archive is truncated or damaged ({error})", path=source, remedy=_AGAIN) from error
+        problem = f"the archive is truncated or damaged ({shown(str(error))})"
+        raise InputError(problem, path=source, remedy=_AGAIN) from error
 
 
 def _zip(file: BinaryIO, source: Source) -> ZipFile:

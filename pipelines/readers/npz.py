@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from pipelines.errors import InputError
+from pipelines.errors import InputError, shown
 from pipelines.paths import AnyPath
 from pipelines.readers.files import Source
 
@@ -31,5 +31,5 @@ def read_arrays(path: AnyPath, what: str, remedy: str) -> dict[str, np.ndarray]:
                     raise ValueError(f"{packed:,} bytes that unpack to {unpacked:,}")
                 return {name: np.asarray(archive[name]) for name in archive.files}
         except Exception as error:  # of bytes that are no such file it may be nearly any
-            problem = f"not {what}, or damaged ({error or type(error).__name__})"
+            problem = f"not {what}, or damaged ({shown(str(error)) or type(error).__name__})"
             raise InputError(problem, path=path, remedy=remedy) from None

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pyarrow as pa
 import pyarrow.parquet
 
-from pipelines.errors import InputError
+from pipelines.errors import InputError, shown
 from pipelines.raw_ids import Ids
 from pipelines.readers.files import Source
 from pipelines.readers.kinds import Kind
@@ -34,7 +34,8 @@ def read_parts(
     try:
         table = pa.concat_tables(tables, promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise InputError(f"the parts differ in their types ({error})", path=str(whole), remedy=_AGAIN) from None
+        problem = f"the parts differ in their types ({shown(str(error))})"
+        raise InputError(problem, path=str(whole), remedy=_AGAIN) from None
     if not table.num_rows:
         raise InputError("empty: there are no rows", path=str(whole), remedy="Check that the file was written whole.")
     return {name: convert(table[name], kind, name, whole) for name, kind in kinds.items()}
@@ -86,4 +87,4 @@ def _opened(source: Source) -> Iterator[pyarrow.parquet.ParquetFile]:
             problem = "the name of a column is not UTF-8"
             raise InputError(problem, path=source, remedy="Write it again with other names.") from None
         except Exception as error:  # of bytes that are no Parquet it may be nearly any
-            raise InputError(f"not Parquet, or damaged ({error})", path=source, remedy=_AGAIN) from None
+            raise InputError(f"not Parquet, or damaged ({shown(str(error))})", path=source, remedy=_AGAIN) from None

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipelines.atomic import whole
 from pipelines.config import DataConfig
-from pipelines.errors import InputError
+from pipelines.errors import InputError, shown
 from pipelines.held_out import HeldOut
 from pipelines.interactions import Filter, Interactions
 from pipelines.paths import AnyPath
@@ -116,7 +116,7 @@ def _read(path: AnyPath | None, make: Callable[[dict[str, np.ndarray], int], Mad
     except InputError:
         raise
     except Exception as error:  # arrays of other shapes and types than they should be
-        raise _foreign(path, f"{type(error).__name__}: {error}") from None
+        raise _foreign(path, f"{type(error).__name__}: {shown(str(error))}") from None
 
 
 def _interactions(arrays: dict[str, np.ndarray], _form: int) -> Interactions:

@@ -60,7 +60,7 @@ def convert(column: pa.ChunkedArray, kind: Kind, name: str, source: object) -> I
         column = column.cast(kind.arrow, safe=False)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise InputError(
-            f"column {name!r} of type {column.type} cannot be read as {kind.says} ({error})",
+            f"column {name!r} of type {column.type} cannot be read as {kind.says} ({shown(str(error))})",
             path=str(source),
             remedy="Name another column, or convert it.",
         ) from None

@@ -26,6 +26,8 @@ NEEDS = {
     "benchmarks.training": (),
     "benchmarks.serving": (),
     "benchmarks.retrieval": (),
+    "benchmarks.requests": (),
+    "benchmarks.soak": (),
 }
 """Command -> flags without which it does nothing."""
 TEXTS = [

@@ -161,7 +161,7 @@ def test_read_config_takes_its_own_flags_from_a_file_of_many(tmp_path):
 @pytest.mark.parametrize("line", ["--count=many", "--count=-1"])
 def test_read_config_names_the_file_and_the_flag(tmp_path, line):
     path = tmp_path / "flags.txt"
-    path.write_text(line)
+    path.write_text(f"{line}\n")
     with pytest.raises(InputError, match=r"flags\.txt(, line 1)?: .*--count"):
         flags.read_config(path, Sample)
 

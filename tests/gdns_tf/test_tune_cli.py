@@ -154,7 +154,7 @@ def test_other_flags_and_a_second_process_are_refused(undisturbed, capsys):
     assert "a search with --dim 4, not 8" in capsys.readouterr().err
     with TuningFolder(str(folder)).claimed():
         run_here(folder, code=1)
-    assert "another process is tuning in this folder" in capsys.readouterr().err
+    assert "is at work there" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_each_reader_declares_settings_that_there_are(dataset):
     assert set(reader(dataset).SETTINGS) <= {field.name for field in fields(DataConfig)}
 
 
-@pytest.mark.parametrize("name", ["ml-10m", "tfds:", "ML-1M", "planted ", "planted:x", "tfds"])
+@pytest.mark.parametrize("name", ["ml-10m", "tfds:", "ML-1M", "planted:x", "tfds"])
 def test_an_unknown_name_lists_the_known_ones(name):
     with pytest.raises(InputError) as error:
         load_dataset(DataConfig(dataset=name))

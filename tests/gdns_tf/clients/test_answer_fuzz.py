@@ -28,7 +28,8 @@ ROWS, K, WIDTH = 2, 3, 2
 def right_answers(id_type):
     """Signature -> outputs in JSON, of a model that keeps the contract."""
     ids = {"int64": lambda n: list(range(1, 1 + n)), "string": lambda n: [f"é{i}" for i in range(n)]}[id_type](K)
-    scores, about = [1.5, 0.5, -1.0], {"user_id_type": id_type, "item_id_type": id_type, "k": K}
+    scores, about = [1.5, 0.5, -1.0], {"user_id_type": id_type, "item_id_type": id_type, "k": K, "num_items": 9}
+    about["limits"] = {"users": 1000, "k": 1000, "ids": 1000, "entries": 10_000}
     lists = {"item_ids": [ids] * ROWS, "scores": [scores] * ROWS}
     users = {"known_user": [True, False]}
     return {

@@ -10,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from gdns_tf.runs.lock import LOCK, check_free, locked
+from gdns_tf.runs.lock import LOCK, STUDY_LOCK, check_free, locked
+from gdns_tf.studies.config import StudyConfig
+from gdns_tf.studies.session import Session
+from gdns_tf.study import study
+from gdns_tf.training.config import TrainConfig
+from gdns_tf.tuning.folder import TuningFolder
+from pipelines.config import DataConfig
 from pipelines.errors import InputError, StorageError
 from pipelines.paths import as_path
 
@@ -95,6 +101,15 @@ def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path):
     with pytest.raises(StorageError, match="cannot be written"), locked(tmp_path / "run"):
         pass
     assert (tmp_path / "victim").read_text() == "mine"
+
+
+def test_studies_and_searches_have_one_for_all_their_runs(tmp_path):
+    session = Session(DataConfig(), TrainConfig(), StudyConfig(study="ablation", study_dir=str(tmp_path)))
+    with locked(tmp_path, STUDY_LOCK):
+        for attempt in (lambda: study(session), lambda: TuningFolder(str(tmp_path))):
+            with pytest.raises(InputError, match=f"process {os.getpid()} on"):
+                attempt()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_store_has_none(store):

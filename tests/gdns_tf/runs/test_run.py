@@ -323,13 +323,13 @@ def test_a_refit_is_no_run_to_evaluate(config):
         load_model(RunFolder(config.output_dir).refit.path, DATASET)
 
 
-def test_settings_that_do_not_go_with_the_data_lose_no_former_run(config):
+def test_settings_that_do_not_go_with_the_data_lose_no_former_run(config, monkeypatch):
     config = replace(config, max_epochs=4, eval_every=4, tensorboard=False)
     train_run(DATASET, DATA, config, progress=False)
     before = RunFolder(config.output_dir).weights.read_bytes()
-    wrong = config.with_settings(sampler="enmf", jit_compile=True, overwrite=True)
-    with pytest.raises(InputError, match="`jit_compile`=True does not go with"):
-        train_run(DATASET, DATA, wrong, progress=False)
+    monkeypatch.setattr("gdns_tf.samplers.gain_table.MAX_DENSE_BYTES", 1000)
+    with pytest.raises(InputError, match="a gain table of 200 users x 200 items takes"):
+        train_run(DATASET, DATA, config.with_settings(sampler="gdns", overwrite=True), progress=False)
     assert RunFolder(config.output_dir).weights.read_bytes() == before
 
 

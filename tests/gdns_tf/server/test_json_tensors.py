@@ -164,3 +164,20 @@ def test_refusals_of_other_types():
 
 def test_a_long_value_is_shown_in_part():
     assert len(refused({"instances": list(range(10**5)), "inputs": 1}, x="int64")) < 500
+
+
+def test_many_rows_take_no_longer_than_columns_and_the_wrong_one_is_still_refused():
+    rows = [{"x": number} for number in range(100_001)]
+    arrays, by_rows = arrays_from_json({"instances": rows}, "serving_default", infos(x="int64"))
+    assert by_rows
+    np.testing.assert_array_equal(arrays["x"], np.arange(100_001))
+    for wrong, message in (
+        ({"x": "a"}, "is not of expected type: int64"),
+        ({"x": [1]}, "Encountered list"),
+        (1, "Expecting object but got list at item 100001"),
+        ({"y": 1}, "does not have named input: y"),
+        ({"x": 1, "y": 1}, "does not have named input: y"),
+        ({}, "keys must be equal to: x"),
+    ):
+        with pytest.raises(Refusal, match=message):
+            arrays_from_json({"instances": [*rows, wrong]}, "serving_default", infos(x="int64"))

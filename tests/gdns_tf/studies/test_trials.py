@@ -161,7 +161,7 @@ def test_overrides():
         ({"study": "grid", "vary": ("l2",)}, "`vary`: 'l2' is no setting with values"),
         ({"vary": ("l3=1|2",)}, "`vary`: `l3`=1: there is no such setting"),
         (
-            {"vary": tuple(f"{name}=0|0|0|0|0|0|0|0|0|0" for name in ("l2", "margin", "dropout", "seed", "dim"))},
+            {"vary": tuple(f"{name}=0|0|0|0|0|0|0|0|0|0" for name in ("l2", "margin", "dropout", "seed", "user_l2"))},
             "`vary` comes to 100000 combinations, and 10,000 are the most",
         ),
         ({"workers": 0}, "`workers`=0"),

@@ -21,7 +21,7 @@ from pipelines.errors import InputError
 DATA = DataConfig(dataset="planted", planted_users=40, planted_items=140)
 TINY = {"dim": 4, "max_epochs": 1, "tensorboard": False, "show_users": 0}
 FOR_EVER = {"max_epochs"}
-SLOW = dict.fromkeys(("num_candidates", "memory_size", "top_candidates"), 2**13)
+SLOW = dict.fromkeys(("num_candidates", "memory_size", "top_candidates", "dim"), 2**10)
 """Whose largest value would take minutes and gigabytes, as it says."""
 SMALLEST, LARGEST = 2.0**-126, float(np.finfo(np.float32).max)
 

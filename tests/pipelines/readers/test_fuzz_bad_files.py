@@ -13,7 +13,8 @@ import resource
 
 import pytest
 import written_tables as written
-from hypothesis import given
+from damaged_bytes import DAMAGES, ODD, damaged, few
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipelines.config import DataConfig
@@ -23,70 +24,8 @@ from pipelines.load import load_dataset
 
 MEGABYTES = 200
 """That a bad file may take, where the good one is some hundred bytes."""
-_ODD = st.sampled_from(
-    [
-        *(
-            b"\0",
-            b"\r",
-            b"\n",
-            b"\n\n",
-            b'"',
-            b'""',
-            b",",
-            b"\t",
-            b"::",
-            b" ",
-            b"\x1a",
-            b"-",
-            b"nan",
-            b"inf",
-            b"1e999",
-            b"=1",
-        ),
-        *(
-            b"\xff\xfe",
-            b"\xef\xbb\xbf",
-            b"\xed\xa0\x80",
-            b"\x1f\x8b",
-            b"PK\x03\x04",
-            b"PAR1",
-            b"\x80\x04",
-            b"\x93NUMPY",
-        ),
-        *("\u0663".encode(), "\u2028".encode(), "a,b".encode("utf-16"), b"9" * 5000, b"x" * 2000, b"\n" * 500),
-        *(b"user_id,item_id\n", b"2020-01-01", b"9999-12-31T00:00:00Z", b"-9223372036854775809", b"\xff\xff\xff\x7f"),
-    ]
-)
-_PLACE = st.floats(0, 1)
-_DAMAGE = st.one_of(
-    st.tuples(st.just("flip"), _PLACE, st.integers(0, 7)),
-    st.tuples(st.just("cut"), _PLACE, st.none()),
-    st.tuples(st.just("insert"), _PLACE, _ODD | st.binary(max_size=8)),
-    st.tuples(st.just("overwrite"), _PLACE, _ODD | st.binary(max_size=8)),
-    st.tuples(st.just("remove"), _PLACE, st.integers(1, 40)),
-    st.tuples(st.just("repeat"), _PLACE, st.integers(1, 40)),
-)
 _PACK = {"gzip": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress, "zip": lambda c: written.zipped({"x": c})}
 _ENDINGS = ("csv", "tsv", "txt", "dat", "inter", "parquet", "npz", "zip", "gz", "csv.gz", "pkl", "")
-
-
-def damaged(content: bytes, damages: list[tuple]) -> bytes:
-    for how, place, what in damages:
-        at = int(place * len(content))
-        before, after = content[:at], content[at:]
-        if how == "flip":
-            content = before + bytes([after[0] ^ 1 << what]) + after[1:] if after else content
-        elif how == "cut":
-            content = before
-        elif how == "insert":
-            content = before + what + after
-        elif how == "overwrite":
-            content = before + what + after[len(what) :]
-        elif how == "remove":
-            content = before + after[what:]
-        else:
-            content = before + after[:what] * 2 + after[what:]
-    return content
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -131,11 +70,11 @@ _TEXTS = {
     "ml-1m": ("ratings.dat", written.movielens().map(lambda both: both[1])),
 }
 _PARQUET = written.frames().map(lambda both: written.parquet(both[1]))
-_DAMAGES = st.lists(_DAMAGE, min_size=1, max_size=3)
 
 
 @pytest.mark.parametrize("name", _TEXTS)
-@given(st.data(), _DAMAGES, st.sampled_from(["", *_PACK]), st.booleans())
+@few
+@given(st.data(), DAMAGES, st.sampled_from(["", *_PACK]), st.booleans())
 def test_text(folders, name, data, damages, packing, first):
     """Damaged and then packed, or packed and then damaged."""
     file, contents = _TEXTS[name]
@@ -146,13 +85,15 @@ def test_text(folders, name, data, damages, packing, first):
     is_read_or_refused(folder / file, (name, ""))
 
 
-@given(_PARQUET, _DAMAGES)
+@few
+@given(_PARQUET, DAMAGES)
 def test_parquet(folders, content, damages):
     folder = written.write(next(folders), {"x.parquet": damaged(content, damages)})
     is_read_or_refused(folder / "x.parquet", ("",))
 
 
-@given(written.movielens(), st.text(max_size=40), st.sampled_from([0, 8, 12, 14]), _DAMAGES)
+@few
+@given(written.movielens(), st.text(max_size=40), st.sampled_from([0, 8, 12, 14]), DAMAGES)
 def test_zip(folders, both, titles, method, damages):
     members = {"ml-1m/ratings.dat": both[1], "ml-1m/movies.dat": titles.encode("utf-8", "surrogatepass")}
     folder = written.write(next(folders), {"ml-1m.zip": damaged(written.zipped(members, method), damages)})
@@ -167,14 +108,16 @@ def test_zip(folders, both, titles, method, damages):
         ("inter", "user_id:token\titem_id:token\n1\t2\n", "x.item", "item_id:token\ttitle:token_seq\n1\ta b\n2\tc\n"),
     ],
 )
-@given(_DAMAGES)
+@few
+@given(DAMAGES)
 def test_titles_beside(folders, name, good, other, titles, damages):
     file = {"ml-1m": "ratings.dat", "ml-20m": "ratings.csv", "inter": "x.inter"}[name]
     files = {file: good.encode(), other: damaged(titles.encode(), damages)}
     is_read_or_refused(written.write(next(folders), files), (name,))
 
 
-@given(st.integers(0, 5), st.sampled_from(["train.pkl", "val.pkl", "test.pkl", "test_neg.pkl", "items.tsv"]), _DAMAGES)
+@few
+@given(st.integers(0, 5), st.sampled_from(["train.pkl", "val.pkl", "test.pkl", "test_neg.pkl", "items.tsv"]), DAMAGES)
 def test_srns(folders, protocol, which, damages):
     files = written.pickled(written.srns_arrays(6, 8, seed=1), protocol)
     rows = "".join(f"{n}\t{n}0\tTitle\tDrama\n" for n in range(8))
@@ -189,12 +132,15 @@ def saved(tmp_path_factory) -> bytes:
     return path.read_bytes()
 
 
-@given(_DAMAGES)
+@few
+@given(DAMAGES)
 def test_saved(folders, saved, damages):
     is_read_or_refused(written.write(next(folders), {"x.npz": damaged(saved, damages)}) / "x.npz", ("saved", ""))
 
 
-@given(st.binary(max_size=300) | st.lists(_ODD, max_size=9).map(b"".join), st.sampled_from(_ENDINGS))
+@example(b"\xef", "csv")
+@few
+@given(st.binary(max_size=300) | st.lists(ODD, max_size=9).map(b"".join), st.sampled_from(_ENDINGS))
 def test_anything(folders, content, ending):
     folder = written.write(next(folders), {f"x.{ending}": content})
     is_read_or_refused(folder / f"x.{ending}", ("", "table", "inter", "adjacency", "ml-1m", "ml-20m", "saved", "srns"))
@@ -205,6 +151,7 @@ _NAMES = st.binary(min_size=1, max_size=300).filter(
 )
 
 
+@few
 @given(_NAMES, st.sampled_from(_ENDINGS))
 def test_odd_names(folders, name, ending):
     """Of files that are there, and of those that are not."""

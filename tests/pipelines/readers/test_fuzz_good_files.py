@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import written_tables as written
+from damaged_bytes import few
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,6 +39,7 @@ def read(folder, files: dict[str, bytes], config: DataConfig, block_bytes: int =
         return reader(config.dataset).read(path, config)
 
 
+@few
 @given(st.data(), PARTS, st.booleans(), st.booleans())
 @pytest.mark.parametrize(("ending", "delimiter"), [("csv", ","), ("tsv", "\t")])
 def test_delimited(folders, ending, delimiter, data, block_bytes, is_packed, is_named):
@@ -47,6 +49,7 @@ def test_delimited(folders, ending, delimiter, data, block_bytes, is_packed, is_
     table.found_in(read(folders, files, config, block_bytes))
 
 
+@few
 @given(written.delimited(",", parts=3), PARTS, st.booleans())
 def test_a_folder_of_parts(folders, both, block_bytes, is_packed):
     table, contents = both
@@ -55,6 +58,7 @@ def test_a_folder_of_parts(folders, both, block_bytes, is_packed):
     table.found_in(read(folders, files, written.config_of(table), block_bytes))
 
 
+@few
 @given(st.data(), PARTS)
 def test_inter(folders, data, block_bytes):
     names = ["user_id:token", "item_id:token", "rating:float", "timestamp:float"]
@@ -62,6 +66,7 @@ def test_inter(folders, data, block_bytes):
     table.found_in(read(folders, {"x.inter": content}, DataConfig(), block_bytes))
 
 
+@few
 @given(written.adjacency(), PARTS, st.booleans())
 def test_adjacency(folders, both, block_bytes, is_packed):
     table, content = both
@@ -69,6 +74,7 @@ def test_adjacency(folders, both, block_bytes, is_packed):
     table.found_in(read(folders, {"x.txt": content}, DataConfig(dataset="adjacency"), block_bytes))
 
 
+@few
 @given(
     written.movielens(), PARTS, st.sampled_from([None, 0, 8, 12, 14]), st.sampled_from(["utf-8", "latin-1"]), st.data()
 )
@@ -86,6 +92,7 @@ def test_movielens(folders, both, block_bytes, method, encoding, data):
         assert all(found.titles[item] == text for item, text in titles.items() if item < 10**18)
 
 
+@few
 @given(written.frames(), st.booleans())
 def test_parquet(folders, both, is_named):
     table, frame = both
@@ -93,12 +100,14 @@ def test_parquet(folders, both, is_named):
     table.found_in(read(folders, {"x.parquet": written.parquet(frame)}, config))
 
 
+@few
 @given(written.frames(), st.sampled_from(["arrow", "pandas", "polars"]))
 def test_frames(both, kind):
     table, frame = both
     table.found_in(dataframe.read(written.as_frame(frame, kind), written.config_of(table)))
 
 
+@few
 @given(st.integers(6, 20), st.integers(6, 12), st.integers(0, 2**32 - 1), st.integers(0, 5))
 def test_srns(folders, users, items, seed, protocol):
     arrays = written.srns_arrays(users, items, seed)
@@ -109,6 +118,7 @@ def test_srns(folders, users, items, seed, protocol):
         assert part.negatives.tolist() == arrays["test_neg"].tolist()
 
 
+@few
 @given(st.data(), st.randoms(use_true_random=False))
 def test_a_given_split_and_what_is_saved_of_it(folders, data, random):
     users = data.draw(st.lists(written.words().filter(bool), min_size=14, max_size=14, unique=True))

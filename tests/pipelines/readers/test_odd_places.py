@@ -47,7 +47,6 @@ def test_paths_that_lead_nowhere(tmp_path, name):
         ("~nobody-of-gdns/x", "home folder"),
         ("a\0b", "NUL"),
         ("\udcff", "UTF-8"),
-        ("\nx", "line"),
     ],
 )
 def test_paths_that_no_file_has(name, path, says):
