@@ -119,7 +119,15 @@ def test_systems_take_turns_and_slow_ones_have_one(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "values", [{"num_items": ()}, {"num_items": (150,)}, {"batch_sizes": (257,)}, {"rounds": 0}, {"threads": 0}]
+    "values",
+    [
+        {"num_items": ()},
+        {"num_items": (150,)},
+        {"batch_sizes": (257,)},
+        {"skip": ("fais",)},
+        {"rounds": 0},
+        {"threads": 0},
+    ],
 )
 def test_impossible_flags_are_refused(values):
     with pytest.raises(InputError, match=next(iter(values))):
