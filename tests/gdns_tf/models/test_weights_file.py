@@ -1,11 +1,13 @@
 """The weights file: what is written is read, and a wrong file is named with what is wrong in it."""
 
+import errno
+
 import numpy as np
 import pytest
 
 from gdns_tf.models.factors import Factors
 from gdns_tf.models.weights_file import load_weights, save_arrays, save_factors
-from pipelines.errors import InputError
+from pipelines.errors import InputError, StorageError
 
 TRAIN = None
 """A user of a GMF is a row, whatever it was trained on."""
@@ -64,10 +66,12 @@ def test_a_failed_save_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
 
     def full_disk(file, **_):
         file.write_bytes(b"half")
-        raise OSError("No space left on device")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(np, "savez", full_disk)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(
+        StorageError, match=r"weights\.npz: cannot be written: No space left on device. Make room there"
+    ):
         save_arrays(path, arrays(w=np.ones(3)))
     assert path.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["weights.npz"]

@@ -97,7 +97,7 @@ def test_strengths_are_those_with_the_best_mean_over_history_lengths(monkeypatch
     [{"hidden_share": 0.0}, {"hidden_share": 1.0}, {"hidden_groups": 0}, {"hidden_groups": 11}],
 )
 def test_impossible_groups_are_refused(values):
-    with pytest.raises(InputError, match="hidden_share"):
+    with pytest.raises(InputError, match="hidden_"):
         FoldInBenchConfig(**values)
 
 
