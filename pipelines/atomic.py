@@ -12,8 +12,9 @@ from pathlib import Path
 from pipelines.errors import StorageError
 from pipelines.paths import RemotePath, as_path
 
-_STEM = 100
-"""Characters of a file's name that its temporary's begins with: a name may have no more than 255 bytes."""
+_PART = 100
+"""Bytes of the beginning and of the ending of a file's name in its temporary's: a name may have no more than 255."""
+_TEMPORARY = re.compile(r"\.(.*)\.[0-9a-f]{12}\.tmp(\.[^.]*)?", re.DOTALL)
 _PROBE = ".writable."
 
 
@@ -45,13 +46,9 @@ def whole(path: str | os.PathLike) -> Iterator[Path]:
             yield unfinished
             path.upload(unfinished)
         return
-    unfinished = path.with_name(temporary_name(path))
     _clear_abandoned(path)
-    with writing(path, unfinished):
-        descriptor = os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY | os.O_CLOEXEC, 0o666)
+    unfinished, descriptor = _created(path)
     try:
-        with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         with writing(path, unfinished):
             yield unfinished
             with unfinished.open("rb") as file:
@@ -63,13 +60,33 @@ def whole(path: str | os.PathLike) -> Iterator[Path]:
         os.close(descriptor)
 
 
+def _created(path: Path) -> tuple[Path, int]:
+    """A new, locked temporary of `path`, and its descriptor."""
+    while True:
+        unfinished = path.with_name(temporary_name(path))
+        with writing(path, unfinished):
+            descriptor = os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pass  # another process takes it for abandoned, for it was not locked yet: it goes
+        except OSError:  # a file system without locks, on which nobody takes it for that
+            return unfinished, descriptor
+        else:
+            if os.path.lexists(unfinished):
+                return unfinished, descriptor
+        os.close(descriptor)
+
+
 def _clear_abandoned(path: Path) -> None:
     """Removes what processes left of `path` that were killed: what is being written is locked."""
     with contextlib.suppress(OSError):
         for name in os.listdir(path.parent):
             if is_temporary(name, of=[path.name]):
                 with contextlib.suppress(OSError):
-                    descriptor = os.open(path.with_name(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+                    descriptor = os.open(
+                        path.with_name(name), os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
+                    )  # NFS locks those
                     try:
                         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                         path.with_name(name).unlink()
@@ -91,7 +108,8 @@ def writing(*paths: str | os.PathLike) -> Iterator[None]:
 
 def temporary_name(path: Path) -> str:
     """A name that nobody can foresee for what will be `path`, and that `is_temporary` knows."""
-    return f".{path.stem[:_STEM]}.{secrets.token_hex(6)}.tmp{path.suffix}"
+    stem, suffix = _parts(path.name)
+    return f".{stem}.{secrets.token_hex(6)}.tmp{suffix}"
 
 
 def is_temporary(name: str, of: Collection[str] = ()) -> bool:
@@ -101,8 +119,15 @@ def is_temporary(name: str, of: Collection[str] = ()) -> bool:
       name: of a file.
       of: names of the files that it is to be a temporary of; empty: any.
     """
-    match = re.fullmatch(r"\.(.*)\.[0-9a-f]{12}\.tmp(\.\w+)?", name)
-    return match is not None and (not of or f"{match[1]}{match[2] or ''}" in of)
+    match = _TEMPORARY.fullmatch(name)
+    return match is not None and (not of or (match[1], match[2] or "") in map(_parts, of))
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """What of a name its temporaries keep: the beginning of its stem, and of its suffix."""
+    parts = Path(name).stem, Path(name).suffix
+    stem, suffix = (part.encode(errors="replace")[:_PART].decode(errors="ignore") for part in parts)
+    return stem, suffix
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

@@ -26,7 +26,7 @@ class InputError(ValueError):
         remedy: what the user can do, a sentence.
         """
         where = f"{path}, line {line}: " if line is not None else f"{path}: " if str(path) else ""
-        stop = "" if problem.endswith("?") else "."
+        stop = "" if problem.endswith(("?", ".")) else "."  # the latter of one that comes from another process
         super().__init__(one_line(f"{where}{problem}{stop}{' ' + remedy if remedy else ''}"))
         self.path, self.line = str(path), line
 

@@ -3,6 +3,7 @@
 import abc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -18,6 +19,9 @@ REST, and no more memory than a stranger's answer should take (as JSON, some twe
 
 class Backend(abc.ABC):
     """A model whose signatures can be called. Safe to use from several threads."""
+
+    merges: ClassVar[bool] = True
+    """Whether requests may be merged with others on their way: then all inputs must have as many rows."""
 
     @abc.abstractmethod
     def call(self, signature: str, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> dict[str, np.ndarray]:

@@ -22,6 +22,8 @@ class InProcess(Backend):
       signatures = Signatures(InProcess(model.signatures(), "the model"))
     """
 
+    merges = False
+
     def __init__(self, functions: Mapping[str, tf.types.experimental.GenericFunction], name: str) -> None:
         """Args:
         functions: signature -> what runs it, from inputs by name to a dictionary of outputs.

@@ -143,13 +143,13 @@ class Signatures:
             "user_ids": ids,
             "k": np.full(len(ids), k, np.int32),
             "exclude_seen": np.full(len(ids), exclude_seen, bool),
-            "exclude_ids": self._lists([exclude] * len(ids)),
+            "exclude_ids": self._for_all(exclude, len(ids)),
         }
         if probes:
             inputs |= {"probes": np.full(len(ids), min(probes, _INT32_MAX), np.int32)}
             answer = self._call(APPROXIMATE.name, inputs)
         else:
-            answer = self._call("retrieve", inputs | {"restrict_to": self._lists([restrict_to] * len(ids))})
+            answer = self._call("retrieve", inputs | {"restrict_to": self._for_all(restrict_to, len(ids))})
         return self._recommendations(ids, answer, "known_user", k)
 
     def rank(self, users: Sequence, items: Sequence) -> Ranking:
@@ -266,6 +266,10 @@ class Signatures:
         for place, row in enumerate(rows):
             array[place, 1 : 1 + len(row)] = row
         return array
+
+    def _for_all(self, row: np.ndarray, batch: int) -> np.ndarray:
+        """The same list for each row of a request: once, where that can be said."""
+        return self._lists([row] * (batch if self.backend.merges else min(batch, 1)))
 
     def _ids(self, ids: Collection, what: str) -> np.ndarray:
         """Raw ids in the model's type; numbers and their text stand for each other."""

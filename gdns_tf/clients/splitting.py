@@ -15,21 +15,25 @@ def parts_that_fit(
 
     Args:
       signature: what is asked.
-      inputs: all of its inputs, with the same number of rows, at least one.
+      inputs: all of its inputs, with the same number of rows, at least one; or with one that is for all.
       description: what the model says of itself.
     """
     batch = len(next(iter(inputs.values())))
     limits, k, num_items = (description.get(name) for name in ("limits", "k", "num_items"))
     if not _are_numbers(limits) or not isinstance(k, int) or not isinstance(num_items, int):  # a former version's
         return [dict(inputs)]
+    for_all = {name for name, value in inputs.items() if len(value) == 1}
     sizes = {
-        axis: size
+        axis: 0 if tensor.name in for_all else size  # those do not grow with the rows
         for tensor in signature.inputs
         for axis, size in zip(tensor.axes, inputs[tensor.name].shape, strict=True)
     }
     sizes["K"] = min(int(inputs["k"].max()) if "k" in inputs else k, num_items)
     rows = rows_that_fit(signature, limits, sizes)
-    return [{name: value[at : at + rows] for name, value in inputs.items()} for at in range(0, batch, rows)]
+    return [
+        {name: value if name in for_all else value[at : at + rows] for name, value in inputs.items()}
+        for at in range(0, batch, rows)
+    ]
 
 
 def joined(answers: Sequence[Mapping[str, np.ndarray]], signature: Signature, item_id_type: str) -> dict:

@@ -71,7 +71,8 @@ def _lock(folder: Path, name: str) -> Iterator[None]:
                 yield
             finally:
                 with contextlib.suppress(OSError):  # before it is let go, so that nobody's but ours is removed
-                    path.unlink()
+                    if _is_at(descriptor, path):  # the folder may have got another name since, and another one its own
+                        path.unlink()
             return
 
 

@@ -12,8 +12,10 @@ import numpy as np
 from gdns_tf.models.weights_file import save_arrays
 from pipelines.errors import InputError
 from pipelines.paths import AnyPath
+from pipelines.readers.npz import read_arrays
 
 _TOLD = "told"
+_WHAT, _REMEDY = "the weights that a run began from", "Start the run afresh with `overwrite`."
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,9 @@ def read_start(path: AnyPath) -> Start:
     Raises:
       InputError: the file is not there, or damaged.
     """
+    arrays = read_arrays(path, _WHAT, _REMEDY)
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        return Start(arrays, json.loads(str(arrays.pop(_TOLD))))
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise InputError(
-            f"the weights that the run began from cannot be read ({error})",
-            path=path,
-            remedy="Start the run afresh with `overwrite`.",
-        ) from None
+        told = json.loads(str(arrays.pop(_TOLD)))
+    except (ValueError, KeyError, RecursionError):
+        raise InputError(f"not {_WHAT}", path=path, remedy=_REMEDY) from None
+    return Start(arrays, told)

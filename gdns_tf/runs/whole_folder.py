@@ -11,6 +11,7 @@ from gdns_tf.runs.lock import check_free, locked
 from pipelines.atomic import is_temporary, made, temporary_name, writing
 from pipelines.errors import InputError, StorageError
 
+_NEW, _FORMER = "new", "former"
 _EXCHANGE, _HERE = 2, -100
 """RENAME_EXCHANGE and AT_FDCWD of Linux."""
 
@@ -28,7 +29,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """
     path = path.absolute()
     beside = path.with_name(temporary_name(path))
-    unfinished = beside / "new"
+    unfinished = beside / _NEW
     try:
         with made(path.parent):
             _clear_abandoned(path)
@@ -52,6 +53,7 @@ def _clear_abandoned(path: Path) -> None:
             if is_temporary(beside.name, of=[path.name]) and beside.is_dir():
                 with contextlib.suppress(InputError):  # one is writing it
                     check_free(beside)
+                    _give_back(beside / _FORMER, path)
                     remove(beside)
 
 
@@ -63,10 +65,19 @@ def _put_in_place(new: Path, path: Path) -> None:
         try:
             _exchange(new, path)
         except (OSError, AttributeError):  # a system or a file system that cannot: there is a moment with neither
-            former = new.with_name("former")
+            former = new.with_name(_FORMER)
             path.rename(former)
-            new.rename(path)
+            try:
+                new.rename(path)
+            finally:
+                _give_back(former, path)
             remove(former)
+
+
+def _give_back(former: Path, path: Path) -> None:
+    """Gives a folder its name again, if none has it now: what broke off came between its going and the new one."""
+    if former.exists() and not os.path.lexists(path):
+        former.rename(path)
 
 
 def _exchange(one: Path, other: Path) -> None:

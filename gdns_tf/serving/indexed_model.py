@@ -49,7 +49,7 @@ class IndexedModel(ServedModel):
         )
         users = self._users.numbers(user_ids)
         probes = tf.clip_by_value(tf.reduce_max(tf.concat([probes, [1]], axis=0)), 1, self._num_cells)
-        floats = probes * (self._capacity * (2 * self._dim + 4))
+        of_cell = self._capacity * (2 * self._dim + 4)
         arguments = {
             "users": users,
             "k": k,
@@ -58,9 +58,9 @@ class IndexedModel(ServedModel):
         }
         # So many that a single user's cells fill a block: to look at all items is then as fast, and takes less memory.
         return tf.cond(
-            floats > FLOATS,
+            probes > FLOATS // of_cell,  # and no product, which 32 bits may not hold
             lambda: self._for_users(**arguments),
-            lambda: self._in_cells(**arguments, probes=probes, floats=floats),
+            lambda: self._in_cells(**arguments, probes=probes, floats=probes * of_cell),
         )
 
     def _in_cells(

@@ -27,7 +27,7 @@ def new_version(export_dir: str | os.PathLike, version: int | None = None) -> It
 
     On this machine the folder is locked as long as its process lives, so that exports at the same time take different
     numbers, and what a killed one left is told from what another is still writing, and is deleted. In an object store
-    there are no locks: of two exports at the same time one may fail.
+    there are no locks, nor on NFS: of two exports at the same time one may fail.
 
     Args:
       export_dir: the folder of the model, here or in an object store; it is made.
@@ -137,7 +137,7 @@ def _reserve(export_dir: Path, version: int | None) -> tuple[int, Path, int]:
         unfinished = export_dir / f"{_UNFINISHED}{number}"
         unfinished.mkdir()
         lock = os.open(unfinished, os.O_RDONLY)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        _lock(lock, fcntl.LOCK_EX)
     return number, unfinished, lock
 
 
@@ -145,10 +145,28 @@ def _reserve(export_dir: Path, version: int | None) -> tuple[int, Path, int]:
 def _locked(folder: Path) -> Iterator[None]:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if not _lock(descriptor, fcntl.LOCK_EX):
+            notices.warning(
+                "%s: its file system has no locks for folders. See that no other process exports there.", folder
+            )
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, operation: int) -> bool:
+    """Locks an open folder; False where the file system cannot: NFS locks only what can be opened to write to.
+
+    Raises:
+      BlockingIOError: another process has, and it is not to be waited for.
+    """
+    try:
+        fcntl.flock(descriptor, operation)
+    except BlockingIOError:
+        raise
+    except OSError:
+        return False
+    return True
 
 
 def _delete_if_abandoned(folder: Path) -> None:
@@ -157,8 +175,8 @@ def _delete_if_abandoned(folder: Path) -> None:
     except OSError:
         return  # it was finished a moment ago; or it is no folder, and none of ours
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(folder, ignore_errors=True)
+        if _lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            shutil.rmtree(folder, ignore_errors=True)
     except BlockingIOError:
         pass  # its process lives
     finally:

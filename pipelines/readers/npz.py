@@ -1,4 +1,4 @@
-"""Reads the arrays of an .npz file, of numbers alone: no pickle is looked at, and nothing unpacked that is a bomb."""
+"""Reads the arrays of an .npz file, of numbers or text: no pickle is looked at, and nothing unpacked that is a bomb."""
 
 import os
 
@@ -21,7 +21,7 @@ def read_arrays(path: AnyPath, what: str, remedy: str) -> dict[str, np.ndarray]:
       remedy: likewise.
 
     Raises:
-      InputError: it cannot be read, is damaged or another kind of file, or holds what is no array of numbers.
+      InputError: it cannot be read, is damaged or another kind of file, or holds arrays of objects.
     """
     with Source(path).open() as file:
         try:

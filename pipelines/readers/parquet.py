@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet
 
 from pipelines.errors import InputError, shown
@@ -57,17 +58,52 @@ _FREE_ROWS, _MAX_ROWS_A_BYTE = 10**7, 100
 rows."""
 
 
+_TEXT = (pa.string(), pa.large_string())
+_SMALL = 64 << 20
+"""Bytes of a file up to which each text is read once, and then put into the rows that have it. (All the different ids
+of a long file might be more than fit into one array.)"""
+_FREE_TEXT, _MAX_TEXT_A_BYTE = 1 << 30, 100
+"""Bytes of text that all rows may have, and beyond them how many for each of the file's."""
+
+
 def _read(source: Source, kinds: Mapping[str, Kind]) -> pa.Table:
+    size = _size(source)
     with _opened(source) as content:
         require_columns(kinds, content.schema_arrow.names, source)
-        rows = content.metadata.num_rows
-        if rows > max(_FREE_ROWS, _MAX_ROWS_A_BYTE * (size := _size(source))):
-            raise InputError(
-                f"{rows:,} rows in {size:,} bytes, and no real data packs so well",
-                path=source,
-                remedy="Check where it comes from.",
-            )
-        return content.read(columns=list(kinds))
+        if (rows := content.metadata.num_rows) > max(_FREE_ROWS, _MAX_ROWS_A_BYTE * size):
+            raise _bomb(f"{rows:,} rows", size, source)
+        texts = [name for name in kinds if content.schema_arrow.field(name).type in _TEXT] if size < _SMALL else []
+    with _opened(source, texts) as content:
+        return _written_out(content.read(columns=list(kinds)), size, source)
+
+
+def _written_out(table: pa.Table, size: int, source: Source) -> pa.Table:
+    """The table with its texts in every row, where it has them once each.
+
+    Raises:
+      InputError: that would be absurdly much.
+    """
+    coded = [field.name for field in table.schema if _is_coded_text(field.type)]
+    length = sum(_text_bytes(chunk) for name in coded for chunk in table[name].chunks)
+    if length > max(_FREE_TEXT, _MAX_TEXT_A_BYTE * size):
+        raise _bomb(f"{length:,} bytes of text", size, source)
+    for name in coded:
+        column = table[name]
+        table = table.set_column(table.column_names.index(name), name, column.cast(column.type.value_type))
+    return table
+
+
+def _is_coded_text(kind: pa.DataType) -> bool:
+    return pa.types.is_dictionary(kind) and kind.value_type in _TEXT
+
+
+def _text_bytes(chunk: pa.DictionaryArray) -> int:
+    return pc.sum(pc.binary_length(chunk.dictionary).take(chunk.indices)).as_py() or 0
+
+
+def _bomb(what: str, size: int, source: Source) -> InputError:
+    problem = f"{what} in {size:,} bytes, and no real data packs so well"
+    return InputError(problem, path=source, remedy="Check where it comes from.")
 
 
 def _size(source: Source) -> int:
@@ -77,10 +113,10 @@ def _size(source: Source) -> int:
 
 
 @contextmanager
-def _opened(source: Source) -> Iterator[pyarrow.parquet.ParquetFile]:
+def _opened(source: Source, coded: Sequence[str] = ()) -> Iterator[pyarrow.parquet.ParquetFile]:
     with source.open() as file:
         try:
-            yield pyarrow.parquet.ParquetFile(file)
+            yield pyarrow.parquet.ParquetFile(file, read_dictionary=list(coded))
         except InputError:
             raise
         except UnicodeDecodeError:

@@ -5,6 +5,8 @@ import pytest
 from served_models import PADDING
 
 from gdns_tf.clients import InvalidRequest, Recommender
+from gdns_tf.clients.splitting import parts_that_fit
+from gdns_tf.serving.contract import SIGNATURES
 
 UNKNOWN = {"int64": 77, "string": "nobody"}
 BACKENDS = ("saved model", "in memory", "grpc", "rest")
@@ -53,6 +55,36 @@ def test_recommend_with_lists(signatures, oracle, id_type):
         answer = signatures.recommend(users, 12, **options)
         for user, row in zip(users, answer, strict=True):
             assert as_pairs(row) == oracle.recommend(user, 12, **options)
+
+
+def test_a_list_for_all_is_given_once_in_process(in_process, oracle, id_type, monkeypatch):
+    signatures, shapes = in_process[id_type].signatures, {}
+    call = signatures.backend.call
+
+    def watched(name, inputs, outputs):
+        shapes.update({name: value.shape for name, value in inputs.items()})
+        return call(name, inputs, outputs)
+
+    monkeypatch.setattr(signatures.backend, "call", watched)
+    assert len(signatures.recommend(oracle.user_ids[:9], 3, exclude=oracle.item_ids[:5])) == 9
+    assert (shapes["user_ids"], shapes["exclude_ids"], shapes["restrict_to"]) == ((9,), (1, 6), (1, 1))
+
+
+def test_a_list_for_all_goes_with_every_part_of_what_is_split():
+    inputs = {
+        "user_ids": np.arange(50),
+        "k": np.full(50, 5, np.int32),
+        "exclude_seen": np.ones(50, bool),
+        "exclude_ids": np.arange(90)[None],
+        "restrict_to": np.arange(1)[None],
+    }
+    description = {"limits": {"users": 20, "entries": 100}, "k": 5, "num_items": 70}
+    parts = parts_that_fit(SIGNATURES["retrieve"], inputs, description)
+    assert [len(part["user_ids"]) for part in parts] == [20, 20, 10]
+    assert all(part["exclude_ids"].shape == (1, 90) for part in parts)
+    each = inputs | {"exclude_ids": np.arange(50 * 10).reshape(50, 10)}
+    parts = parts_that_fit(SIGNATURES["retrieve"], each, description)
+    assert [part["exclude_ids"].shape for part in parts] == [(10, 10)] * 5
 
 
 def test_restricted_to_what_is_not_there(signatures, oracle, id_type):

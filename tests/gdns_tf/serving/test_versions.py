@@ -1,5 +1,7 @@
 """Version folders: numbers, wholeness, and exports at the same time."""
 
+import errno
+import fcntl
 import os
 import random
 import threading
@@ -142,3 +144,16 @@ def test_what_cannot_be_removed_is_said_and_the_export_stands(tmp_path, monkeypa
     assert remove_superseded(tmp_path / "2", 1) == []
     assert "`keep_versions`=1 leaves over could be removed: [Errno 13] Permission denied" in caplog.messages[-1]
     assert visible(tmp_path) == ["1", "2"]
+
+
+def test_a_file_system_without_locks_for_folders_is_said_and_gone_on_with(tmp_path, monkeypatch, caplog):
+    def refuse(*_):
+        raise OSError(errno.EBADF, "Bad file descriptor")  # as NFS does
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    (tmp_path / ".unfinished-3").mkdir()  # abandoned or not: who knows
+    assert [export(tmp_path), export(tmp_path)] == [4, 5]
+    assert "no locks for folders" in caplog.text
+    assert hidden(tmp_path) == [".unfinished-3"]
+    assert remove_superseded(tmp_path / "5", keep=1) == [4]
+    assert visible(tmp_path) == ["5"]

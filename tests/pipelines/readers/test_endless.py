@@ -32,6 +32,7 @@ def small_limits(monkeypatch):
         *((files, name) for name in ("_MAX_LINE_BYTES", "_FREE_BYTES")),
         (npz, "_FREE_BYTES"),
         (parquet, "_FREE_ROWS"),
+        (parquet, "_FREE_TEXT"),
     ):
         monkeypatch.setattr(module, name, getattr(module, name) >> 10)
     monkeypatch.setattr(files.Source.lines, "__kwdefaults__", {"most": 1 << 16})
@@ -133,6 +134,23 @@ def test_equal_numbers_and_rows_without_end(tmp_path, small_limits):
     equal = pa.table({"user_id": pa.array(["a"] * 200_000), "item_id": pa.array(["b"] * 200_000)})
     pyarrow.parquet.write_table(equal, tmp_path / "x.parquet")
     assert "200,000 rows in" in refused("table", tmp_path / "x.parquet")
+
+
+@pytest.mark.parametrize("column", ["user_id", "title"])
+@pytest.mark.parametrize("as_category", [False, True])
+def test_one_long_text_in_many_rows(tmp_path, small_limits, column, as_category):
+    rows = {
+        "user_id": [f"u{row % 50}" for row in range(2000)],
+        "item_id": list(range(2000)),
+        column: ["x" * 900] * 2000,
+    }
+    table = pa.table(rows)
+    if as_category:
+        place = table.column_names.index(column)
+        table = table.set_column(place, column, table[column].dictionary_encode())
+    pyarrow.parquet.write_table(table, tmp_path / "x.parquet")
+    told = refused("table", tmp_path / "x.parquet", title_column="title" if column == "title" else "")
+    assert "bytes of text in" in told
 
 
 def test_a_pickle_that_asks_for_gigabytes(tmp_path):
