@@ -29,6 +29,7 @@ from gdns_tf.serving.contract import SIGNATURES
 from gdns_tf.serving.limits import Limits
 from pipelines.checks import Settings
 from pipelines.config import flag
+from pipelines.errors import InputError
 
 Arrays = Mapping[str, np.ndarray]
 _USERS = 256
@@ -170,10 +171,14 @@ def bench(config: RequestsBenchConfig, requests: tuple[Request, ...] = REQUESTS)
             asked = {}
             for name, limits in (("no limits", Limits(_MOST, _MOST, _MOST)), ("limits as they come", Limits())):
                 asked[name] = Path(folder) / name
-                arguments = (asked[name], config.num_items, config.dim, _K, limits)
-                process = multiprocessing.get_context("spawn").Process(target=export, args=arguments)
+                options = {"num_items": config.num_items, "dim": config.dim, "k": _K, "limits": limits}
+                process = multiprocessing.get_context("spawn").Process(
+                    target=export, args=[asked[name]], kwargs=options
+                )
                 process.start()
                 process.join()
+                if process.exitcode:
+                    raise InputError("the model could not be exported")
         rows = []
         for request in requests:
             request = request.scaled(config.scale)

@@ -53,6 +53,7 @@ SEEN = 100
 """Items that each user has seen, where these are left out."""
 NOBODY = Interactions(np.zeros(1, np.int64), np.zeros(0, np.int32), user_ids=np.zeros(0), item_ids=np.zeros(0))
 """The data of weights that hold a row for each user."""
+_LIBRARIES = ("faiss", "hnswlib", "tensorflow_recommenders")
 _NUMPY_ROWS = 16
 _MOST_CALLS = 1000
 _RECALL_USERS = 64
@@ -77,7 +78,7 @@ class RetrievalBenchConfig(Settings):
     seconds: float = flag(0.4, "How long a turn is, at least one call.", at_least=0, at_most=86_400)
     threads: int = flag(1, "Threads of each system, but for building.", at_least=1, at_most=1024)
     item_dtype: str = flag("float32", "Type in which the exported model stores its item vectors.", ITEM_DTYPES)
-    skip: tuple[str, ...] = flag((), "Libraries to leave out: faiss, hnswlib, tensorflow_recommenders.")
+    skip: tuple[str, ...] = flag((), f"Libraries to leave out: any of {', '.join(_LIBRARIES)}.")
     quick: bool = flag(False, "Smoke test: 2,000 and 20,000 items, one short turn.")
 
     def check(self) -> None:
@@ -85,6 +86,7 @@ class RetrievalBenchConfig(Settings):
             require(bool(getattr(self, name)), name, "", "must be one or more numbers")
         if min(self.num_items) < self.retrieve + SEEN:
             raise InputError(f"`num_items`={self.num_items} must each be at least `retrieve` + {SEEN}")
+        require(set(self.skip) <= set(_LIBRARIES), "skip", self.skip, f"may name {', '.join(_LIBRARIES)}")
 
 
 @dataclass(frozen=True)

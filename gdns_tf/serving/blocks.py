@@ -43,28 +43,19 @@ def in_row_blocks(
       specs: of the tensors, with the sizes that are known.
     """
 
-    def blocks() -> Sequence[tf.Tensor]:
-        number = -(-batch // rows)
+    number = tf.maximum(-(-batch // rows), 1)
 
-        def step(block: tf.Tensor, *found: tf.TensorArray) -> tuple:
-            # Of equal sizes: a product with a single row may be rounded otherwise than one with more.
-            first, end = (
-                tf.cast(tf.cast(at, tf.int64) * tf.cast(batch, tf.int64) // tf.cast(number, tf.int64), tf.int32)
-                for at in (block, block + 1)
-            )
-            return block + 1, *(
-                array.write(block, part) for array, part in zip(found, of_rows(first, end), strict=True)
-            )
+    def at(block: tf.Tensor) -> tf.Tensor:
+        """Blocks are of equal size, for a product with a single row may be rounded otherwise than one with more."""
+        return tf.cast(tf.cast(block, tf.int64) * tf.cast(batch, tf.int64) // tf.cast(number, tf.int64), tf.int32)
 
-        arrays = [
-            tf.TensorArray(spec.dtype, size=number, infer_shape=False, element_shape=spec.shape) for spec in specs
-        ]
-        _, *found = tf.while_loop(lambda block, *_: block < number, step, [0, *arrays], parallel_iterations=1)
-        return [array.concat() for array in found]
+    def step(block: tf.Tensor, *found: tf.TensorArray) -> tuple:
+        parts = of_rows(at(block), at(block + 1))
+        return block + 1, *(array.write(block, part) for array, part in zip(found, parts, strict=True))
 
-    # One block needs no loop, whose machinery would be felt by small requests.
-    found = tf.cond(batch <= rows, lambda: list(of_rows(tf.constant(0), batch)), blocks)
-    return [tf.ensure_shape(part, spec.shape) for part, spec in zip(found, specs, strict=True)]
+    arrays = [tf.TensorArray(spec.dtype, size=number, infer_shape=False, element_shape=spec.shape) for spec in specs]
+    _, *found = tf.while_loop(lambda block, *_: block < number, step, [0, *arrays], parallel_iterations=1)
+    return [tf.ensure_shape(array.concat(), spec.shape) for array, spec in zip(found, specs, strict=True)]
 
 
 def best_columns(

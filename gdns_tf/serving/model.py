@@ -36,7 +36,9 @@ class ServedModel(Tables):
 
         return {
             signature.name: tf.function(
-                getattr(self, signature.name), input_signature=[spec(tensor) for tensor in signature.inputs]
+                getattr(self, signature.name),
+                input_signature=[spec(tensor) for tensor in signature.inputs],
+                autograph=False,  # nothing here needs it, and it takes as long again
             )
             for signature in self.contract()
         }

@@ -60,13 +60,14 @@ def test_tensorflow_finds_what_numpy_finds():
         np.testing.assert_array_equal(system.search(users), exact, err_msg=system.name)
 
 
-def test_signatures_find_what_numpy_finds_but_for_what_was_seen():
+def test_signatures_find_what_numpy_finds_but_for_what_was_seen(monkeypatch):
+    monkeypatch.setattr(retrieval, "PROBED", (1, 32, 512))
     model = enlarged(mixture(), 3000)
     users = np.array([5, 0, 5])
     exact, *indexed = retrieval.signature_systems(model, 50)
     found = exact.search(users)
     shares = [recall(system.search(users), found) for system in indexed]
-    assert 0.2 < shares[0] < shares[1] <= shares[2] == 1
+    assert 0 < shares[0] < shares[1] <= shares[2] == 1
     assert found.shape == (3, 50)
     ranked = numpy_top_k(model.queries[users], model.items, 3000)
     for row in range(3):
@@ -118,7 +119,15 @@ def test_systems_take_turns_and_slow_ones_have_one(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "values", [{"num_items": ()}, {"num_items": (150,)}, {"batch_sizes": (257,)}, {"rounds": 0}, {"threads": 0}]
+    "values",
+    [
+        {"num_items": ()},
+        {"num_items": (150,)},
+        {"batch_sizes": (257,)},
+        {"skip": ("fais",)},
+        {"rounds": 0},
+        {"threads": 0},
+    ],
 )
 def test_impossible_flags_are_refused(values):
     with pytest.raises(InputError, match=next(iter(values))):

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from gdns_tf.models.factors import Factors, HistorySum
 from gdns_tf.serving import blocks, eligible, model, tables
+from gdns_tf.serving import top_k as two_stages
 from gdns_tf.serving.blocks import best_columns, in_row_blocks
 from gdns_tf.serving.in_memory import in_memory
 from gdns_tf.serving.top_k import top_k
@@ -19,7 +20,9 @@ LOWEST, PADDING_SCORE = -np.inf, np.finfo(np.float32).min
     ("rows", "n", "k", "m"), [(5, 999, 7, 300), (1, 33, 40, 60), (4, 4096, 10, 9000), (3, 20_001, 100, 3000)]
 )
 @pytest.mark.parametrize("levels", [2, 10**6])
-def test_what_is_never_found_counts_as_lowest(rows, n, k, m, levels):
+@pytest.mark.parametrize("short", [0, 2**15])
+def test_what_is_never_found_counts_as_lowest(monkeypatch, rows, n, k, m, levels, short):
+    monkeypatch.setattr(two_stages, "_SHORT", short)
     rng = np.random.default_rng(n + levels)
     scores = rng.integers(0, levels, (rows, n)).astype(np.float32)
     never = np.stack([rng.integers(0, rows, m), rng.integers(0, n, m)], axis=1)
@@ -80,6 +83,7 @@ def small_blocks(monkeypatch):
 
     def set_sizes():
         for module, name, value in (
+            (two_stages, "_SHORT", 0),
             (blocks, "FLOATS", 700),
             (blocks, "_COLUMNS", 40),
             (tables, "FLOATS", 1),

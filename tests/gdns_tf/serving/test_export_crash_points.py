@@ -18,6 +18,7 @@ from planted_runs import PLANTED, make_run, random_factors
 
 import gdns_tf
 from gdns_tf.serving import export as export_module
+from gdns_tf.serving.contract import SIGNATURES
 from gdns_tf.serving.export import export_run
 from pipelines.dataset import with_source
 from pipelines.errors import StorageError
@@ -34,7 +35,9 @@ def stand_in(monkeypatch):
             Path(folder, name).write_text(name)
 
     monkeypatch.setattr(tf.saved_model, "save", save)
-    monkeypatch.setattr(export_module, "served_model", lambda *args: SimpleNamespace(signatures=dict))
+    monkeypatch.setattr(
+        export_module, "served_model", lambda *args: SimpleNamespace(signatures=dict, contract=SIGNATURES.values)
+    )
     monkeypatch.setattr(os, "fsync", lambda file: None)
 
 
