@@ -1,8 +1,10 @@
 """TLS and credentials, by the files and the variable that hold them: no secret is kept here, shown or logged."""
 
+import contextlib
 import os
 import re
 import ssl
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +60,8 @@ class Access:
         Raises:
           ServingError: a file cannot be read, or is not what it should be.
         """
+        for path in filter(None, (self.ca_file, self.cert_file, self.key_file)):
+            _refuse_pipe(path)
         try:
             context = ssl.create_default_context(cafile=self.ca_file or None)
         except (OSError, ValueError) as error:
@@ -93,8 +97,16 @@ class Access:
     def _text(self) -> str:
         if self.token_env:
             return os.environ.get(self.token_env, "")
+        _refuse_pipe(self.token_file)
         with Path(self.token_file).open("rb") as file:
             return file.read(_LONGEST_TOKEN).decode("ascii")
+
+
+def _refuse_pipe(path: str) -> None:
+    """Raises ServingError for what one may wait for without end; whether there is a file, who opens it says."""
+    with contextlib.suppress(OSError):
+        if stat.S_ISFIFO(os.stat(path).st_mode):
+            raise ServingError(f"{path}: this is a pipe, not a file")
 
 
 def _reason(error: Exception) -> str:

@@ -316,5 +316,5 @@ def _of(values: tf.Tensor, items: slice | tf.Tensor) -> tf.Tensor:
 
 
 def popular_where(unknown: tf.Tensor, scores: tf.Tensor, popularity: Callable[[], tf.Tensor]) -> tf.Tensor:
-    """Puts the popularity of items, [columns] or [rows, columns], into some rows; costs nothing where there are none."""
+    """Puts popularity, [columns] or [rows, columns], into some rows of scores; costs nothing where there are none."""
     return tf.cond(tf.reduce_any(unknown), lambda: tf.where(unknown[:, None], popularity(), scores), lambda: scores)

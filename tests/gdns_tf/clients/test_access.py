@@ -1,5 +1,6 @@
 """TLS and tokens, against servers with certificates of an authority that is made here."""
 
+import os
 import ssl
 import subprocess
 import sys
@@ -153,6 +154,7 @@ def test_tokens_by_rest_are_read_anew_for_each_call(files, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        *(({option: "pipe"}, "pipe: this is a pipe") for option in ("ca_file", "cert_file", "token_file")),
         ({"ca_file": "none"}, "none: no certificates of authorities in PEM: No such file"),
         ({"ca_file": "empty"}, "empty: no certificates of authorities in PEM"),
         ({"ca_file": "binary"}, "binary: no certificates of authorities in PEM"),
@@ -171,6 +173,7 @@ def test_files_that_are_not_what_they_should_be(files, tmp_path, protocol, optio
         name: value if name == "token_env" else files.get(value, str(tmp_path / value))
         for name, value in options.items()
     }
+    os.mkfifo(tmp_path / "pipe")  # that nobody writes to
     where = {"grpc": "grpcs://127.0.0.1:1", "rest": "https://127.0.0.1:1"}[protocol]
     with pytest.raises(ServingError, match=message) as raised:
         OPEN[protocol](where, access=Access(**paths), timeout=1).describe()
