@@ -138,6 +138,8 @@ def test_an_export_with_an_index_and_its_client(planted_dataset, tmp_path):
         few = recommender.signatures.recommend(users, 12, probes=1)
         assert (few.scores <= exact.scores + 1e-6).all()
         assert (few.scores < exact.scores - 1e-3).any()
+        _, asked = ask(RecommendConfig(user=("3",), k=12, probes=1), recommender.signatures)
+        np.testing.assert_array_equal(asked.items[0], few.items[3])
         with pytest.raises(InvalidRequest, match="restrict_to is answered exactly"):
             recommender.recommend(users, restrict_to=[3], probes=1)
     card = (folder / "README.md").read_text()
