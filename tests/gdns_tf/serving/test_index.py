@@ -10,6 +10,7 @@ from planted_runs import random_factors
 
 from gdns_tf.clients import InvalidRequest, Recommender
 from gdns_tf.models.factors import Factors
+from gdns_tf.recommend import RecommendConfig, ask
 from gdns_tf.serving.description import describe
 from gdns_tf.serving.export import check_options, export_model
 from gdns_tf.serving.fold_in import FoldIn
