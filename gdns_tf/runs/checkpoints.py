@@ -19,7 +19,7 @@ INDEX = "checkpoint"
 KEPT = 2
 _CHECKSUMS = ".sha256"
 """What the name of the file ends in that is written last of a checkpoint; in the form that `sha256sum -c` reads."""
-_OF_A_CHECKPOINT = re.compile(r"ckpt-(\d+)(\..*|_temp.*)")
+_OF_A_CHECKPOINT = re.compile(r"ckpt-([0-9]{1,18})(\..*|_temp.*)")
 _FINGERPRINT = "state/data_fingerprint/.ATTRIBUTES/VARIABLE_VALUE"
 
 
@@ -132,7 +132,13 @@ def numbers(folder: Path) -> list[int]:
     names = [path.name.removesuffix(_CHECKSUMS) for path in folder.glob(f"ckpt-*{_CHECKSUMS}")]
     if (folder / INDEX).is_file():
         names += re.findall(r"ckpt-\d+", (folder / INDEX).read_text(errors="replace"))
-    return sorted({int(name[5:]) for name in names if name[5:].isdigit()}, reverse=True)
+    return sorted({int(name[5:]) for name in names if re.fullmatch("[0-9]{1,18}", name[5:])}, reverse=True)
+
+
+def has_others_files(folder: Path) -> bool:
+    """Whether something lies in `checkpoints/` that no run wrote, nor TensorFlow for one."""
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return not all(_OF_A_CHECKPOINT.fullmatch(name) or name.startswith(INDEX) or is_temporary(name) for name in names)
 
 
 def forget(folder: Path) -> None:

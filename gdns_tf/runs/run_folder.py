@@ -81,6 +81,7 @@ class RunFolder:
         """Of a folder without flags."""
         found = {path.name for path in self.path.iterdir() if not self.is_leftover(path.name)}
         is_rest_of_a_run = found <= self.names and any(not name.endswith(".npz") for name in found)  # may be anybody's
+        is_rest_of_a_run &= not checkpoints.has_others_files(self.checkpoints)
         if is_rest_of_a_run and not config.overwrite:
             raise InputError(
                 f"the folder holds {', '.join(sorted(found))} of a run, but not its {self.flags.name}",

@@ -7,7 +7,7 @@ from gdns_tf.serving.blocks import FLOATS, in_row_blocks, rows_at_once
 from gdns_tf.serving.contract import APPROXIMATE, Signature
 from gdns_tf.serving.eligible import Excluded
 from gdns_tf.serving.index import Cells
-from gdns_tf.serving.model import ServedModel
+from gdns_tf.serving.model import ServedModel, popular_where
 from gdns_tf.serving.tables import table
 from gdns_tf.serving.top_k import top_k
 
@@ -83,13 +83,13 @@ class IndexedModel(ServedModel):
         def of_rows(first: tf.Tensor, end: tf.Tensor) -> tuple:
             queries, unknown = self._queries_of(users[first:end]), users[first:end] < 0
             near = tf.matmul(queries, self._centroids, transpose_b=True)
-            near = _where_any(unknown, lambda: self._most_popular[None], near)
+            near = popular_where(unknown, near, lambda: self._most_popular)
             cells = tf.sort(top_k(near, probes)[1], axis=1)
             items = tf.reshape(tf.gather(self._cell_items, cells), [end - first, probes * self._capacity])
             factors = tf.cast(tf.gather(self._cell_factors, cells), tf.float32)
             factors = tf.reshape(factors, [end - first, probes * self._capacity, self._dim])
             scores = tf.einsum("bmd,bd->bm", factors, queries)
-            scores = _where_any(unknown, lambda: tf.gather(self._popularity, tf.maximum(items, 0)), scores)
+            scores = popular_where(unknown, scores, lambda: tf.gather(self._popularity, tf.maximum(items, 0)))
             scores = tf.where(items < 0, _LOWEST, scores)
             never = tf.concat([self._seen_places(seen_by[first:end]), excluded.places(first, end)], axis=0)
             values, columns = top_k(scores, width, self._columns(never, cells))
@@ -112,11 +112,6 @@ class IndexedModel(ServedModel):
         at = tf.searchsorted(chosen[:-1], wanted, out_type=tf.int64)
         column = (at - places[:, 0] * probes) * self._capacity + slots % self._capacity
         return tf.boolean_mask(tf.stack([places[:, 0], column], axis=1), tf.equal(tf.gather(chosen, at), wanted))
-
-
-def _where_any(unknown: tf.Tensor, popular: object, scores: tf.Tensor) -> tf.Tensor:
-    """Puts other scores into rows that are unknown; costs nothing where there are none."""
-    return tf.cond(tf.reduce_any(unknown), lambda: tf.where(unknown[:, None], popular(), scores), lambda: scores)
 
 
 def _by_item(values: tf.Tensor, items: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -127,7 +127,7 @@ class ServedModel(Tables):
 
             def scores(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
                 products = tf.matmul(queries, table(left, right), transpose_b=True)
-                return _popular_where(~known[first:end], products, lambda: self._popularity[left:right])
+                return popular_where(~known[first:end], products, lambda: self._popularity[left:right])
 
             return scores, places(items[first:end])
 
@@ -242,7 +242,7 @@ class ServedModel(Tables):
             def scores(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
                 found = tf.matmul(queries, table(left, right), transpose_b=True)
                 items = slice(left, right) if catalogue is None else catalogue[left:right]
-                found = _popular_where(unknown, found, lambda: _of(self._popularity, items))
+                found = popular_where(unknown, found, lambda: _of(self._popularity, items))
                 if excluded is not None:
                     found = excluded.lower(found, lambda mask: _of(mask, items))
                 if allowed is None:
@@ -315,6 +315,6 @@ def _of(values: tf.Tensor, items: slice | tf.Tensor) -> tf.Tensor:
     return values[items] if isinstance(items, slice) else tf.gather(values, items)
 
 
-def _popular_where(unknown: tf.Tensor, scores: tf.Tensor, popularity: Callable[[], tf.Tensor]) -> tf.Tensor:
-    """Puts the popularity of the items [columns] into some rows; costs nothing where there are none."""
+def popular_where(unknown: tf.Tensor, scores: tf.Tensor, popularity: Callable[[], tf.Tensor]) -> tf.Tensor:
+    """Puts the popularity of items, [columns] or [rows, columns], into some rows; costs nothing where there are none."""
     return tf.cond(tf.reduce_any(unknown), lambda: tf.where(unknown[:, None], popularity(), scores), lambda: scores)

@@ -145,3 +145,10 @@ def test_a_large_table_is_restored_in_place(tmp_path):
         peaks.append(memory("VmHWM") - before)
         del made, cells
     assert peaks[0] < 0.3 * size < 0.7 * size < peaks[1]
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "\u00b2", "-1", ""])
+def test_an_index_that_names_no_number_names_none(tmp_path, number):
+    (tmp_path / "checkpoint").write_text(f'model_checkpoint_path: "ckpt-{number}"\nall: "ckpt-7"', encoding="utf-8")
+    (tmp_path / f"ckpt-{number[:100]}.sha256").touch()
+    assert numbers(tmp_path) == [7]

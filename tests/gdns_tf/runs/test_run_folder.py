@@ -78,6 +78,18 @@ def test_a_folder_of_something_else_is_left_alone(config, tmp_path):
     assert os.listdir(tmp_path / "photos") == ["cat.jpg"]
 
 
+def test_checkpoints_of_another_program_are_left_alone(config, tmp_path):
+    place = tmp_path / "work"
+    (place / "checkpoints").mkdir(parents=True)
+    (place / "tensorboard").mkdir()
+    (place / "checkpoints" / "best.pt").touch()
+    with pytest.raises(InputError, match="not empty and holds no run"):
+        RunFolder.open(DATA, replace(config, output_dir=str(place), overwrite=True))
+    (place / "checkpoints" / "best.pt").rename(place / "checkpoints" / "ckpt-3.index")
+    (place / "checkpoints" / "checkpoint").touch()
+    RunFolder.open(DATA, replace(config, output_dir=str(place), overwrite=True))  # what is left of a run
+
+
 @pytest.mark.parametrize("left", [".writable.4711", "..writable.0123456789ab.tmp.4711", ".flags.0123456789ab.tmp.txt"])
 def test_what_a_kill_left_before_the_run_had_begun_is_no_hindrance(config, tmp_path, left):
     (tmp_path / "a" / "run").mkdir(parents=True)
