@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +37,7 @@ from gdns_tf.samplers.base import Sampler
 from gdns_tf.serving.description import about_training
 from gdns_tf.serving.export import check_options, export_model
 from gdns_tf.serving.in_memory import in_memory
+from gdns_tf.serving.limits import Limits
 from gdns_tf.training.config import TrainConfig
 from gdns_tf.training.recipes import PAIRS, SAMPLING
 from gdns_tf.tuning.config import TuneConfig
@@ -134,7 +135,7 @@ def fit(
             settings["warm_start"] = former.name if former else str(warm_start)
         if recipe is not None:
             settings = settings_over_recipe(recipe, settings, TrainConfig, [DataConfig])
-        tuning = _tuning(tune_minutes, settings)
+        tuning = TuneConfig.taken_from(tune_minutes, settings)
         config = TrainConfig.from_settings(**settings) if tuning is None else None
         try:
             if tuning is None:
@@ -157,16 +158,6 @@ def fit(
             export_anyway=model.config.export_anyway,
         )
     return model
-
-
-def _tuning(tune_minutes: float | None, settings: dict[str, object]) -> TuneConfig | None:
-    """How to tune, by settings that are taken out of those of training; None where it was not asked for."""
-    own = {field.name: settings.pop(field.name) for field in fields(TuneConfig) if field.name in settings}
-    if tune_minutes is not None:
-        return TuneConfig(tune_minutes=tune_minutes, **own)
-    for name in own:
-        raise InputError(f"`{name}` is of tuning, which was not asked for", remedy="Set `tune_minutes` too.")
-    return None
 
 
 def train_model(
@@ -416,6 +407,8 @@ class Model(RecommendMethods):
         item_dtype: str = "float32",
         version: int | None = None,
         keep_versions: int = 0,
+        index: str = "exact",
+        limits: Limits | None = None,
         export_anyway: bool = False,
     ) -> Path:
         """Writes the next version of a model for TensorFlow Serving.
@@ -426,6 +419,8 @@ class Model(RecommendMethods):
           item_dtype: "float32" or "float16", in which the item factors are stored.
           version: its number; None: one above the highest.
           keep_versions: how many versions to keep, this one among them; older ones are removed. 0: all.
+          index: "exact", or "ivf" for `retrieve_approximately` besides.
+          limits: how much a request may ask for; None: the defaults.
           export_anyway: whether a model is exported too that is not fit to be served.
 
         Returns:
@@ -443,6 +438,8 @@ class Model(RecommendMethods):
             item_dtype=item_dtype,
             version=version,
             keep_versions=keep_versions,
+            index=index,
+            limits=limits,
             export_anyway=export_anyway,
             evaluated=self._trained.first,
             select=self.config.select,

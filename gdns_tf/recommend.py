@@ -53,6 +53,9 @@ class RecommendConfig(Settings):
         at_least=0,
         at_most=1,
     )
+    probes: int = flag(
+        0, "Of a model exported with --index: cells of the catalogue to look into; 0: exact.", at_least=0
+    )
     model: str = flag(
         "savedmodel/models/gdns",
         "Folder of an exported model (its newest version), or of one version.",
@@ -183,7 +186,7 @@ def recommend(config: RecommendConfig) -> None:
 
 
 def _options(config: RecommendConfig) -> dict:
-    return {name: getattr(config, name) for name in ("exclude_seen", "exclude", "restrict_to", "mmr")}
+    return {name: getattr(config, name) for name in ("exclude_seen", "exclude", "restrict_to", "mmr", "probes")}
 
 
 def _beside_the_model(config: RecommendConfig, name: str) -> Path | None:

@@ -31,6 +31,7 @@ def recommend_everyone(
     exclude: Collection = (),
     restrict_to: Collection = (),
     mmr: float = 0.0,
+    probes: int = 0,
 ) -> int:
     """Asks for the users in batches, and holds one batch in memory.
 
@@ -44,7 +45,7 @@ def recommend_everyone(
       output: the file to write; its name ends in one of WRITERS.
       k: items for each user.
       batch_size: users a request.
-      exclude_seen, exclude, restrict_to, mmr: as for `Signatures.recommend`.
+      exclude_seen, exclude, restrict_to, mmr, probes: as for `Signatures.recommend`.
 
     Returns:
       How many users there were.
@@ -56,7 +57,13 @@ def recommend_everyone(
     """
     with user_ids.open("rb") as lines:
         total = sum(1 for _ in lines)
-    options = {"exclude_seen": exclude_seen, "exclude": exclude, "restrict_to": restrict_to, "mmr": mmr}
+    options = {
+        "exclude_seen": exclude_seen,
+        "exclude": exclude,
+        "restrict_to": restrict_to,
+        "mmr": mmr,
+        "probes": probes,
+    }
     with (
         whole(output) as unfinished,
         WRITERS[output.suffix](unfinished, signatures) as write,

@@ -1,13 +1,13 @@
 """How to tune; each field is a setting of `gdns_tf.fit` and a flag of the same name."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from gdns_tf.flags import parse_choices
 from gdns_tf.training.config import TrainConfig
 from pipelines.checks import Settings
 from pipelines.config import flag
-from pipelines.errors import require
+from pipelines.errors import InputError, require
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,16 @@ class TuneConfig(Settings):
     search: tuple[str, ...] = flag(
         (), "More to search, or other values to choose among, as dim=32|64,sampler=uniform|dns.", main=True
     )
+
+    @classmethod
+    def taken_from(cls, tune_minutes: float | None, settings: dict[str, object]) -> "TuneConfig | None":
+        """How to tune, by settings that are taken out of those of training; None where it was not asked for."""
+        own = {field.name: settings.pop(field.name) for field in fields(cls) if field.name in settings}
+        if tune_minutes is not None:
+            return cls(tune_minutes=tune_minutes, **own)
+        for name in own:
+            raise InputError(f"`{name}` is of tuning, which was not asked for", remedy="Set `tune_minutes` too.")
+        return None
 
     def check(self) -> None:
         _ = self.choices

@@ -10,6 +10,7 @@ from planted_runs import random_factors
 
 from gdns_tf.clients import InvalidRequest, Recommender
 from gdns_tf.models.factors import Factors
+from gdns_tf.recommend import RecommendConfig, ask
 from gdns_tf.serving.description import describe
 from gdns_tf.serving.export import check_options, export_model
 from gdns_tf.serving.fold_in import FoldIn
@@ -138,6 +139,8 @@ def test_an_export_with_an_index_and_its_client(planted_dataset, tmp_path):
         few = recommender.signatures.recommend(users, 12, probes=1)
         assert (few.scores <= exact.scores + 1e-6).all()
         assert (few.scores < exact.scores - 1e-3).any()
+        _, asked = ask(RecommendConfig(user=("3",), k=12, probes=1), recommender.signatures)
+        np.testing.assert_array_equal(asked.items[0], few.items[3])
         with pytest.raises(InvalidRequest, match="restrict_to is answered exactly"):
             recommender.recommend(users, restrict_to=[3], probes=1)
     card = (folder / "README.md").read_text()
