@@ -21,6 +21,7 @@ LOCK = ".lock"
 """The file of a run's folder that is locked: there while the run is trained; left by a kill, it hinders nobody."""
 STUDY_LOCK = "study.lock"
 """Likewise of the folder of a study or a search, of which runs are parts."""
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _TRIES, _PAUSE = 5, 0.02
 """So often a lock is tried for, and seconds in between: `check_free` holds one for a moment."""
 
@@ -49,7 +50,7 @@ def check_free(folder: AnyPath, name: str = LOCK) -> None:
     if is_remote(folder):
         return
     with contextlib.suppress(OSError):
-        descriptor = os.open(folder / name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(folder / name, _READ)
         with os.fdopen(descriptor):
             _take(descriptor, folder)
 
@@ -83,6 +84,10 @@ def _opened(path: Path) -> int:
             return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         except FileNotFoundError:
             continue  # another process, which had made the folder, has just gone
+        except PermissionError:
+            if not path.exists():
+                raise
+            return os.open(path, _READ)  # another user's: to lock it, it is enough to read it
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

@@ -44,6 +44,27 @@ def test_nothing_is_left_of_a_lock_nor_of_a_folder_made_for_it(tmp_path):
     assert (tmp_path / "a/b/file").exists()
 
 
+def test_what_another_user_left_hinders_nobody_and_what_one_holds_does(tmp_path, monkeypatch):
+    """Of a file that one may read and not write, as a umask of 022 makes them."""
+    (tmp_path / LOCK).write_text("process 1 of somebody")
+    really_open = os.open
+
+    def open_of_others(path, flags, *mode):
+        if Path(path).name == LOCK and flags & (os.O_RDWR | os.O_CREAT):
+            raise PermissionError(13, "Permission denied")
+        return really_open(path, flags, *mode)
+
+    monkeypatch.setattr(os, "open", open_of_others)
+    with (tmp_path / LOCK).open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        for attempt in (check_free, lambda folder: locked(folder).__enter__()):
+            with pytest.raises(InputError, match="process 1 of somebody is at work there"):
+                attempt(tmp_path)
+    check_free(tmp_path)
+    with locked(tmp_path), pytest.raises(InputError):
+        check_free(tmp_path)
+
+
 def test_another_process_is_named_and_its_kill_frees_the_folder(tmp_path):
     process = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
