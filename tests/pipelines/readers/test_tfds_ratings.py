@@ -154,9 +154,7 @@ def test_code_of_strangers_is_not_loaded_unasked(tmp_path, monkeypatch, name):
     assert asked == [name]
 
 
-@pytest.mark.parametrize(
-    "name", ["../x", "/x.py", "a:b:c", "./x/x.py", "http://x/y.py", "x;y", "é", "x/a=__import__"]
-)
+@pytest.mark.parametrize("name", ["../x", "/x.py", "a:b:c", "./x/x.py", "http://x/y.py", "x;y", "é", "x/a=__import__"])
 def test_paths_and_whatever_else_are_no_names(tmp_path, name):
     with pytest.raises(InputError, match=r"this is no name of a set|TFDS cannot open this set|a community set"):
         read(name, tmp_path)
