@@ -5,6 +5,7 @@ import fcntl
 import os
 import re
 import secrets
+import shutil
 import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -170,3 +171,18 @@ def check_writable(folder: Path, setting: str = "") -> None:
             probe.write(b"\0" * 4096)
     except OSError as error:
         raise StorageError.of(error, folder, setting) from error
+
+
+def remove(path: Path) -> None:
+    """Removes a file, a folder or a link, whichever is there; follows no link.
+
+    Raises:
+      StorageError: it cannot be removed, or not all that is in it.
+    """
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError.of(error, path) from error

@@ -5,7 +5,8 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from gdns_tf.clients.errors import InvalidRequest, printable
+from gdns_tf.clients.errors import InvalidRequest
+from pipelines.errors import shown
 
 
 def id_array(ids: Collection, what: str, id_type: str) -> np.ndarray:
@@ -20,7 +21,7 @@ def id_array(ids: Collection, what: str, id_type: str) -> np.ndarray:
       InvalidRequest: they are no list, or an id is of another type, does not fit in 64 bits or is no Unicode.
     """
     if not is_list(ids):
-        raise InvalidRequest(f"a list of {what} ids is needed, not {shown(ids)}")
+        raise InvalidRequest(f"a list of {what} ids is needed, not {shown(ids, quoted=True)}")
     convert = _integer if id_type == "int64" else _text
     values = [convert(raw_id, what) for raw_id in ids]
     array = np.empty(len(values), np.int64 if id_type == "int64" else object)
@@ -33,21 +34,14 @@ def is_list(value: object) -> bool:
     return isinstance(value, Collection) and not isinstance(value, str | bytes | Mapping)
 
 
-def shown(value: object) -> str:
-    """A value for a message; `repr` refuses whole numbers of thousands of digits."""
-    try:
-        return printable(repr(value))
-    except ValueError:
-        return "a number of thousands of digits"
-
-
 def _integer(raw_id: object, what: str) -> int:
     try:
         number = int(raw_id) if isinstance(raw_id, str) else operator.index(raw_id)
     except (TypeError, ValueError):
-        raise InvalidRequest(f"{what} id {shown(raw_id)} is not a whole number, as this model's are") from None
+        given = shown(raw_id, quoted=True)
+        raise InvalidRequest(f"{what} id {given} is not a whole number, as this model's are") from None
     if not -(2**63) <= number < 2**63:
-        raise InvalidRequest(f"{what} id {shown(raw_id)} does not fit in 64 bits")
+        raise InvalidRequest(f"{what} id {shown(raw_id, quoted=True)} does not fit in 64 bits")
     return number
 
 
@@ -56,5 +50,5 @@ def _text(raw_id: object, what: str) -> str:
         text = raw_id if isinstance(raw_id, str) else str(operator.index(raw_id))
         text.encode()
     except (TypeError, ValueError):
-        raise InvalidRequest(f"{what} id {shown(raw_id)} is not text, as this model's are") from None
+        raise InvalidRequest(f"{what} id {shown(raw_id, quoted=True)} is not text, as this model's are") from None
     return text

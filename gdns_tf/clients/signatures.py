@@ -13,12 +13,14 @@ from gdns_tf.clients.backend import Backend
 from gdns_tf.clients.errors import InvalidRequest, ServingError, printable
 from gdns_tf.clients.mmr import CANDIDATES, most_marginal
 from gdns_tf.clients.promised import as_promised
-from gdns_tf.clients.raw_ids import id_array, is_list, shown
+from gdns_tf.clients.raw_ids import id_array, is_list
 from gdns_tf.clients.results import Ranking, Recommendations
 from gdns_tf.clients.splitting import joined, parts_that_fit
 from gdns_tf.serving.contract import APPROXIMATE, ITEM_ID, PADDING_IDS, PADDING_SCORE, SIGNATURES, USER_ID
+from pipelines.errors import shown
 
 _SIGNATURES = SIGNATURES | {APPROXIMATE.name: APPROXIMATE}
+
 _INT32_MAX = 2**31 - 1
 
 
@@ -284,13 +286,13 @@ def _whole(value: int, name: str, least: int) -> int:
     try:
         value = operator.index(value)
     except TypeError:
-        raise InvalidRequest(f"{name} must be a whole number, not {shown(value)}") from None
+        raise InvalidRequest(f"{name} must be a whole number, not {shown(value, quoted=True)}") from None
     if value < least:
-        raise InvalidRequest(f"{name} must be at least {least}, not {shown(value)}")
+        raise InvalidRequest(f"{name} must be at least {least}, not {shown(value, quoted=True)}")
     return value
 
 
 def _share(value: float, name: str) -> float:
     if not isinstance(value, numbers.Real) or not 0 <= value <= 1:
-        raise InvalidRequest(f"{name} must be a number from 0 to 1, not {shown(value)}")
+        raise InvalidRequest(f"{name} must be a number from 0 to 1, not {shown(value, quoted=True)}")
     return float(value)

@@ -3,14 +3,13 @@
 import hashlib
 import os
 import re
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
 import tensorflow as tf
 
 from gdns_tf.tf_files import tf_writing
-from pipelines.atomic import is_temporary, write_text, writing
+from pipelines.atomic import is_temporary, remove, write_text, writing
 from pipelines.errors import InputError, StorageError
 from pipelines.notices import notices
 
@@ -148,21 +147,6 @@ def forget(folder: Path) -> None:
         for number in numbers(folder):
             remove(folder / f"{_name(number)}{_CHECKSUMS}")
     remove(folder)
-
-
-def remove(path: Path) -> None:
-    """Removes a file, a folder or a link, whichever is there; follows no link.
-
-    Raises:
-      StorageError: it cannot be removed, or not all that is in it.
-    """
-    try:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-    except OSError as error:
-        raise StorageError.of(error, path) from error
 
 
 def _name(number: int) -> str:

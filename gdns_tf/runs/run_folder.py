@@ -8,7 +8,7 @@ from gdns_tf.flags import read_config, replayable
 from gdns_tf.runs import checkpoints
 from gdns_tf.runs.lock import LOCK, STUDY_LOCK, check_free
 from gdns_tf.training.config import TrainConfig
-from pipelines.atomic import check_writable, is_temporary, write_text, writing
+from pipelines.atomic import check_writable, is_temporary, remove, write_text, writing
 from pipelines.config import DataConfig
 from pipelines.errors import InputError, StorageError
 from pipelines.load import SAVED
@@ -123,7 +123,7 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             for path in self.path.iterdir():
                 if path.name not in (LOCK, STUDY_LOCK) and self.is_leftover(path.name):
-                    checkpoints.remove(path)
+                    remove(path)
         write_text(self.flags, replayable([data, replace(config, overwrite=False)]))
 
     def clear(self, *, keep_data: bool = False) -> None:
@@ -139,7 +139,7 @@ class RunFolder:
         """
         files = [path for path in self._files if path != self.data or not keep_data]
         for path in (self.checkpoints, self.weights, *files, *self._folders):
-            checkpoints.forget(path) if path == self.checkpoints else checkpoints.remove(path)
+            checkpoints.forget(path) if path == self.checkpoints else remove(path)
 
     @property
     def names(self) -> set[str]:

@@ -6,9 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from gdns_tf.runs.checkpoints import remove
 from gdns_tf.runs.lock import check_free, locked
-from pipelines.atomic import is_temporary, made, temporary_name, writing
+from pipelines.atomic import is_temporary, made, remove, temporary_name, writing
 from pipelines.errors import InputError, StorageError
 
 _NEW, _FORMER = "new", "former"

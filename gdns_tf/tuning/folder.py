@@ -4,10 +4,9 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from gdns_tf.runs.checkpoints import remove
 from gdns_tf.runs.lock import STUDY_LOCK, check_free, locked
 from gdns_tf.runs.run_folder import RunFolder
-from pipelines.atomic import check_writable, is_temporary
+from pipelines.atomic import check_writable, is_temporary, remove
 from pipelines.errors import InputError, StorageError
 from pipelines.paths import is_remote
 
