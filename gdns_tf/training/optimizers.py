@@ -37,14 +37,15 @@ class Adam(tf.keras.optimizers.Adam):
 class Adagrad(tf.keras.optimizers.Adagrad):
     """Adagrad (Duchi et al., 2011) with a fused update on a CPU, of the rows alone that have a gradient.
 
-    Keras adds epsilon, 1e-8, under the root, and the fused update to it: the same to float32, as squares are .1 or more.
+    Keras adds epsilon, 1e-8, under the root, the fused update to it: the same to float32, as squares are .1 or more.
     """
 
-    def __init__(self, **options: object) -> None:
-        super().__init__(initial_accumulator_value=0.1, epsilon=1e-8, **options)
+    def __init__(self, *, jit_compile: bool, **options: object) -> None:
+        super().__init__(initial_accumulator_value=0.1, epsilon=1e-8, jit_compile=jit_compile, **options)
+        self._compiled = jit_compile  # Keras forgets its own where there is no GPU
 
     def update_step(self, gradient: tf.Tensor | tf.IndexedSlices, variable: tf.Variable) -> None:
-        if self.jit_compile:
+        if self._compiled:  # XLA has no update of some rows
             super().update_step(gradient, variable)
             return
         squares = self._accumulators[self._index_dict[self._var_key(variable)]]
