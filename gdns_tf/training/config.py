@@ -34,6 +34,7 @@ from pipelines.paths import is_within
 
 OPTIMIZERS = ("adagrad", "adam", "sgd")
 SCHEDULES = ("constant", "cosine")
+STRATEGIES = ("none", "mirrored", "multiworker")
 LARGEST_DIM = 2**16
 MODEL = "model:"
 """Begins the setting `warm_start` of a run that began from a model in memory; its fingerprint follows."""
@@ -144,6 +145,13 @@ class TrainConfig(Settings):
     batch_size: int = flag(
         1024, "B: users a step; 0: a fiftieth of the users, from 32 to 16384.", at_least=0, at_most=2**24
     )
+    strategy: str = flag(
+        "none",
+        "Replicas that train together, each on users of its own: mirrored: one a device of this machine; multiworker: "
+        "one in each process of the cluster that TF_CONFIG names, all with the same flags.",
+        STRATEGIES,
+        main=True,
+    )
     jit_compile: bool = flag(False, "Compile the step by XLA: for GPUs; slower on CPUs.")
 
     max_epochs: int = flag(2500, "Stop after this many epochs.", main=True, at_least=1)
@@ -209,6 +217,13 @@ class TrainConfig(Settings):
             require(sampler.takes_candidates, "shared_negatives", True, rule)
         if self.has_sampler and not isinstance(self.sampler_config, Given):
             sampler.check_sizes(self.sampler_config, self.group_size, self.num_candidates)
+        if self.strategy != "none":
+            good = not self.has_sampler or (sampler.splits_users and not isinstance(self.sampler_config, Given))
+            rule = f"does not go with `sampler`={self.sampler}, which learns from the users of all replicas at once"
+            if isinstance(self.sampler_config, Given):
+                rule = "does not go with a sampler that is given as an object: it takes one for each replica"
+            require(good, "strategy", self.strategy, rule)
+            require(not self.jit_compile, "jit_compile", True, f"does not go with `strategy`={self.strategy}")
         if self.jit_compile:
             compiled = {
                 "objective": self.objective == PAIRS,
