@@ -40,6 +40,7 @@ from gdns_tf.serving.in_memory import in_memory
 from gdns_tf.serving.limits import Limits
 from gdns_tf.training.config import TrainConfig
 from gdns_tf.training.recipes import PAIRS, SAMPLING
+from gdns_tf.training.replicas.strategies import join
 from gdns_tf.tuning.config import TuneConfig
 from pipelines.atomic import write_text
 from pipelines.config import DataConfig
@@ -125,6 +126,8 @@ def fit(
         )
     with ExitStack() as stack:
         is_temporary = output_dir is None
+        if is_temporary and settings.get("strategy") == "multiworker":
+            raise InputError("`output_dir` is not set", remedy="Name a folder that all workers see.")
         if is_temporary:
             output_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="gdns_tf-"))
             settings = {"tensorboard": False} | settings
@@ -151,7 +154,7 @@ def fit(
             else:
                 settings, tuning = settings | {"max_minutes": _AT_ONCE}, replace(tuning, tune_minutes=_AT_ONCE)
                 model = tune_model(data, data.source, settings, tuning, progress=False)
-    if model.config.export_dir:
+    if model.config.export_dir and join(model.config.strategy).is_chief:
         model.export(
             model.config.export_dir,
             keep_versions=model.config.keep_versions,

@@ -13,6 +13,7 @@ from gdns_tf.runs.summary import format_metrics, format_recommendations
 from gdns_tf.runs.warm_start import check_finished
 from gdns_tf.serving.export import check_options
 from gdns_tf.training.config import TrainConfig
+from gdns_tf.training.replicas.strategies import join
 from pipelines.config import DataConfig
 from pipelines.infer import infer
 from pipelines.load import format_statistics, load_dataset
@@ -30,13 +31,23 @@ def train(data: DataConfig, config: TrainConfig) -> dict:
     """
     if config.export_dir:
         check_options(config.export_dir, keep_versions=config.keep_versions)  # before anything that takes a while
+    replicas = join(config.strategy)  # before TensorFlow works
     data = infer(data)  # which the run's flags then name
-    folder = RunFolder.open(data, config)  # before the data is read
-    if config.warm_start and not folder.has_checkpoint:
-        check_finished(config.warm_start)
+    folder = RunFolder(config.output_dir)
+
+    def check_folder() -> None:
+        RunFolder.open(data, config)
+        if config.warm_start and not folder.has_checkpoint:
+            check_finished(config.warm_start)
+
+    with replicas.together():
+        replicas.on_chief(check_folder)  # before the data is read
     split = load_dataset(data)
-    print(format_statistics(split), flush=True)
+    if replicas.is_chief:
+        print(format_statistics(split), flush=True)
     model = train_model(split, data, config)
+    if not replicas.is_chief:
+        return model.metrics
     print(format_metrics(model.metrics))
     if config.show_users:
         print(format_recommendations(split, model.factors, config.show_users))

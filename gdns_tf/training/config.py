@@ -30,7 +30,7 @@ from pipelines.errors import InputError, require, shown
 from pipelines.interactions import Interactions
 from pipelines.nearest import did_you_mean
 from pipelines.notices import notices
-from pipelines.paths import is_within
+from pipelines.paths import as_path, is_remote, is_within
 
 OPTIMIZERS = ("adagrad", "adam", "sgd")
 SCHEDULES = ("constant", "cosine")
@@ -223,6 +223,9 @@ class TrainConfig(Settings):
             if isinstance(self.sampler_config, Given):
                 rule = "does not go with a sampler that is given as an object: it takes one for each replica"
             require(good, "strategy", self.strategy, rule)
+            rule = "does not go with `strategy`=multiworker, whose workers need a folder of a file system that all see"
+            good = self.strategy != "multiworker" or not self.output_dir or not is_remote(as_path(self.output_dir))
+            require(good, "output_dir", self.output_dir, rule)
             require(not self.jit_compile, "jit_compile", True, f"does not go with `strategy`={self.strategy}")
         if self.jit_compile:
             compiled = {

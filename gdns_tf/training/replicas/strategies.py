@@ -16,7 +16,7 @@ import tensorflow as tf
 from gdns_tf.training.base import ScorerTrainer
 from gdns_tf.training.replicas.base import ALONE, Replicas, Result
 from gdns_tf.training.replicas.cluster import Cluster, own_cluster
-from gdns_tf.training.replicas.lost import peers_watched
+from gdns_tf.training.replicas.watched import peers_watched
 from pipelines.errors import InputError, StorageError
 from pipelines.shares import Share
 
