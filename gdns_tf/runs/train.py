@@ -57,8 +57,11 @@ def train(
       The run, finished.
 
     With `config.strategy`=multiworker all workers call this alike, in a folder that all of them see, and all come back
-    with the same run. One process, or cluster, at a time trains in a folder of this machine: see `gdns_tf.runs.lock`. In an object store, where nothing
-    sees to that, the folder gets what is new at each checkpoint and at the end; see `gdns_tf.runs.remote`.
+    with the same run.
+
+    One process, or cluster, at a time trains in a folder of this machine: see `gdns_tf.runs.lock`. In an object store,
+    where nothing sees to that, the folder gets what is new at each checkpoint and at the end; see
+    `gdns_tf.runs.remote`.
 
     Raises:
       InputError: the folder cannot be used, another process is at it, or it was made on other data or with other
@@ -206,7 +209,11 @@ def refit(
     folder, looks = run.folder.refit, [*([ProgressBar()] * progress), *callbacks]
 
     def begun(config: TrainConfig) -> Run:
-        run.replicas.on_chief(lambda: (folder.prepare(data, config), folder.claim(data, config)) and None)
+        def claim() -> None:
+            folder.prepare(data, config)
+            folder.claim(data, config)
+
+        run.replicas.on_chief(claim)
         trainer = _build(whole, config, run.replicas)
         if start:
             trainer.scorer.assign(start.arrays)

@@ -17,9 +17,9 @@ _SHARDS_KEPT = 3
 class WorkerCheckpoints:
     """As `Checkpoints`, of all workers together, in a folder that all of them see.
 
-    `checkpoints/` holds the chief's, and `checkpoints/worker-K/` what worker K keeps of its users. Those of one save have
-    one number. The chief's is written when all others are, so where it is whole and each worker finds its own of the
-    same number whole, they are of the same epoch.
+    `checkpoints/` holds the chief's, and `checkpoints/worker-K/` what worker K keeps of its users. Those of one save
+    have one number. The chief's is written when all others are, so where it is whole and each worker finds its own of
+    the same number whole, they are of the same epoch.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """Replicas that train together by TensorFlow's strategies: devices of one process, or processes of a cluster.
 
-The weights and the optimizer's numbers are the strategy's: the same everywhere, for the gradients are summed before they
-are applied. As a step minimises a sum over its users, the sum over the replicas is the gradient of all their users, and
-the step that of one replica which has them all. What a sampler keeps of users is each replica's own.
+The weights and the optimizer's numbers are the strategy's: the same everywhere, for the gradients are summed before
+they are applied. As a step minimises a sum over its users, the sum over the replicas is the gradient of all their
+users, and the step that of one replica which has them all. What a sampler keeps of users is each replica's own.
 """
 
 import contextlib
