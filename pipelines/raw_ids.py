@@ -4,7 +4,7 @@ Text stands in arrays of Python strings (dtype object): NumPy's own `<U` gives e
 so that one long id makes all of them long, and drops NULs at the end, so that two ids become one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,3 +101,20 @@ def _column(ids: Ids) -> IdColumn:
         return ids
     codes, different = pd.factorize(ids)
     return IdColumn(different, codes)
+
+
+def packed(name: str, values: np.ndarray) -> dict[str, np.ndarray]:
+    """Arrays that keep ids or titles in a file: numbers as they are, texts as bytes and where each ends."""
+    if not is_text(values):
+        return {name: values}
+    words = [word.encode() for word in values.tolist()]
+    ends = np.cumsum([len(word) for word in words], dtype=np.int64)
+    return {f"{name}_bytes": np.frombuffer(b"".join(words), np.uint8), f"{name}_ends": ends}
+
+
+def unpacked(name: str, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The inverse of `packed`; KeyError or ValueError where the arrays are not what it gives."""
+    if name in arrays:
+        return arrays[name].astype(np.int64, casting="safe")
+    content, ends = arrays[f"{name}_bytes"].tobytes(), arrays[f"{name}_ends"].tolist()
+    return text_array(content[start:end].decode() for start, end in zip([0, *ends], ends, strict=False))

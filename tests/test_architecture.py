@@ -18,7 +18,6 @@ FOUNDATION = (
     "markdown",
     "progress_bar",
     "report_page",
-    "tf_files",
 )
 """Modules of the package that any wing may use, and that use none."""
 WINGS = (

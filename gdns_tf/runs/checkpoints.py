@@ -8,10 +8,10 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from gdns_tf.tf_files import tf_writing
 from pipelines.atomic import is_temporary, remove, write_text, writing
 from pipelines.errors import InputError, StorageError
 from pipelines.notices import notices
+from pipelines.tf_files import tf_writing
 
 INDEX = "checkpoint"
 """The file in which TensorFlow looks for the newest checkpoint."""

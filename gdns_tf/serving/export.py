@@ -23,7 +23,6 @@ from gdns_tf.serving.limits import Limits
 from gdns_tf.serving.tables import ITEM_DTYPES, stored_items
 from gdns_tf.serving.versions import check_export_dir, new_version, remove_superseded
 from gdns_tf.serving.warmup import example_inputs, write_warmup
-from gdns_tf.tf_files import tf_writing
 from gdns_tf.training.config import TrainConfig
 from pipelines.config import DataConfig
 from pipelines.errors import InputError, require
@@ -31,6 +30,7 @@ from pipelines.interactions import Interactions
 from pipelines.load import load_dataset
 from pipelines.notices import notices
 from pipelines.split import Split
+from pipelines.tf_files import tf_writing
 
 
 def export_run(

@@ -17,7 +17,7 @@ from pipelines.errors import InputError, shown
 from pipelines.held_out import HeldOut
 from pipelines.interactions import Filter, Interactions
 from pipelines.paths import AnyPath
-from pipelines.raw_ids import is_text, text_array
+from pipelines.raw_ids import packed, unpacked
 from pipelines.readers.files import require_given
 from pipelines.readers.npz import read_arrays
 from pipelines.split import Split
@@ -60,7 +60,7 @@ def save(split: Split, path: str | os.PathLike) -> None:
         texts["dropped_user_ids"] = train.dropped.user_ids
     for name, values in (texts | {"titles": train.titles}).items():
         if values is not None:
-            arrays |= _packed(name, values)
+            arrays |= packed(name, values)
     _write(path, arrays, np.savez_compressed)
 
 
@@ -73,7 +73,7 @@ def save_interactions(interactions: Interactions, path: str | os.PathLike) -> No
       InputError: the file cannot be written.
     """
     arrays = {"format": np.array(_LEAVES_ONE_OUT), "offsets": interactions.offsets, "items": interactions.items}
-    arrays |= _packed("user_ids", interactions.user_ids) | _packed("item_ids", interactions.item_ids)
+    arrays |= packed("user_ids", interactions.user_ids) | packed("item_ids", interactions.item_ids)
     _write(path, arrays, np.savez)
 
 
@@ -121,7 +121,7 @@ def _read(path: AnyPath | None, make: Callable[[dict[str, np.ndarray], int], Mad
 
 def _interactions(arrays: dict[str, np.ndarray], _form: int) -> Interactions:
     """As `_split`, of what `save_interactions` wrote."""
-    ids = {name: _unpacked(name, arrays) for name in ("user_ids", "item_ids")}
+    ids = {name: unpacked(name, arrays) for name in ("user_ids", "item_ids")}
     made = Interactions(arrays["offsets"], arrays["items"], **ids)
     _check_rows(made.offsets, made.items, made.num_users, made.num_items)
     return made
@@ -132,10 +132,10 @@ def _split(arrays: dict[str, np.ndarray], form: int) -> Split:
     train = Interactions(
         offsets=arrays["offsets"],
         items=arrays["items"],
-        user_ids=_unpacked("user_ids", arrays),
-        item_ids=_unpacked("item_ids", arrays),
+        user_ids=unpacked("user_ids", arrays),
+        item_ids=unpacked("item_ids", arrays),
         timestamps=arrays.get("timestamps"),
-        titles=_unpacked("titles", arrays) if "titles_bytes" in arrays else None,
+        titles=unpacked("titles", arrays) if "titles_bytes" in arrays else None,
     )
     train = replace(train, filters=_filters(arrays), dropped=_dropped(arrays, train))
     liked = (arrays["liked_offsets"], arrays["liked_items"]) if "liked_items" in arrays else None
@@ -146,7 +146,7 @@ def _split(arrays: dict[str, np.ndarray], form: int) -> Split:
         if values is not None and values.shape != per_item.shape:
             raise ValueError(f"{len(values)} {name} of {len(per_item)}")
     return Split(
-        name=str(_unpacked("name", arrays)[0]),
+        name=str(unpacked("name", arrays)[0]),
         train=train,
         valid=_held_out("valid", arrays, form, train),
         test=_held_out("test", arrays, form, train),
@@ -181,7 +181,7 @@ def _filters(arrays: dict[str, np.ndarray]) -> tuple[Filter, ...]:
         return ()
     return tuple(
         Filter(setting, *counts)
-        for setting, counts in zip(_unpacked("filters", arrays).tolist(), arrays["filter_counts"].tolist(), strict=True)
+        for setting, counts in zip(unpacked("filters", arrays).tolist(), arrays["filter_counts"].tolist(), strict=True)
     )
 
 
@@ -192,7 +192,7 @@ def _dropped(arrays: dict[str, np.ndarray], train: Interactions) -> Interactions
     dropped = Interactions(
         offsets=arrays["dropped_offsets"],
         items=arrays["dropped_items"],
-        user_ids=_unpacked("dropped_user_ids", arrays),
+        user_ids=unpacked("dropped_user_ids", arrays),
         item_ids=train.item_ids,
     )
     _check_rows(dropped.offsets, dropped.items, dropped.num_users, dropped.num_items)
@@ -209,23 +209,6 @@ def _check_rows(offsets: np.ndarray, items: np.ndarray, num_users: int, num_item
 def _check_items(items: np.ndarray, num_items: int) -> None:
     if items.dtype != np.int32 or (items.size and not 0 <= items.min() <= items.max() < num_items):
         raise ValueError("an item that there is not")
-
-
-def _packed(name: str, values: np.ndarray) -> dict[str, np.ndarray]:
-    """Numbers as they are, texts as bytes and where each ends."""
-    if not is_text(values):
-        return {name: values}
-    words = [word.encode() for word in values.tolist()]
-    ends = np.cumsum([len(word) for word in words], dtype=np.int64)
-    return {f"{name}_bytes": np.frombuffer(b"".join(words), np.uint8), f"{name}_ends": ends}
-
-
-def _unpacked(name: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
-    """The inverse of `_packed`."""
-    if name in arrays:
-        return arrays[name].astype(np.int64, casting="safe")
-    content, ends = arrays[f"{name}_bytes"].tobytes(), arrays[f"{name}_ends"].tolist()
-    return text_array(content[start:end].decode() for start, end in zip([0, *ends], ends, strict=False))
 
 
 _WHAT = "a saved data set"

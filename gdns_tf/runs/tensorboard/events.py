@@ -11,8 +11,8 @@ import tensorflow as tf
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 
-from gdns_tf.tf_files import tf_writing
 from pipelines.atomic import writing
+from pipelines.tf_files import tf_writing
 
 FLUSH_SECONDS = 10
 """How far what TensorBoard shows may lag behind."""

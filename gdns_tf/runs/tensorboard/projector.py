@@ -6,9 +6,9 @@ import numpy as np
 from tensorboard.plugins import projector
 
 from gdns_tf.models.factors import Factors
-from gdns_tf.tf_files import tf_writing
 from pipelines.atomic import write_text, writing
 from pipelines.interactions import Interactions
+from pipelines.tf_files import tf_writing
 
 MOST_ITEMS = 10_000
 """So many a browser turns smoothly. Of a larger catalogue the most popular are shown: the vectors of the others rest on
