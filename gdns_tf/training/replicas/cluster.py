@@ -36,8 +36,9 @@ def cluster_of(environment: Mapping[str, str]) -> Cluster:
     Raises:
       InputError: the environment names none, or none that can be used.
     """
+    text = tf_config(environment)
     try:
-        told = json.loads(tf_config(environment))
+        told = json.loads(text)
         jobs, task = told["cluster"], told["task"]
         addresses = tuple(str(address) for job in _JOBS for address in jobs.get(job, ()))
         number = int(task["index"]) + (len(jobs.get("chief", ())) if task["type"] == "worker" else 0)
