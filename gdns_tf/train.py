@@ -5,7 +5,7 @@
 The same command goes on with a run that was broken off.
 """
 
-from gdns_tf.api import train_model
+from gdns_tf.api import export_trained, train_model
 from gdns_tf.command import Read, run_command
 from gdns_tf.flagfiles import FOR_TRAINING
 from gdns_tf.runs.run_folder import RunFolder
@@ -46,18 +46,14 @@ def train(data: DataConfig, config: TrainConfig) -> dict:
     if replicas.is_chief:
         print(format_statistics(split), flush=True)
     model = train_model(split, data, config)
-    if not replicas.is_chief:
-        return model.metrics
-    print(format_metrics(model.metrics))
-    if config.show_users:
-        print(format_recommendations(split, model.factors, config.show_users))
-    print(f"Weights, metrics and curves are in {folder.path}: tensorboard --logdir {folder.tensorboard}")
-    if config.export_dir:
-        model.export(
-            model.config.export_dir,
-            keep_versions=model.config.keep_versions,
-            export_anyway=model.config.export_anyway,
+    if replicas.is_chief:
+        print(format_metrics(model.metrics))
+        if config.show_users:
+            print(format_recommendations(split, model.factors, config.show_users))
+        print(
+            f"Weights, metrics and curves are in {folder.path}: tensorboard --logdir {folder.tensorboard}", flush=True
         )
+    export_trained(model)
     return model.metrics
 
 
