@@ -27,7 +27,7 @@ class Batch(NamedTuple):
     step: tf.Tensor
     """[] int64, counted from the first step in which the sampler chooses, and negative before: see `uniform_epochs`."""
     seed: tf.Tensor
-    """[2] int64, another in each step and replica: the seed of all that the sampler draws (`tf.random.stateless_*`)."""
+    """[2] int64, another in each step and replica: the seed of all that the sampler draws (`gdns_tf.models.stateless`)."""
     first_user: int = 0
     """The first of the users that this replica has: see `rows`."""
 
@@ -114,7 +114,7 @@ class Sampler(tf.Module, ABC):
     """Whether the negatives are the first candidates as they come, so that all users of a step could share them. A
     subclass with a `select` or `losses` of its own has to say so anew."""
     compiles: ClassVar[bool] = True
-    """Whether a step with it can be compiled by XLA (`jit_compile`)."""
+    """Whether a step with it can be compiled by XLA (`jit_compile`); then it is, unasked, on a GPU."""
     splits_users: ClassVar[bool] = True
     """Whether several replicas can train with it, each on users of its own: what it keeps is of single users, in tables
     of `Setup.own`, or follows from the model, which is the same everywhere. A subclass with an `update` of its own has

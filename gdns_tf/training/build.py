@@ -46,10 +46,10 @@ def build_trainer(train: Interactions, config: TrainConfig, replicas: Replicas =
     _check_steps(setups)
     with replicas.scope():
         scorer = config.scorer_class.create(config.scorer_config, setup)
-        optimizer = make_optimizer(config.optimizer, config.learning_rate, config.jit_compile)
+        optimizer = make_optimizer(config.optimizer, config.learning_rate, config.compiled)
         optimizer.build(scorer.trainable_variables)
     trainer = _TRAINERS[config.objective](scorer, _sampler(setups, config), setup, config)
-    trainer.compile(optimizer=optimizer, jit_compile=config.jit_compile, steps_per_execution=setup.steps_per_epoch)
+    trainer.compile(optimizer=optimizer, jit_compile=config.compiled, steps_per_execution=setup.steps_per_epoch)
     return trainer
 
 
@@ -82,6 +82,7 @@ def _pairs(scorer: Scorer, sampler: Sampler, setup: Setup, config: TrainConfig) 
         dropout=config.dropout,
         seed=config.seed,
         uniform_steps=_uniform_steps(setup, config),
+        scored_in=config.compute_dtype,
     )
 
 
