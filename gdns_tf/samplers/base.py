@@ -27,7 +27,7 @@ class Batch(NamedTuple):
     step: tf.Tensor
     """[] int64, counted from the first step in which the sampler chooses, and negative before: see `uniform_epochs`."""
     seed: tf.Tensor
-    """[2] int64, another in each step and replica: the seed of all that the sampler draws (`gdns_tf.models.stateless`)."""
+    """[2] int64, another in each step and replica: the seed of what the sampler draws (`gdns_tf.models.stateless`)."""
     first_user: int = 0
     """The first of the users that this replica has: see `rows`."""
 
