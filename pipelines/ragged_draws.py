@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.draws import _item_at, _uniform_below, item_masses
-from pipelines.streamed import StreamedInteractions
+from pipelines.streamed import NOTHING_TO_DRAW, StreamedInteractions
 
 RaggedDrawer = Callable[[tf.RaggedTensor, tf.Tensor], tf.Tensor]
 
@@ -70,9 +70,6 @@ def unobserved_drawer(train: StreamedInteractions, count: int, weights: np.ndarr
         return item_at(points + cut - rows * total)
 
     return draw
-
-
-NOTHING_TO_DRAW = "a user has every item that may be drawn"
 
 
 def sorted_pairs(rows: tf.RaggedTensor, num_items: int) -> tf.Tensor:

@@ -100,6 +100,10 @@ class Split:
         """Training, validation and test: all that a user is known to have seen; without times."""
         return self._train_and(self.valid, self.test)
 
+    def with_all_in_training(self) -> "Split":
+        """The same with the held-out items in training too: there they are known, and measure nothing any more."""
+        return replace(self, train=self.all_interactions())
+
     def seen_before(self, part: str) -> Interactions:
         """What a user has seen before the items of "valid" or "test", which lists that are asked for them leave out.
 

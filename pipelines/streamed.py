@@ -5,11 +5,14 @@ shards (`pipelines.ingested`), for `StreamedSplit.blocks` and `pipelines.streame
 `Split` takes a `StreamedSplit` if it asks for no more than these; whatever asks for all interactions is told so.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import tensorflow as tf
 
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
@@ -24,6 +27,8 @@ USERS_AT_ONCE = 8192
 """Users of a block."""
 _TRAIN, _ALL = ("items",), ("items", "valid", "test")
 _HELD_OUT = ("valid", "test", "negatives", "valid_negatives")
+NOTHING_TO_DRAW = "a user has every item that may be drawn"
+"""What the graph of `pipelines.ragged_draws` says."""
 _REMEDY = "Ingest the data again, or copy the folder again."
 _IN_MEMORY = "Where they fit into memory, `in_memory()` of the streamed data set reads them all (from Python)."
 
@@ -241,6 +246,22 @@ class StreamedInteractions:
         """
         return StreamedInteractions(self.folder, self.lists, self.shards[number::count])
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Makes InputErrors of what TensorFlow says of the shards while `pipelines.streamed_batches` reads them.
+
+        It does not say which of them it could not read: they are looked through.
+        """
+        try:
+            yield
+        except tf.errors.OpError as error:
+            if NOTHING_TO_DRAW in str(error):
+                remedy = "Drop such users: there is nothing to tell apart."
+                raise InputError(NOTHING_TO_DRAW, path=self.folder.path, remedy=remedy) from None
+            for _ in self.folder.blocks(self.lists, self.shards):
+                pass
+            raise
+
     def blocks(self) -> Iterator[Interactions]:
         """All users in their order, so many at a time.
 
@@ -318,12 +339,15 @@ class StreamedSplit:
       data.in_memory().save("clicks.npz")
     """
 
-    def __init__(self, folder: StreamedFolder, source: DataConfig | None = None) -> None:
+    def __init__(
+        self, folder: StreamedFolder, source: DataConfig | None = None, train: StreamedInteractions | None = None
+    ) -> None:
         """Args:
         folder: where it lies.
         source: how it was found: `dataset`=ingested and the folder.
+        train: what training sees, where that is not the training items alone.
         """
-        self.folder, self.train = folder, StreamedInteractions(folder)
+        self.folder, self.train = folder, train or StreamedInteractions(folder)
         self.source = source or DataConfig(dataset="ingested", data_dir=str(folder.path))
         self.valid, self.test = (self._held_out(name) for name in ("valid", "test"))
 
@@ -339,8 +363,11 @@ class StreamedSplit:
 
     @property
     def fingerprint(self) -> str:
-        """That of the same data in memory, which the manifest tells."""
-        return self.folder.manifest.fingerprint
+        """That of the same data in memory, which the manifest tells; another where held-out items are in training."""
+        whole = self.folder.manifest.fingerprint
+        if self.train.lists == _TRAIN:
+            return whole
+        return hashlib.sha256(f"{whole} {self.train.lists}".encode()).hexdigest()[:16]
 
     @property
     def leaves_one_out(self) -> bool:
@@ -374,6 +401,10 @@ class StreamedSplit:
         """Training, validation and test: all that a user is known to have seen."""
         return StreamedInteractions(self.folder, _ALL)
 
+    def with_all_in_training(self) -> "StreamedSplit":
+        """The same with the held-out items in training too: there they are known, and measure nothing any more."""
+        return StreamedSplit(self.folder, self.source, self.all_interactions())
+
     def blocks(self) -> Iterator[Block]:
         """All users in their order, so many at a time, without `false_negatives`.
 
@@ -382,7 +413,7 @@ class StreamedSplit:
         """
         for first, rows in self.folder.blocks((*_TRAIN, *_HELD_OUT)):
             users = slice(first, first + len(rows["items"].counts))
-            yield Block(users, _split(self.name, _interactions(self.folder, users, rows, _TRAIN), rows))
+            yield Block(users, _split(self.name, _interactions(self.folder, users, rows, self.train.lists), rows))
 
     def select(self, users: np.ndarray) -> Split:
         """Of some users alone, in memory, numbered anew in the given order; the catalogue stays whole.
@@ -392,7 +423,7 @@ class StreamedSplit:
         """
         different, place = np.unique(users, return_inverse=True)
         rows = self.folder.select((*_TRAIN, *_HELD_OUT), different)
-        found = _split(self.name, _interactions(self.folder, different, rows, _TRAIN), rows)
+        found = _split(self.name, _interactions(self.folder, different, rows, self.train.lists), rows)
         return found if np.array_equal(place, np.arange(len(place))) else found.select(place)
 
     def in_memory(self) -> Split:

@@ -50,7 +50,7 @@ def visits(
         return {"step": step, "users": found["users"], "histories": histories} | {name: found[name] for name in lists}
 
     records = _records(train, batch_size, seed, first_epoch)
-    return records.map(parsed, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return records.map(parsed, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2)
 
 
 def shared_batches(

@@ -28,10 +28,11 @@ from pipelines.notices import notices
 from pipelines.paths import as_path, is_remote
 from pipelines.readers import saved
 from pipelines.split import Split
+from pipelines.streamed import StreamedSplit, needs_all
 
 
 def train(
-    split: Split,
+    split: Split | StreamedSplit,
     data: DataConfig,
     config: TrainConfig,
     callbacks: Sequence[Callback] = (),
@@ -69,6 +70,9 @@ def train(
         opened.prepare(data, config)  # another process may have been there in between
         # Both may find that settings do not go with the data: before `claim`.
         trainer, start, trained_on = build_trainer(split.train, config), None, split.train
+        streamed = isinstance(split, StreamedSplit)
+        if config.warm_start and streamed:
+            raise needs_all("`warm_start`, to look for held-out items that were learnt before,")
         if config.warm_start and (config.overwrite or not opened.has_checkpoint):
             former = former or former_run(config.warm_start)
             start, trained_on = begin(former, split, config, trainer.scorer)
@@ -80,7 +84,8 @@ def train(
         if not folder.has_checkpoint:  # with one, Run tells other data by its fingerprint
             if keeps_data:
                 saved.save(split, folder.data)
-            saved.save_interactions(trained_on, folder.trained_on)
+            if not streamed:  # of which the folder of the data and its fingerprint say as much
+                saved.save_interactions(trained_on, folder.trained_on)
             if start:
                 start.save(folder.start)
         elif config.warm_start:
@@ -115,7 +120,7 @@ def _warn_if_unfit(run: Run, metrics: dict) -> None:
     select, best = run.config.select, run.best
     clauses = [degeneracy(best)]
     if not metrics["valid"][select] > run.popularity[select]:
-        clauses.append(no_better_than_popularity(best, run.split, select))
+        clauses.append(no_better_than_popularity(best, run.measured_on, select))
     if found := "; ".join(clause for clause in clauses if clause):
         told = "The model is no better than a list of the most popular items, which costs nothing: %s. %s Until then"
         notices.warning(f"{told} it is not exported, unless by `export_anyway`.", found, REMEDY)
@@ -153,7 +158,7 @@ def refit(
       progress: whether to show a progress bar.
       start: what the first training began with, if it began from another run's weights.
     """
-    whole = replace(run.split, train=run.split.all_interactions())
+    whole = run.split.with_all_in_training()
     config = replace(
         run.config,
         output_dir=str(RunFolder(run.config.output_dir).refit.path),

@@ -2,11 +2,15 @@
 
 import tensorflow as tf
 
+from gdns_tf.models.batch_histories import BatchHistories
 from gdns_tf.models.scorer import Scorer
 
 
 class ScorerTrainer(tf.keras.Model):
     """A Keras model around a scorer: its scores, a mean loss, and the seeds of its dropout. Subclasses train a step."""
+
+    batch_histories: BatchHistories | None = None
+    """Of streamed data: what answers from the batch in hand."""
 
     def __init__(self, scorer: Scorer, *, dropout: float, seed: int) -> None:
         """Args:
@@ -26,6 +30,21 @@ class ScorerTrainer(tf.keras.Model):
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         """The scorer's scores."""
         return self.scorer(inputs)
+
+    # Keras would track it as if it were a layer.
+    @tf.__internal__.tracking.no_automatic_dependency_tracking
+    def answer_from_batches(self, histories: BatchHistories) -> None:
+        """Has each batch that is trained on answer for what its users have.
+
+        Args:
+          histories: those that the scorer and the rest were built with.
+        """
+        self.batch_histories = histories
+
+    def take(self, batch: dict) -> None:
+        """Takes a batch in hand, before anything is asked about its users."""
+        if self.batch_histories is not None:
+            self.batch_histories.take(batch)
 
     def mask_seed(self, step: tf.Tensor) -> tf.Tensor:
         """[2] int64: the seed of what a step [] hides."""

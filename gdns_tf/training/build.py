@@ -1,8 +1,11 @@
 """From settings to the objects of a run."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 
+from gdns_tf.models.batch_histories import BatchMasses
 from gdns_tf.models.losses import LOSSES
 from gdns_tf.models.scorer import Scorer
 from gdns_tf.models.setup import Setup
@@ -16,13 +19,15 @@ from gdns_tf.training.penalty import UserPenalty
 from gdns_tf.training.recipes import MULTINOMIAL, PAIRS, SAMPLED_SOFTMAX
 from gdns_tf.training.sampled_softmax import SampledSoftmaxTrainer
 from gdns_tf.training.shared_negatives import SharedNegativesTrainer
-from pipelines.batches import shared_batches, steps_per_epoch, user_batches, visits
+from pipelines import batches, streamed_batches
+from pipelines.batches import steps_per_epoch
 from pipelines.draws import Masses
 from pipelines.errors import require
 from pipelines.interactions import Interactions
+from pipelines.streamed import StreamedInteractions
 
 
-def build_trainer(train: Interactions, config: TrainConfig) -> ScorerTrainer:
+def build_trainer(train: Interactions | StreamedInteractions, config: TrainConfig) -> ScorerTrainer:
     """The compiled Keras model; its train function runs one epoch a call.
 
     Raises:
@@ -32,6 +37,8 @@ def build_trainer(train: Interactions, config: TrainConfig) -> ScorerTrainer:
     check_memory(config, setup)
     scorer = config.scorer_class.create(config.scorer_config, setup)
     trainer = _TRAINERS[config.objective](scorer, setup, config)
+    if setup.is_streamed:
+        trainer.answer_from_batches(setup.histories)
     trainer.compile(
         optimizer=make_optimizer(config.optimizer, config.learning_rate, config.jit_compile),
         jit_compile=config.jit_compile,
@@ -66,7 +73,11 @@ def _multinomial(scorer: Scorer, setup: Setup, config: TrainConfig) -> Multinomi
 
 def _sampled_softmax(scorer: Scorer, setup: Setup, config: TrainConfig) -> ScorerTrainer:
     sampler, penalty = config.sampler_class, UserPenalty(setup.train, config.user_l2)
-    masses = Masses(setup.train, sampler.item_weights(config.sampler_config, setup))
+    weights = sampler.item_weights(config.sampler_config, setup)
+    if setup.is_streamed:
+        masses = BatchMasses(setup.train, setup.histories, weights)
+    else:
+        masses = Masses(setup.train, weights)
     options = {"dropout": config.dropout, "seed": config.seed}
     if config.shared_negatives:
         return SharedNegativesTrainer(scorer, setup.histories, penalty, masses=masses, **options)
@@ -83,15 +94,28 @@ _TRAINERS = {PAIRS: _pairs, MULTINOMIAL: _multinomial, SAMPLED_SOFTMAX: _sampled
 """Objective -> its trainer of a scorer."""
 
 
-def build_batches(train: Interactions, config: TrainConfig, first_epoch: int = 0) -> tf.data.Dataset:
-    """The batches of a run from an epoch on."""
+def build_batches(
+    train: Interactions | StreamedInteractions, config: TrainConfig, first_epoch: int = 0, lists: Sequence[str] = ()
+) -> tf.data.Dataset:
+    """The batches of a run from an epoch on.
+
+    Args:
+      train: what to learn from.
+      config: the settings.
+      first_epoch: the epoch, from 0, to begin with.
+      lists: of streamed data, other lists of the records to bring along to a sampler's batches.
+    """
     setup = config.setup(train)
     common = {"batch_size": setup.batch_size, "seed": config.seed, "first_epoch": first_epoch}
     if config.objective == MULTINOMIAL:
-        return visits(train.num_users, **common)
+        return (
+            streamed_batches.visits(train, **common) if setup.is_streamed else batches.visits(train.num_users, **common)
+        )
+    source = streamed_batches if setup.is_streamed else batches
     sampler = config.sampler_class
     common["item_weights"] = sampler.item_weights(config.sampler_config, setup)
     if config.objective == SAMPLED_SOFTMAX and config.shared_negatives:
-        return shared_batches(train, num_negatives=config.group_size, **common)
+        return source.shared_batches(train, num_negatives=config.group_size, **common)
     num_candidates = sampler.num_candidates(config.sampler_config, setup)
-    return user_batches(train, group_size=config.group_size, num_candidates=num_candidates, **common)
+    common |= {"lists": lists} if setup.is_streamed else {}
+    return source.user_batches(train, group_size=config.group_size, num_candidates=num_candidates, **common)

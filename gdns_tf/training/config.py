@@ -151,6 +151,11 @@ class TrainConfig(Settings):
         0.0, "Stop after this many minutes of training, resumed runs counted in; 0: no limit.", at_least=0
     )
     eval_every: int = flag(10, "Epochs between validations.", at_least=1)
+    valid_users: int = flag(
+        0,
+        "Users to validate on and to measure by, drawn at random; 0: all. For data of very many users.",
+        at_least=0,
+    )
     select: str = flag("ndcg@3", "What weights are chosen by, on validation: ndcg@3, full_ndcg@20, mrr, ...", main=True)
     patience: int = flag(40, "Stop after this many validations that are not better.", main=True, at_least=1)
     refit: bool = flag(

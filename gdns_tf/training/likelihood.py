@@ -51,6 +51,7 @@ class LikelihoodTrainer(ScorerTrainer):
         Returns:
           {"loss"}: mean over users of their `losses`, without regularisation, since the last reset.
         """
+        self.take(data)
         users, variables = data["users"], self.scorer.trainable_variables
         with tf.GradientTape() as tape:
             queries = self.scorer.queries(users, self._dropout, self.mask_seed(data["step"]))

@@ -99,7 +99,8 @@ class Trainer(ScorerTrainer):
         return losses, gradients
 
     def batch(self, data: dict[str, tf.Tensor]) -> Batch:
-        """What the sampler sees of a batch of the pipeline."""
+        """What the sampler sees of a batch of the pipeline, which is in hand from now on."""
+        self.take(data)
         seed = tf.random.experimental.stateless_fold_in(tf.constant([self._seed, 0x5A3], tf.int64), data["step"])
         step = data["step"] - self._uniform_steps
         return Batch(data["users"], data["positives"], data["candidates"], step, seed)
