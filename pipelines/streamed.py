@@ -21,7 +21,7 @@ from pipelines.ingested import USERS, Items, Manifest, Users
 from pipelines.interactions import Filter, Interactions
 from pipelines.paths import AnyPath
 from pipelines.records import Rows, Shard, parse_arrays, read_shard
-from pipelines.split import Block, Split
+from pipelines.split import NUM_EVALUATION_NEGATIVES, Block, Split
 
 USERS_AT_ONCE = 8192
 """Users of a block."""
@@ -110,6 +110,12 @@ class StreamedFolder:
         for name, counts in (("valid", self.users.valid_counts), ("test", self.users.test_counts)):
             if name in rows and (rows[name].counts != (1 if counts is None else counts[users])).any():
                 raise _foreign(path, f"users with other numbers of {name} items than {USERS} tells of")
+        if "negatives" in rows:
+            evaluated = (rows["valid"].counts > 0) | (rows["test"].counts > 0)
+            drawn, of_valid = rows["negatives"].counts, rows["valid_negatives"].counts
+            right = (drawn == NUM_EVALUATION_NEGATIVES * evaluated) & ((of_valid == 0) | (of_valid == drawn))
+            if not right.all():
+                raise _foreign(path, f"users without {NUM_EVALUATION_NEGATIVES} evaluation negatives")
 
     @cached_property
     def held_out_counts(self) -> tuple[np.ndarray, np.ndarray]:
@@ -458,24 +464,20 @@ class StreamedSplit:
 def _split(name: str, train: Interactions, rows: Mapping[str, Rows]) -> Split:
     """Of users in memory, by the lists of their records."""
     negatives, of_valid = rows["negatives"], rows["valid_negatives"]
-    width = int(negatives.counts.max(initial=0))
-    evaluated = (rows["valid"].counts > 0) | (rows["test"].counts > 0)
-    if (negatives.counts[evaluated] != width).any() or not np.isin(of_valid.counts, (0, width)).all():
-        raise InputError("records whose evaluation negatives are not of one number", remedy=_REMEDY)
-    test, valid = (_held_out(rows[part], negatives, width) for part in ("test", "valid"))
+    test, valid = (_held_out(rows[part], negatives) for part in ("test", "valid"))
     if len(of_valid.values):
         own = np.flatnonzero(of_valid.counts)
         drawn = valid.negatives.copy()
-        drawn[np.searchsorted(valid.users, own)] = of_valid.values.reshape(-1, width)
+        drawn[np.searchsorted(valid.users, own)] = of_valid.values.reshape(-1, NUM_EVALUATION_NEGATIVES)
         valid = valid.with_negatives(drawn)
     return Split(name, train, valid, test)
 
 
-def _held_out(rows: Rows, negatives: Rows, width: int) -> HeldOut:
+def _held_out(rows: Rows, negatives: Rows) -> HeldOut:
     users = np.flatnonzero(rows.counts)
     offsets = np.concatenate([[0], np.cumsum(rows.counts[users])])
     has = negatives.counts > 0
-    drawn = negatives.values.reshape(-1, width or 1)
+    drawn = negatives.values.reshape(-1, NUM_EVALUATION_NEGATIVES)
     if len(users) < len(has) or not has.all():
         drawn = drawn[(np.cumsum(has) - 1)[users]]
     return HeldOut(users.astype(np.int32), offsets, rows.values, drawn)

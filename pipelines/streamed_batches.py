@@ -119,7 +119,7 @@ def _records(train: StreamedInteractions, batch_size: int, seed: int, first_epoc
             lambda file: tf.data.TFRecordDataset(file, buffer_size=_BUFFER_BYTES),
             cycle_length=min(_INTERLEAVED, len(train.shards)),
             block_length=16,
-            num_parallel_calls=2,
+            num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
         windows = records.batch(batches_a_window * batch_size).enumerate()

@@ -107,11 +107,9 @@ def build_batches(
     """
     setup = config.setup(train)
     common = {"batch_size": setup.batch_size, "seed": config.seed, "first_epoch": first_epoch}
-    if config.objective == MULTINOMIAL:
-        return (
-            streamed_batches.visits(train, **common) if setup.is_streamed else batches.visits(train.num_users, **common)
-        )
     source = streamed_batches if setup.is_streamed else batches
+    if config.objective == MULTINOMIAL:
+        return source.visits(train if setup.is_streamed else train.num_users, **common)
     sampler = config.sampler_class
     common["item_weights"] = sampler.item_weights(config.sampler_config, setup)
     if config.objective == SAMPLED_SOFTMAX and config.shared_negatives:
