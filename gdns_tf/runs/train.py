@@ -62,6 +62,9 @@ def train(
       Interrupted: by SIGINT or SIGTERM, after saving.
       FloatingPointError: the training diverged.
     """
+    streamed = isinstance(split, StreamedSplit)
+    if config.warm_start and streamed:
+        raise needs_all("`warm_start`, to look for held-out items that were learnt before,")
     data, keeps_data = data_of_run(data, config.output_dir)
     opened = folder = RunFolder.open(data, config)
     uploads = []
@@ -70,9 +73,6 @@ def train(
         opened.prepare(data, config)  # another process may have been there in between
         # Both may find that settings do not go with the data: before `claim`.
         trainer, start, trained_on = build_trainer(split.train, config), None, split.train
-        streamed = isinstance(split, StreamedSplit)
-        if config.warm_start and streamed:
-            raise needs_all("`warm_start`, to look for held-out items that were learnt before,")
         if config.warm_start and (config.overwrite or not opened.has_checkpoint):
             former = former or former_run(config.warm_start)
             start, trained_on = begin(former, split, config, trainer.scorer)
