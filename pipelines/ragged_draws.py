@@ -23,8 +23,8 @@ def draw_positives(rows: tf.RaggedTensor, count: int, seed: tf.Tensor) -> tf.Ten
       count: how many to draw from each.
       seed: [2].
     """
-    counts = tf.repeat(rows.row_lengths()[:, None], count, axis=1)
-    return tf.gather(rows.values, rows.row_starts()[:, None] + _uniform_below(counts, seed))
+    places = _uniform_below(rows.row_lengths()[:, None], [rows.nrows(), count], seed)
+    return tf.gather(rows.values, rows.row_starts()[:, None] + places)
 
 
 def unobserved_drawer(train: StreamedInteractions, count: int, weights: np.ndarray | None = None) -> RaggedDrawer:
@@ -52,7 +52,7 @@ def unobserved_drawer(train: StreamedInteractions, count: int, weights: np.ndarr
     def draw(rows: tf.RaggedTensor, seed: tf.Tensor) -> tf.Tensor:
         seeds = tf.random.experimental.stateless_split(seed, num=2)
         pairs = sorted_pairs(rows, num_items)
-        items = item_at(_uniform_below(tf.fill([rows.nrows(tf.int32), count], tf.constant(total, tf.int64)), seeds[0]))
+        items = item_at(_uniform_below(total, [rows.nrows(), count], seeds[0]))
         places = tf.where(contains(pairs, items, num_items))
         again = exact(rows.row_splits, pairs, places[:, 0], seeds[1])
         return tf.tensor_scatter_nd_update(items, places, again)
@@ -65,7 +65,9 @@ def unobserved_drawer(train: StreamedInteractions, count: int, weights: np.ndarr
         of_rows = tf.gather(cut_before, splits)
         left = total - (of_rows[1:] - of_rows[:-1])
         with tf.control_dependencies([tf.debugging.assert_positive(left, message=NOTHING_TO_DRAW)]):
-            points = rows * total - tf.gather(of_rows, rows) + _uniform_below(tf.gather(left, rows), seed)
+            points = (
+                rows * total - tf.gather(of_rows, rows) + _uniform_below(tf.gather(left, rows), tf.shape(rows), seed)
+            )
         cut = tf.gather(cut_before, tf.searchsorted(cuts, points, side="right"))
         return item_at(points + cut - rows * total)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from gdns_tf.models import stateless
 from gdns_tf.models.scorer import Scorer
 from gdns_tf.models.setup import Setup
 from gdns_tf.samplers.base import CHOOSES_BY_SCORE, Batch, Scored, Selection
@@ -41,6 +42,7 @@ class GdnsTracked(Gdns):
     """
 
     config_class = GdnsTrackedConfig
+    splits_users = True
     defaults = CHOOSES_BY_SCORE
 
     def __init__(
@@ -85,7 +87,7 @@ class GdnsTracked(Gdns):
         queries = scorer.queries(batch.users)
         positives = tf.reduce_mean(scorer.scores(queries, batch.positives), axis=1, keepdims=True)
         h = tf.sigmoid(scorer.scores(queries, batch.candidates) - positives)
-        before = self.table.read(batch.users, batch.candidates)
+        before = self.table.read(batch.rows, batch.candidates)
         g = gain(before[:, :, _G], before[:, :, _H], h, self._smoothing, self._epsilon)
         return tf.stack([h, g], axis=-1)
 
@@ -94,13 +96,13 @@ class GdnsTracked(Gdns):
         g = tf.roll(cells[:, :, _G], -1, axis=1) if self._gain_of_another else cells[:, :, _G]
         worth = cells[:, :, _H] - self._gain_weight * (1 - g)
         if self._noise:
-            worth += tf.random.stateless_uniform(tf.shape(worth), batch.seed, maxval=self._noise)
+            worth += stateless.uniform(tf.shape(worth), batch.seed, maxval=self._noise)
         return worth
 
     def update(self, scored: Scored) -> None:
         (cells,) = scored.selection.memo
-        self.table.write(scored.batch.users, scored.batch.candidates, cells)
+        self.table.write(scored.batch.rows, scored.batch.candidates, cells)
 
     def diagnostics(self, batch: Batch) -> dict[str, tf.Tensor]:
-        cells = self.table.read(batch.users, batch.candidates)
+        cells = self.table.read(batch.rows, batch.candidates)
         return self._chosen_and_passed_over(batch, cells, self._worth(batch, cells))

@@ -1,7 +1,10 @@
 """What every trainer of a scorer shares."""
 
+from abc import abstractmethod
+
 import tensorflow as tf
 
+from gdns_tf.models import stateless
 from gdns_tf.models.batch_histories import BatchHistories
 from gdns_tf.models.scorer import Scorer
 
@@ -31,6 +34,23 @@ class ScorerTrainer(tf.keras.Model):
         """The scorer's scores."""
         return self.scorer(inputs)
 
+    def train_step(self, data: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """`step`, which draws the same whether it is compiled or not."""
+        self.take(data)
+        with stateless.for_xla(bool(self.jit_compile)):
+            return self.step(data)
+
+    @abstractmethod
+    def step(self, data: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """One step on one batch of users.
+
+        Args:
+          data: the batch.
+
+        Returns:
+          {"loss"}: the mean loss, without regularisation, since the metrics were last reset.
+        """
+
     # Keras would track it as if it were a layer.
     @tf.__internal__.tracking.no_automatic_dependency_tracking
     def answer_from_batches(self, histories: BatchHistories) -> None:
@@ -48,4 +68,12 @@ class ScorerTrainer(tf.keras.Model):
 
     def mask_seed(self, step: tf.Tensor) -> tf.Tensor:
         """[2] int64: the seed of what a step [] hides."""
-        return tf.stack([tf.constant(self._seed, tf.int64), step])
+        return of_replica(tf.stack([tf.constant(self._seed, tf.int64), step]))
+
+
+def of_replica(seed: tf.Tensor) -> tf.Tensor:
+    """Another seed [2] int64 in each replica, where there are several."""
+    if tf.distribute.get_strategy().num_replicas_in_sync == 1 or tf.distribute.in_cross_replica_context():
+        return seed
+    number = tf.distribute.get_replica_context().replica_id_in_sync_group
+    return stateless.fold_in(seed, number)
