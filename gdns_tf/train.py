@@ -34,7 +34,12 @@ def train(data: DataConfig, config: TrainConfig) -> dict:
     folder = RunFolder.open(data, config)  # before the data is read
     if config.warm_start and not folder.has_checkpoint:
         check_finished(config.warm_start)
-    split = load_dataset(data)
+
+    def settle(num_users: int, num_items: int) -> None:
+        nonlocal config
+        config = folder.settled(config, num_users, num_items)
+
+    split = load_dataset(data, settle)
     print(format_statistics(split), flush=True)
     model = train_model(split, data, config)
     print(format_metrics(model.metrics))

@@ -67,6 +67,7 @@ def train(
     with ExitStack() as stack:
         stack.enter_context(locked(opened.path))
         opened.prepare(data, config)  # another process may have been there in between
+        config = opened.settled(config, split.train.num_users, split.train.num_items)
         # Both may find that settings do not go with the data: before `claim`.
         trainer, start, trained_on = build_trainer(split.train, config), None, split.train
         if config.warm_start and (config.overwrite or not opened.has_checkpoint):

@@ -28,6 +28,7 @@ def build_trainer(train: Interactions, config: TrainConfig) -> ScorerTrainer:
     Raises:
       InputError: it would not fit into memory, or a setting does not go with the data.
     """
+    config = config.settled(train.num_users, train.num_items)
     setup = config.setup(train)
     check_memory(config, setup)
     scorer = config.scorer_class.create(config.scorer_config, setup)
