@@ -95,7 +95,8 @@ class BoundedGainTable(GainTable):
     """A fixed number of slots a user, whatever the size of the catalogue: 12 bytes a slot, or 8 in half precision.
 
     Direct-mapped: an item has one slot of its user's, which it shares with the items of the same hash. A newcomer takes
-    the slot over and the former holder counts as never visited again. With as many slots as items it is exact.
+    the slot over, of several in one step the last, and the former holder counts as never visited again. With as many
+    slots as items it is exact.
     """
 
     def __init__(
@@ -152,9 +153,19 @@ class BoundedGainTable(GainTable):
         return tf.where(held, self._unpacked(slots), 1.0)
 
     def write(self, users: tf.Tensor, items: tf.Tensor, values: tf.Tensor) -> None:
+        cells = self.cell(users, items)
         slots = self._packed(tf.cast(items, self._item_dtype), values)
-        write_rows(self.cells, self.cell(users, items), slots, self._compiled)
+        # Pairs of one cell all write what the last of them would: else it would depend on the device which one stays.
+        slots = tf.gather(slots, _last_of_equals(cells), batch_dims=1)
+        write_rows(self.cells, cells, slots, self._compiled)
 
     def visited(self, users: tf.Tensor) -> tf.Tensor:
         slots = tf.gather(self.cells, self.cell(users, tf.range(self._num_slots)[None, :]))
         return self._unpacked(tf.boolean_mask(slots, slots[..., 0] != _EMPTY))
+
+
+def _last_of_equals(keys: tf.Tensor) -> tf.Tensor:
+    """[batch, n] int32: for each key [batch, n] the last position of its row at which it stands."""
+    order = tf.argsort(keys, axis=1, stable=True)
+    ordered = tf.gather(keys, order, batch_dims=1)
+    return tf.gather(order, tf.searchsorted(ordered, keys, side="right") - 1, batch_dims=1)

@@ -76,10 +76,10 @@ def report(session: Session, results: Mapping[str, Sequence[Result]]) -> str:
             table([*header, "forgotten", "ms an epoch"], rows),
             "",
             "Mean ± standard deviation over seeds. Forgotten: of the pairs that the exact table holds after the last "
-            "epoch, all that were ever written, the share by which this one holds fewer. Candidates are drawn uniformly, "
-            "so that this is about the chance that a pair which was written reads as never visited. 95% intervals and p: "
-            f"paired bootstrap over users and seeds, p corrected for {len(compared)} comparisons (Holm). Milliseconds are "
-            "those of training, whatever else the machine did.",
+            "epoch, all that were ever written, the share by which this one holds fewer. Candidates are drawn "
+            "uniformly, so that this is about the chance that a pair which was written reads as never visited. 95% "
+            f"intervals and p: paired bootstrap over users and seeds, p corrected for {len(compared)} comparisons "
+            "(Holm). Milliseconds are those of training, whatever else the machine did.",
             "",
             f"- {verdicts(compared, titles, 'NDCG@3', _EXACT)}",
             "",

@@ -52,21 +52,43 @@ def test_exact_tables_remember_everything_as_their_cells_round_it(table_class, c
     assert variable.shape.num_elements() * variable.dtype.size == USERS * ITEMS * slot
 
 
-def test_bounded_table_gives_a_slot_to_the_last_comer():
-    table = BoundedGainTable(2, 4)
-    user, values = tf.constant([1]), tf.constant([[[0.25, 0.5]]])
-    table.write(user, tf.constant([[2]]), values)
-    table.write(user, tf.constant([[6]]), 2 * values)  # 6 and 2 share a slot
-    read = table.read(tf.constant([1, 0]), tf.constant([[2, 6, 10], [2, 6, 10]])).numpy()
-    np.testing.assert_array_equal(read[0], [[1, 1], [0.5, 1], [1, 1]])
-    np.testing.assert_array_equal(read[1], np.ones((3, 2)))
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("cells", ["float32", "bfloat16"])
+def test_a_bounded_table_gives_a_slot_to_the_last_comer(cells, compiled):
+    """Against a dictionary with a place for each slot, on traffic in which the pairs of a step often share one."""
+    slots, places, rng = 6, {}, np.random.default_rng(1)
+    table = BoundedGainTable(USERS, slots, cells=cells, compiled=compiled)
+    read = tf.function(table.read, jit_compile=compiled)
+    write = tf.function(table.write, jit_compile=compiled)
+    forgotten = 0
+    for _ in range(30):
+        users = rng.choice(USERS, 3, replace=False).astype(np.int32)
+        items = rng.integers(ITEMS, size=[3, 5]).astype(np.int32)  # some of them twice
+        found = read(tf.constant(users), tf.constant(items)).numpy()
+        values = rng.random((USERS, ITEMS, 2)).astype(np.float32)[users[:, None], items]
+        for row, column in np.ndindex(items.shape):
+            user, item = users[row], items[row, column]
+            holder, kept = places.get((user, item % slots), (item, (1.0, 1.0)))
+            assert tuple(found[row, column]) == (kept if holder == item else (1.0, 1.0))
+            forgotten += holder != item
+        write(tf.constant(users), tf.constant(items), tf.constant(values))
+        rounded = values.astype(ROUND[cells]).astype(np.float32)
+        for row, column in np.ndindex(items.shape):  # in this order
+            item = items[row, column]
+            places[users[row], item % slots] = item, tuple(rounded[row, column])
+    assert forgotten > 100
+    assert sorted(map(tuple, table.visited(tf.range(USERS)).numpy())) == sorted(kept for _, kept in places.values())
 
 
 @pytest.mark.parametrize("compiled", [False, True])
-def test_bounded_table_carries_every_bit_of_item_h_and_g(compiled):
+@pytest.mark.parametrize("item_dtype", [tf.int32, tf.int64])
+def test_bounded_table_carries_every_bit_of_item_h_and_g(item_dtype, compiled):
     """Also of item numbers whose bits are no number as a float, and through XLA, which may rewrite floats."""
-    table = BoundedGainTable(2, 8, compiled=compiled)
-    items = np.array([[0, 1, 0x7F800003, 0x7FC00004, 2**31 - 1]], np.int32)  # the last three would be NaNs
+    table = BoundedGainTable(2, 8, item_dtype=item_dtype, compiled=compiled)
+    items = np.array([[0, 1, 0x7F800003, 0x7FC00004, 2**31 - 1]])  # the last three would be NaNs
+    if item_dtype == tf.int64:
+        items += np.array([[2**33, 0, 2**61, 0, 2**40]])
+    items = items.astype(item_dtype.as_numpy_dtype)
     odd = np.array([[-0.0, 1e-45], [np.inf, 1e-38], [np.nan, 1.0], [0.1, 0.2], [1e-8, 3e38]], np.float32)[None]
 
     @tf.function(jit_compile=compiled)
