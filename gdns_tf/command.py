@@ -18,7 +18,7 @@ from absl import flags
 from gdns_tf.clients.errors import ServingError
 from gdns_tf.flag_lines import parse
 from gdns_tf.flagfiles import flags_of, recipes, with_recipes
-from gdns_tf.flags import Group, as_flags, from_flags, given_settings, groups
+from gdns_tf.flags import AUTO, Group, as_flags, from_flags, given_settings, groups
 from gdns_tf.runs.interrupts import Interrupted
 from pipelines.errors import InputError, one_line
 from pipelines.notices import notices
@@ -167,6 +167,7 @@ def _lines(group: Group, full: bool, width: int) -> list[str]:
         choices = f" One of {', '.join(field.metadata['choices'])}." if field.metadata["choices"] else ""
         default = field.default if unasked is None else getattr(unasked, field.name)
         default = ",".join(map(str, default)) if isinstance(default, tuple) else default
+        default = AUTO if default is None else default
         text = f"{field.metadata['help']}{choices} (default: {default!s})" if default != "" else field.metadata["help"]
         lines += textwrap.wrap(f"--{field.name:<18} {text}", width, initial_indent="  ", subsequent_indent=" " * 23)
     if full and group.brings:

@@ -22,6 +22,8 @@ from pipelines.notices import notices
 from pipelines.paths import as_path
 
 Config = TypeVar("Config")
+AUTO = "auto"
+"""As which a flag says None: what suits the machine."""
 
 
 class _TextParser(flags.ArgumentParser):
@@ -70,6 +72,28 @@ class _RepeatedFlag(flags.Flag):
         self.value = former + self.value
 
 
+class _SwitchParser(flags.BooleanParser):
+    """True, False, or None, which is left to the program: "auto"."""
+
+    def parse(self, argument: str | bool | None) -> bool | None:
+        if argument is None or argument == AUTO:
+            return None
+        try:
+            return super().parse(argument)
+        except ValueError:
+            raise ValueError(f"must be true, false or {AUTO}") from None
+
+
+class _SwitchFlag(flags.Flag):
+    """A truth value that may be left open: --name, --noname or --name=auto."""
+
+    def __init__(self, name: str, default: bool | None, help: str) -> None:
+        super().__init__(_SwitchParser(), None, name, default, help, boolean=True)
+
+    def _serialize(self, value: bool | None) -> str:
+        return f"--{self.name}={AUTO}" if value is None else super()._serialize(value)
+
+
 _SCALARS: dict[type, Callable[[], flags.ArgumentParser]] = {
     str: _TextParser,
     int: flags.IntegerParser,
@@ -107,9 +131,9 @@ def groups(config_class: type) -> Iterator[Group]:
 def define(config_class: type, flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Registers a flag for each setting of a dataclass: its name, its default, help and choices from its metadata.
 
-    The settings are of type str, int, float, bool or tuples of one of the first three, and have defaults. Doing it
-    twice is harmless, so that entry points may share a dataclass. Samplers may share a flag; where their defaults
-    differ it has none, and each takes its own.
+    The settings are of type str, int, float, bool, bool | None or tuples of one of the first three, and have defaults.
+    Doing it twice is harmless, so that entry points may share a dataclass. Samplers may share a flag; where their
+    defaults differ it has none, and each takes its own.
 
     Raises:
       TypeError: a field is of another type.
@@ -142,6 +166,8 @@ def _flag(field: Field, annotation: type, default: object) -> flags.Flag:
     help, choices = field.metadata.get("help", ""), field.metadata.get("choices", ())
     if annotation is bool:
         return flags.BooleanFlag(field.name, default, help)
+    if annotation == bool | None:
+        return _SwitchFlag(field.name, default, help)
     if choices:
         return flags.EnumFlag(field.name, default, help, choices)
     if annotation in _SCALARS:

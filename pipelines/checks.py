@@ -121,6 +121,10 @@ def _bool(value: object) -> bool:
     return bool(value)
 
 
+def _switch(value: object) -> bool | None:
+    return None if value is None else _bool(value)
+
+
 def _number(convert: Callable) -> Callable:
     """Text and truth values can be made numbers too, but hardly ever by intent."""
 
@@ -139,8 +143,9 @@ def _text(value: object) -> str:
     return str(text)
 
 
-_CONVERTERS: dict[type, tuple[Callable, str]] = {
+_CONVERTERS: dict[object, tuple[Callable, str]] = {
     bool: (_bool, "True or False"),
+    bool | None: (_switch, "True, False or None"),
     int: (_number(operator.index), "a whole number"),
     float: (_number(float), "a number"),
     str: (_text, "text"),
@@ -164,7 +169,7 @@ def _check(field: Field, value: object) -> None:
         objection = text_objection(value)
         if not objection and field.metadata.get("path"):
             objection = _path_objection(value)
-    elif isinstance(value, bool):
+    elif value is None or isinstance(value, bool):
         objection = ""
     else:
         objection = _number_objection(value, field.metadata.get("bounds") or Bounds())

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
+from gdns_tf.models import stateless
 from gdns_tf.models.factors import Factors
+from gdns_tf.models.half import inner_products_of_half
 from gdns_tf.models.inner_products import inner_products, sum_by_item
 from gdns_tf.models.l2 import weighted_squares
-from gdns_tf.models.scorer import CATALOGUE, ITEM_FACTORS, LINEAR, Scorer, ScorerConfig
+from gdns_tf.models.scorer import CATALOGUE, HALF, ITEM_FACTORS, LINEAR, Scorer, ScorerConfig
 from gdns_tf.models.setup import Setup
 from pipelines.interactions import Interactions
 
@@ -16,7 +18,7 @@ from pipelines.interactions import Interactions
 class GMF(Scorer):
     """r(u, i) = sum_k w_k p_uk q_ik; the query of a user is P * w."""
 
-    capabilities = frozenset({LINEAR, ITEM_FACTORS, CATALOGUE})
+    capabilities = frozenset({LINEAR, ITEM_FACTORS, CATALOGUE, HALF})
     parameters = {"P": ("num_users", "d"), "Q": ("num_items", "d"), "w": ("d",)}  # noqa: RUF012
 
     def __init__(
@@ -61,9 +63,11 @@ class GMF(Scorer):
     def queries(self, users: tf.Tensor, dropout: float = 0.0, seed: tf.Tensor | None = None) -> tf.Tensor:
         """P * w; dropout hides latent factors, one mask a user, and scales the rest up to make good for it."""
         queries = tf.gather(self.P, users) * self.w
-        return tf.nn.experimental.stateless_dropout(queries, dropout, seed) if dropout else queries
+        return stateless.dropout(queries, dropout, seed) if dropout else queries
 
     def scores(self, queries: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        if queries.dtype != tf.float32:
+            return inner_products_of_half(queries, self.Q, items)
         if self._dense_item_gradient:
             return inner_products(queries, self.Q, items)
         return tf.linalg.matvec(tf.gather(self.Q, items), queries)

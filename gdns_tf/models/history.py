@@ -8,11 +8,13 @@ import numpy as np
 import tensorflow as tf
 from scipy import sparse
 
+from gdns_tf.models import stateless
 from gdns_tf.models.factors import Factors, HistorySum
+from gdns_tf.models.half import inner_products_of_half
 from gdns_tf.models.histories import Histories, sum_by_row
 from gdns_tf.models.inner_products import inner_products
 from gdns_tf.models.l2 import weighted_squares
-from gdns_tf.models.scorer import CATALOGUE, ITEM_FACTORS, LINEAR, Scorer, ScorerConfig
+from gdns_tf.models.scorer import CATALOGUE, HALF, ITEM_FACTORS, LINEAR, Scorer, ScorerConfig
 from gdns_tf.models.setup import Setup
 from pipelines.config import flag
 from pipelines.interactions import Interactions
@@ -40,7 +42,7 @@ class History(Scorer):
 
     config_class = HistoryConfig
     compiles = False  # XLA has no sums over lists of varying length
-    capabilities = frozenset({LINEAR, ITEM_FACTORS, CATALOGUE})
+    capabilities = frozenset({LINEAR, ITEM_FACTORS, CATALOGUE, HALF})
     parameters = {"A": ("num_items", "d"), "Q": ("num_items", "d"), "history_power": ()}  # noqa: RUF012
 
     def __init__(
@@ -96,14 +98,16 @@ class History(Scorer):
         row_of, items = self._histories.of(users)
         kept = tf.ones(tf.shape(items))
         if seed is not None and self._history_dropout:
-            lots = tf.random.stateless_uniform(tf.shape(items), tf.add(seed, [0, 0x415]))
+            lots = stateless.uniform(tf.shape(items), tf.add(seed, [0, 0x415]))
             stays = (lots >= self._history_dropout) | (lots == tf.gather(tf.math.segment_max(lots, row_of), row_of))
             kept = tf.cast(stays, tf.float32)
         scale = tf.math.segment_sum(kept, row_of) ** -self._power
         queries = scale[:, None] * sum_by_row(self.A, row_of, items, kept)
-        return tf.nn.experimental.stateless_dropout(queries, dropout, seed) if dropout else queries
+        return stateless.dropout(queries, dropout, seed) if dropout else queries
 
     def scores(self, queries: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        if queries.dtype != tf.float32:
+            return inner_products_of_half(queries, self.Q, items)
         return inner_products(queries, self.Q, items)
 
     def l2(self, users: tf.Tensor, items: tf.Tensor, user_weights: tf.Tensor, item_weights: tf.Tensor) -> tf.Tensor:

@@ -26,6 +26,9 @@ ITEM_FACTORS = "item_factors"
 CATALOGUE = "l2_of_catalogue"
 """Capability: `Scorer.l2_of_catalogue`, by which an objective over all items is regularised."""
 
+HALF = "half_precision"
+"""Capability: `Scorer.scores` takes queries in bfloat16 too, and then multiplies in it and sums in float32."""
+
 
 @dataclass(frozen=True)
 class ScorerConfig(Settings):
@@ -42,7 +45,7 @@ class Scorer(tf.keras.Model, ABC):
     capabilities: ClassVar[frozenset[str]] = frozenset()
     """What it offers beyond this interface, of the capabilities above; samplers and objectives need some."""
     compiles: ClassVar[bool] = True
-    """Whether a step with it can be compiled by XLA (`jit_compile`)."""
+    """Whether a step with it can be compiled by XLA (`jit_compile`); then it is, unasked, on a GPU."""
     parameters: ClassVar[Mapping[str, tuple[str, ...]]]
     """The arrays that `weights.npz` holds: name -> names of its axes, of "num_users", "num_items" and others, such as
     "d", that must agree among the arrays. The first are the `trainable_variables`, in their order. By the axes a warm
@@ -82,7 +85,7 @@ class Scorer(tf.keras.Model, ABC):
         """Scores of listed items.
 
         Args:
-          queries: [batch, d] from `queries`.
+          queries: [batch, d] float32 from `queries`; of scorers with the capability HALF also these as bfloat16.
           items: [batch, n] int32.
 
         Returns:

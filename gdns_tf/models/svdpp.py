@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import tensorflow as tf
 
+from gdns_tf.models import stateless
 from gdns_tf.models.factors import Factors
 from gdns_tf.models.histories import Histories
 from gdns_tf.models.history import History
@@ -36,7 +37,7 @@ class SvdPp(History):
     def queries(self, users: tf.Tensor, dropout: float = 0.0, seed: tf.Tensor | None = None) -> tf.Tensor:
         """The users' rows and sums; `dropout` hides latent factors of both alike."""
         queries = super().queries(users, 0.0, seed) + tf.gather(self.P, users)
-        return tf.nn.experimental.stateless_dropout(queries, dropout, seed) if dropout else queries
+        return stateless.dropout(queries, dropout, seed) if dropout else queries
 
     def l2(self, users: tf.Tensor, items: tf.Tensor, user_weights: tf.Tensor, item_weights: tf.Tensor) -> tf.Tensor:
         """Of p_u, and of Q_i and A_i of the listed items."""

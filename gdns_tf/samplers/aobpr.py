@@ -9,6 +9,7 @@ from typing import Self
 
 import tensorflow as tf
 
+from gdns_tf.models import stateless
 from gdns_tf.models.scorer import ITEM_FACTORS, Scorer
 from gdns_tf.models.setup import Setup
 from gdns_tf.samplers.base import Batch, Sampler, SamplerConfig, Scored, Selection
@@ -78,10 +79,10 @@ class Aobpr(Sampler):
         return setup.group_size
 
     def select(self, batch: Batch, scorer: Scorer) -> Selection:
-        seeds = tf.unstack(tf.random.experimental.stateless_split(batch.seed, 1 + PROPOSALS))
+        seeds = tf.unstack(stateless.split(batch.seed, 1 + PROPOSALS))
         queries = scorer.queries(batch.users)
         up_to = tf.cumsum(tf.abs(queries) * self.spreads, axis=1)
-        points = up_to[:, -1:] * tf.random.stateless_uniform(tf.shape(batch.positives), seeds[0])
+        points = up_to[:, -1:] * stateless.uniform(tf.shape(batch.positives), seeds[0])
         factors = tf.minimum(tf.searchsorted(up_to, points, side="right"), queries.shape[1] - 1)
         ascending = tf.gather(queries, factors, batch_dims=1) < 0
         orders = tf.reshape(self.orders, [-1])
@@ -89,7 +90,7 @@ class Aobpr(Sampler):
         first = tf.where(ascending, first + self._num_items - 1, first)
         negatives = batch.candidates
         for seed in seeds[1:]:
-            ranks = self._ranks(tf.random.stateless_uniform(tf.shape(factors), seed))
+            ranks = self._ranks(stateless.uniform(tf.shape(factors), seed))
             proposals = tf.gather(orders, first + step * ranks)
             negatives = tf.where(self._observed.contains(batch.users, proposals), negatives, proposals)
         return Selection(negatives)

@@ -27,7 +27,7 @@ class Batch(NamedTuple):
     step: tf.Tensor
     """[] int64, counted from the first step in which the sampler chooses, and negative before: see `uniform_epochs`."""
     seed: tf.Tensor
-    """[2] int64, another in each step: the seed of all that the sampler draws (`tf.random.stateless_*`)."""
+    """[2] int64, another in each step: the seed of all that the sampler draws (`gdns_tf.models.stateless`)."""
 
     @property
     def group_size(self) -> int:
@@ -121,7 +121,7 @@ class Sampler(tf.Module, ABC):
     """Whether the negatives are the first candidates as they come, so that all users of a step could share them. A
     subclass with a `select` or `losses` of its own has to say so anew."""
     compiles: ClassVar[bool] = True
-    """Whether a step with it can be compiled by XLA (`jit_compile`)."""
+    """Whether a step with it can be compiled by XLA (`jit_compile`); then it is, unasked, on a GPU."""
     revision: ClassVar[int] = 1
     """To be raised when the same flags come to train differently, so that studies take no former run for a new one."""
 

@@ -5,6 +5,7 @@ from typing import Self
 
 import tensorflow as tf
 
+from gdns_tf.models import stateless
 from gdns_tf.models.scorer import Scorer
 from gdns_tf.models.setup import Setup
 from gdns_tf.samplers.base import CHOOSES_BY_SCORE, LARGEST_NUM_CANDIDATES, Batch, Sampler, SamplerConfig, Selection
@@ -55,6 +56,6 @@ class DnsMN(Sampler):
 
     def select(self, batch: Batch, scorer: Scorer) -> Selection:
         hard = highest_scored(batch, scorer, self._top_candidates)
-        lots = tf.random.stateless_uniform(tf.shape(hard), batch.seed)
+        lots = stateless.uniform(tf.shape(hard), batch.seed)
         drawn = tf.math.top_k(lots, batch.group_size, sorted=False).indices
         return Selection(tf.gather(hard, drawn, batch_dims=1))

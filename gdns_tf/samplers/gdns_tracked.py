@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from gdns_tf.models import stateless
 from gdns_tf.models.scorer import Scorer
 from gdns_tf.models.setup import Setup
 from gdns_tf.samplers.base import CHOOSES_BY_SCORE, Batch, Scored, Selection
@@ -98,7 +99,7 @@ class GdnsTracked(Gdns):
         g = tf.roll(cells[:, :, _G], -1, axis=1) if self._gain_of_another else cells[:, :, _G]
         worth = cells[:, :, _H] - self._gain_weight * (1 - g)
         if self._noise:
-            worth += tf.random.stateless_uniform(tf.shape(worth), batch.seed, maxval=self._noise)
+            worth += stateless.uniform(tf.shape(worth), batch.seed, maxval=self._noise)
         return worth
 
     def update(self, scored: Scored) -> None:

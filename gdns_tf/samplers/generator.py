@@ -5,6 +5,7 @@ from typing import Self
 
 import tensorflow as tf
 
+from gdns_tf.models import stateless
 from gdns_tf.models.inner_products import sum_by_item
 from gdns_tf.models.setup import Setup
 from gdns_tf.samplers.base import Batch, SamplerConfig, Selection
@@ -88,7 +89,7 @@ class Generator(tf.Module):
         rows = tf.gather(self.Q, batch.candidates)
         probabilities = self._probabilities(self._queries(batch), rows)
         up_to = tf.cumsum(probabilities, axis=1)
-        points = up_to[:, -1:] * tf.random.stateless_uniform(tf.shape(batch.positives), batch.seed)
+        points = up_to[:, -1:] * stateless.uniform(tf.shape(batch.positives), batch.seed)
         # A point could be rounded up to the end of the last candidate.
         places = tf.minimum(tf.searchsorted(up_to, points, side="right"), probabilities.shape[1] - 1)
         chosen = tf.gather(probabilities, places, batch_dims=1)

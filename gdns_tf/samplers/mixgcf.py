@@ -3,6 +3,7 @@ Recommender Systems); without a graph there are no hops to mix."""
 
 import tensorflow as tf
 
+from gdns_tf.models import stateless
 from gdns_tf.models.losses import RankingLoss
 from gdns_tf.models.scorer import LINEAR, Scorer
 from gdns_tf.models.setup import Setup
@@ -32,7 +33,7 @@ class MixGcf(Sampler):
         scores = tf.reshape(scorer.scores(scorer.queries(batch.users), batch.candidates), shape)
         hardest = tf.argmax(scores, axis=1, output_type=tf.int32)
         places = hardest * batch.group_size + tf.range(batch.group_size)
-        share = tf.random.stateless_uniform(tf.shape(batch.positives), batch.seed)
+        share = stateless.uniform(tf.shape(batch.positives), batch.seed)
         return Selection(tf.gather(batch.candidates, places, batch_dims=1), (share,))
 
     def losses(self, scored: Scored, ranking_loss: RankingLoss) -> tf.Tensor:

@@ -5,6 +5,7 @@ from typing import Self
 
 import tensorflow as tf
 
+from gdns_tf.models import stateless
 from gdns_tf.models.scorer import ITEM_FACTORS, Scorer
 from gdns_tf.models.setup import Setup
 from gdns_tf.samplers.base import (
@@ -173,7 +174,7 @@ class Srns(Sampler):
         earlier = tf.linalg.set_diag(earlier, tf.zeros([candidates.shape[1]], tf.bool))
         repeated = known | tf.reduce_any((candidates[:, :, None] == candidates[:, None, :]) & earlier, axis=2)
         pool = tf.concat([memory, candidates], axis=1)
-        uniform = tf.random.stateless_uniform(tf.shape(pool), batch.seed, 1e-20, 1.0)
+        uniform = stateless.uniform(tf.shape(pool), batch.seed, 1e-20, 1.0)
         # The highest of logits with Gumbel noise are a draw without replacement in proportion to exp(logit).
         keys = tf.concat([scores, fresh], axis=1) / self._temperature - tf.math.log(-tf.math.log(uniform))
         keys = tf.where(tf.pad(repeated, [[0, 0], [memory.shape[1], 0]]), -1e30, keys)

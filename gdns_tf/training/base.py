@@ -1,7 +1,10 @@
 """What every trainer of a scorer shares."""
 
+from abc import abstractmethod
+
 import tensorflow as tf
 
+from gdns_tf.models import stateless
 from gdns_tf.models.scorer import Scorer
 
 
@@ -26,6 +29,22 @@ class ScorerTrainer(tf.keras.Model):
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         """The scorer's scores."""
         return self.scorer(inputs)
+
+    def train_step(self, data: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """`step`, which draws the same whether it is compiled or not."""
+        with stateless.for_xla(bool(self.jit_compile)):
+            return self.step(data)
+
+    @abstractmethod
+    def step(self, data: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """One step on one batch of users.
+
+        Args:
+          data: the batch.
+
+        Returns:
+          {"loss"}: the mean loss, without regularisation, since the metrics were last reset.
+        """
 
     def mask_seed(self, step: tf.Tensor) -> tf.Tensor:
         """[2] int64: the seed of what a step [] hides."""

@@ -34,8 +34,8 @@ def build_trainer(train: Interactions, config: TrainConfig) -> ScorerTrainer:
     scorer = config.scorer_class.create(config.scorer_config, setup)
     trainer = _TRAINERS[config.objective](scorer, setup, config)
     trainer.compile(
-        optimizer=make_optimizer(config.optimizer, config.learning_rate, config.jit_compile),
-        jit_compile=config.jit_compile,
+        optimizer=make_optimizer(config.optimizer, config.learning_rate, config.compiled),
+        jit_compile=config.compiled,
         steps_per_execution=steps_per_epoch(train.num_users, setup.batch_size),
     )
     trainer.optimizer.build(scorer.trainable_variables)
@@ -56,6 +56,7 @@ def _pairs(scorer: Scorer, setup: Setup, config: TrainConfig) -> PairsTrainer:
         dropout=config.dropout,
         seed=config.seed,
         uniform_steps=_uniform_steps(setup, config),
+        scored_in=config.compute_dtype,
     )
 
 

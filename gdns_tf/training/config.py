@@ -4,10 +4,12 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 
+import tensorflow as tf
+
 from gdns_tf.evaluation.selection import SelectionMetric
 from gdns_tf.models.losses import LOSSES, PAIRINGS
 from gdns_tf.models.registry import SCORERS
-from gdns_tf.models.scorer import Scorer, ScorerConfig
+from gdns_tf.models.scorer import HALF, Scorer, ScorerConfig
 from gdns_tf.models.setup import Setup
 from gdns_tf.registry import Registry
 from gdns_tf.samplers.base import LARGEST_GROUP, LARGEST_NUM_CANDIDATES, Sampler, SamplerConfig
@@ -33,6 +35,7 @@ from pipelines.notices import notices
 from pipelines.paths import is_within
 
 OPTIMIZERS = ("adagrad", "adam", "sgd")
+FLOAT32 = "float32"
 SCHEDULES = ("constant", "cosine")
 LARGEST_DIM = 2**16
 MODEL = "model:"
@@ -50,6 +53,7 @@ HARMLESS = {
     "export_anyway",
     "keep_versions",
     "gain_memory_share",
+    "jit_compile",
 }
 """Settings in which a run may differ when it is gone on with."""
 _SILENCE = logging.Logger("silence", logging.CRITICAL + 1)
@@ -145,7 +149,14 @@ class TrainConfig(Settings):
     batch_size: int = flag(
         1024, "B: users a step; 0: a fiftieth of the users, from 32 to 16384.", at_least=0, at_most=2**24
     )
-    jit_compile: bool = flag(False, "Compile the step by XLA: for GPUs; slower on CPUs.")
+    jit_compile: bool | None = flag(
+        None, "Compile the step by XLA; auto: where there is a GPU and what is chosen compiles. Slower on CPUs."
+    )
+    compute_dtype: str = flag(
+        FLOAT32,
+        "bfloat16: mixed precision, for GPUs: factors and losses in float32, products in scores in bfloat16; of pairs.",
+        (FLOAT32, "bfloat16"),
+    )
 
     max_epochs: int = flag(2500, "Stop after this many epochs.", main=True, at_least=1)
     max_minutes: float = flag(
@@ -195,6 +206,10 @@ class TrainConfig(Settings):
             f"must be at least `group_size`={self.group_size}: the negatives are chosen among the candidates",
         )
         needs = {"objective": NEEDS[self.objective]}
+        if self.compute_dtype != FLOAT32:
+            rule = f"does not go with `objective`={self.objective}: it is of `objective`={PAIRS}"
+            require(self.objective == PAIRS, "compute_dtype", self.compute_dtype, rule)
+            needs["compute_dtype"] = frozenset({HALF})
         if self.objective in SAMPLING:
             needs["sampler"] = sampler.requires
         for who, needed in needs.items():
@@ -211,13 +226,18 @@ class TrainConfig(Settings):
         if self.has_sampler and not isinstance(self.sampler_config, Given):
             sampler.check_sizes(self.sampler_config, self.group_size, self.num_candidates)
         if self.jit_compile:
-            compiled = {
-                "objective": self.objective == PAIRS,
-                "scorer": self.scorer_class.compiles,
-                "sampler": sampler.compiles or not self.has_sampler,
-            }
-            for name, good in compiled.items():
-                require(good, "jit_compile", True, f"does not go with `{name}`={getattr(self, name)}")
+            for name in self._not_compiling():
+                require(False, "jit_compile", True, f"does not go with `{name}`={getattr(self, name)}")
+
+    def _not_compiling(self) -> list[str]:
+        """Names of the settings whose choice XLA cannot compile."""
+        sampler = getattr(self.sampler_config, "instance", None) or self.sampler_class
+        compiling = {
+            "objective": self.objective == PAIRS,
+            "scorer": self.scorer_class.compiles,
+            "sampler": sampler.compiles or not self.has_sampler,
+        }
+        return [name for name, good in compiling.items() if not good]
 
     def _complete(self, part: str, name: str, registry: Registry) -> None:
         """Puts the defaults of the chosen class where no settings are given, and refuses those of another class."""
@@ -362,6 +382,13 @@ class TrainConfig(Settings):
         return self.objective in SAMPLING and not shared
 
     @property
+    def compiled(self) -> bool:
+        """Whether the step is compiled by XLA here: what `jit_compile` says, or unasked what suits the machine."""
+        if self.jit_compile is None:
+            return bool(tf.config.list_physical_devices("GPU")) and not self._not_compiling()
+        return self.jit_compile
+
+    @property
     def scorer_class(self) -> type[Scorer]:
         return SCORERS[self.scorer]
 
@@ -379,7 +406,7 @@ class TrainConfig(Settings):
             num_candidates=self.num_candidates,
             batch_size=self.batch_size or users_a_step(train.num_users),
             seed=self.seed,
-            compiled=self.jit_compile,
+            compiled=self.compiled,
         )
 
 

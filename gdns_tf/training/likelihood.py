@@ -38,11 +38,11 @@ class LikelihoodTrainer(ScorerTrainer):
         """[batch] float32: each user's mean loss of an item. Called within the gradient tape.
 
         Args:
-          data: of `train_step`.
+          data: of `step`.
           queries: [batch, d] of its users.
         """
 
-    def train_step(self, data: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def step(self, data: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One step on one batch of users.
 
         Args:

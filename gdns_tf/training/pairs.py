@@ -27,6 +27,7 @@ class PairsTrainer(Trainer):
         dropout: float = 0.0,
         seed: int = 0,
         uniform_steps: int = 0,
+        scored_in: str = "float32",
     ) -> None:
         """Args:
         scorer: gives the scores.
@@ -37,8 +38,10 @@ class PairsTrainer(Trainer):
         dropout: share of the latent factors hidden in training.
         seed: of the dropout masks and of what the sampler draws.
         uniform_steps: after how many steps the sampler sets in; see `Trainer`.
+        scored_in: dtype of the products in scores; see `Trainer`.
         """
-        super().__init__(scorer, sampler, dropout=dropout, seed=seed, uniform_steps=uniform_steps)
+        options = {"uniform_steps": uniform_steps, "scored_in": scored_in}
+        super().__init__(scorer, sampler, dropout=dropout, seed=seed, **options)
         self._attach_loss(loss, user_weights)
         self._l2 = l2
 

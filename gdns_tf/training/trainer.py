@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from gdns_tf.models import stateless
 from gdns_tf.models.scorer import Scorer
 from gdns_tf.samplers.base import Batch, Sampler, Scored
 from gdns_tf.samplers.uniform import Uniform
@@ -24,7 +25,14 @@ class Trainer(ScorerTrainer):
         self.sampler, self._first = sampler, first
 
     def __init__(
-        self, scorer: Scorer, sampler: Sampler, *, dropout: float = 0.0, seed: int = 0, uniform_steps: int = 0
+        self,
+        scorer: Scorer,
+        sampler: Sampler,
+        *,
+        dropout: float = 0.0,
+        seed: int = 0,
+        uniform_steps: int = 0,
+        scored_in: str = "float32",
     ) -> None:
         """Args:
         scorer: gives the scores.
@@ -33,10 +41,12 @@ class Trainer(ScorerTrainer):
         seed: of the dropout masks and of what the sampler draws.
         uniform_steps: after how many steps the sampler sets in; until then it rests, and the negatives are the first
           candidates as they come.
+        scored_in: dtype in which the scores of the loss are multiplied; but for float32 the scorer needs the capability
+          HALF. What is scored, and the loss, is float32 in any case, and so is what a sampler scores to choose by.
         """
         super().__init__(scorer, dropout=dropout, seed=seed)
         self._attach_samplers(sampler, Uniform())
-        self._uniform_steps = uniform_steps
+        self._uniform_steps, self._scored_in = uniform_steps, tf.as_dtype(scored_in)
 
     @abstractmethod
     def user_weights(self, users: tf.Tensor) -> tf.Tensor:
@@ -62,7 +72,7 @@ class Trainer(ScorerTrainer):
     def diagnostics(self, positives: tf.Tensor, negatives: tf.Tensor) -> dict[str, tf.Tensor]:
         """Scalars that show how hard a step is, by its scores, both [batch, group_size]."""
 
-    def train_step(self, data: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def step(self, data: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One step on one batch of users.
 
         Args:
@@ -88,8 +98,8 @@ class Trainer(ScorerTrainer):
 
         with tf.GradientTape() as tape:
             queries = self.scorer.queries(batch.users, self._dropout, mask_seed)
-            positive_scores = self.scorer.scores(queries, batch.positives)
-            negative_scores = self.scorer.scores(queries, selection.negatives)
+            positive_scores = self.scores(queries, batch.positives)
+            negative_scores = self.scores(queries, selection.negatives)
             scored = Scored(batch, self.scorer, queries, selection, positive_scores, negative_scores)
             losses = sampler.losses(scored, self.loss_of(scored, sampler))
             objective = tf.tensordot(weights, losses, 1) + self.regularisation(scored)
@@ -98,8 +108,12 @@ class Trainer(ScorerTrainer):
         sampler.update(scored)
         return losses, gradients
 
+    def scores(self, queries: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        """The scorer's scores for the loss: [batch, n] float32 of queries [batch, d] float32 and items [batch, n]."""
+        return self.scorer.scores(tf.cast(queries, self._scored_in), items)
+
     def batch(self, data: dict[str, tf.Tensor]) -> Batch:
         """What the sampler sees of a batch of the pipeline."""
-        seed = tf.random.experimental.stateless_fold_in(tf.constant([self._seed, 0x5A3], tf.int64), data["step"])
+        seed = stateless.fold_in(tf.constant([self._seed, 0x5A3], tf.int64), data["step"])
         step = data["step"] - self._uniform_steps
         return Batch(data["users"], data["positives"], data["candidates"], step, seed)
