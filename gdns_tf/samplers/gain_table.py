@@ -33,15 +33,15 @@ class GainTable(tf.Module, ABC):
         """
         train, options = setup.train, {"cells": config.gain_cells, "compiled": setup.compiled}
         if config.is_bounded(train.num_items) and config.gain_slots:
-            return BoundedGainTable(train.num_users, config.slots(train.num_items), **options)
-        return DenseGainTable(train.num_users, train.num_items, **options)
+            return BoundedGainTable(setup.own.size, config.slots(train.num_items), **options)
+        return DenseGainTable(setup.own.size, train.num_items, **options)
 
     @abstractmethod
     def read(self, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
         """H and G of pairs.
 
         Args:
-          users: [batch] int32.
+          users: [batch] int32: rows of the table.
           items: [batch, n] int32.
 
         Returns:
