@@ -21,6 +21,7 @@ from gdns_tf.models.history import History
 from gdns_tf.runs.callbacks import Callback
 from gdns_tf.runs.interrupts import Interrupted
 from gdns_tf.runs.loading import load_compared
+from gdns_tf.runs.summary import format_metrics
 from gdns_tf.runs.train import train
 from gdns_tf.serving.export import export_run
 from gdns_tf.serving.float16 import effect_of_rounding
@@ -181,7 +182,7 @@ def test_validation_by_a_sample_is_said_aloud(streamed, tmp_path):
     assert metrics["sample"] == {"users": 20, "of": 60}
     expected = evaluate(run.best, sampled(SPLIT, 20, config.seed), "test").means()
     assert metrics["test"] == expected
-    assert "sample of 20 users of 60" in gdns_tf.runs.summary.format_metrics(metrics)
+    assert "sample of 20 users of 60" in format_metrics(metrics)
 
 
 def test_answers_of_an_export_are_those_of_data_in_memory(streamed, tmp_path):
