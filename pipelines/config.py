@@ -63,8 +63,9 @@ class DataConfig(Settings):
     dataset: str = flag(
         "",
         "ml-1m, ml-100k, ml-20m, ml-25m, ml-32m, srns, adjacency (user item item ...), inter (RecBole), "
-        "table (CSV, TSV, Parquet or a folder of such parts), saved (by Dataset.save), tfds:NAME, or planted "
-        "(generated, no files). Empty: told by the file or folder, or planted where --data_dir is empty too.",
+        "table (CSV, TSV, Parquet or a folder of such parts), saved (by Dataset.save), ingested (by pipelines.ingest, "
+        "read a block of users at a time), tfds:NAME, or planted (generated, no files). Empty: told by the file or "
+        "folder, or planted where --data_dir is empty too.",
         main=True,
     )
     data_dir: str = flag(

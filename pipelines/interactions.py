@@ -1,6 +1,6 @@
 """What every reader returns (`Ratings`) and what everything after works on (`Interactions`)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -99,6 +99,10 @@ class Interactions:
     def of(self, user: int) -> np.ndarray:
         """The item numbers of one user."""
         return self.items[self.offsets[user] : self.offsets[user + 1]]
+
+    def blocks(self) -> Iterator["Interactions"]:
+        """All users in their order, so many at a time: here at once. Data that is not in memory is read by blocks."""
+        yield self
 
     def keep(self, mask: np.ndarray) -> "Interactions":
         """The same users and items with only the interactions where `mask` [num_interactions] is true."""

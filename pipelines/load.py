@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from pipelines.readers.files import reading
 from pipelines.split import Split, by_ratio, leave_one_out
 from pipelines.time_cut import by_time, no_timestamps
 
+if TYPE_CHECKING:
+    from pipelines.streamed import StreamedSplit
+
 IN_MEMORY = "dataframe"
 """The `dataset` of what was made of DataFrames and can be loaded from nowhere."""
 SAVED = "saved"
@@ -24,12 +28,13 @@ _HIGHEST_STARS = 5
 """Of the scale that the default of `min_rating` is meant for."""
 
 
-def load_dataset(config: DataConfig) -> Split:
+def load_dataset(config: DataConfig) -> "Split | StreamedSplit":
     """Reads, filters and splits the data set that `config` names.
 
-    What `config` leaves open is inferred: see `pipelines.infer`. `srns` and `saved` keep their own split and negatives,
-    and `planted` is generated whole: they are not filtered. Notices tell what was kept, what was dropped, and which of
-    the changed settings have no effect.
+    What `config` leaves open is inferred: see `pipelines.infer`. `srns`, `saved` and `ingested` keep their own split
+    and negatives, and `planted` is generated whole: they are not filtered. `ingested` is read by and by, as training
+    and evaluation go on. Notices tell what was kept, what was dropped, and which of the changed settings have no
+    effect.
 
     Raises:
       InputError: there is no such data set, `data_dir` is missing or out of place, or the input cannot be used.
@@ -44,7 +49,7 @@ def load_dataset(config: DataConfig) -> Split:
     _check_settings(config, module)
     with reading(config.data_dir):
         found = module.read(as_path(config.data_dir) if config.data_dir else None, config)
-    return found if isinstance(found, Split) else split_ratings(found, config)
+    return split_ratings(found, config) if isinstance(found, Ratings) else found
 
 
 def split_ratings(ratings: Ratings, config: DataConfig) -> Split:
@@ -112,7 +117,7 @@ def check_splittable(config: DataConfig) -> None:
         )
 
 
-def format_statistics(dataset: Split) -> str:
+def format_statistics(dataset: "Split | StreamedSplit") -> str:
     """The paper's Table 2 for one data set, and what else tells it from others, as lines with aligned columns."""
     statistics = dataset.statistics()
     held_out = statistics["#Valid"] + statistics["#Test"]

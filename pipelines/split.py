@@ -1,6 +1,7 @@
 """A split data set, fixed evaluation negatives, and the splits by user (paper, sections 4.1 and 4.3)."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -71,6 +72,30 @@ class Split:
         (valid_users, valid), (test_users, test) = self.valid.pairs, self.test.pairs
         return np.concatenate([valid_users, test_users]), np.concatenate([valid, test])
 
+    def select(self, users: np.ndarray) -> "Split":
+        """Of some users alone, numbered anew in the given order; the catalogue stays whole.
+
+        Args:
+          users: [n] different numbers.
+        """
+        num_users, liked = self.train.num_users, self.false_negatives
+        if liked is not None:
+            counts = np.diff(liked[0])[users]
+            offsets = np.concatenate([[0], np.cumsum(counts)])
+            places = np.repeat(liked[0][users] - offsets[:-1], counts) + np.arange(offsets[-1])
+            liked = offsets, liked[1][places]
+        return Split(
+            self.name,
+            replace(self.train.select(users), dropped=None),
+            self.valid.select(users, num_users),
+            self.test.select(users, num_users),
+            liked,
+        )
+
+    def blocks(self) -> Iterator["Block"]:
+        """All users in their order, so many at a time: here at once. Data that is not in memory is read by blocks."""
+        yield Block(slice(None), self)
+
     def all_interactions(self) -> Interactions:
         """Training, validation and test: all that a user is known to have seen; without times."""
         return self._train_and(self.valid, self.test)
@@ -103,6 +128,16 @@ class Split:
             "#Valid": len(self.valid.items),
             "#Test": len(self.test.items),
         }
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some users of a data set, in memory."""
+
+    users: slice | np.ndarray
+    """Their numbers in the data set, ascending."""
+    split: Split
+    """What there is of them, numbered anew from 0; the catalogue is whole."""
 
 
 def leave_one_out(name: str, interactions: Interactions, seed: int) -> Split:
