@@ -1,7 +1,7 @@
 """Turns the source of any reader into the folder of an ingested data set (`pipelines.ingested`), with Apache Beam.
 
-What is read, filtered, numbered, split and drawn is exactly what `pipelines.load.load_dataset` gives of the same settings;
-but nothing that grows with the interactions is ever whole in memory.
+What is read, filtered, numbered, split and drawn is exactly what `pipelines.load.load_dataset` gives of the same
+settings; but nothing that grows with the interactions is ever whole in memory.
 
     python -m pipelines.ingest --dataset=table --data_dir=clicks/ --output_dir=data/clicks
 

@@ -1,4 +1,4 @@
-"""`python -m pipelines.ingest`: the command `gdns_tf.ingest`, which has flags, help and exit codes as all commands do."""
+"""`python -m pipelines.ingest`: the command `gdns_tf.ingest`, with flags, help and exit codes as all commands have."""
 
 from gdns_tf.ingest import run
 

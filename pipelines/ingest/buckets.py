@@ -79,9 +79,9 @@ def gather(job: Job, bucket: int, pieces: list[int], starts: list[int], looked_f
       starts: the number of the first row of each.
       looked_for: user ids, of which those that are there are counted.
 
-    Facts: rows and users at the beginning ("all"), of positives ("positive") and without repeats ("different"); "repeat":
-    the first row that repeats a pair, with its "user" and "item"; "found" of the ids looked for; and those of `_tell_core`.
-    Arrays: the codes of all its "items", "positive": which of them have a positive; and those of `_tell_core`.
+    Facts: rows and users at the beginning ("all"), of positives ("positive") and without repeats ("different");
+    "repeat": the first row that repeats a pair, with its "user" and "item"; "found" of the ids looked for. Arrays: the
+    codes of all its "items", "positive": which of them have a positive. And those of `_tell_core`.
     """
     tables, rows = [], []
     for piece, start in zip(pieces, starts, strict=True):
@@ -147,7 +147,7 @@ def _count_found(users: Tokens, looked_for: Result) -> int:
 
 
 def _tell_core(pairs: Pairs, core: np.ndarray) -> Result:
-    """Of the pairs in the core: "rows" and "users"; the codes of their "core_items", "counts" and first "firsts" rows."""
+    """Of pairs in the core: "rows" and "users"; the codes of their "core_items", "counts" and first rows, "firsts"."""
     items = pairs.items[core]
     found, counts = np.unique(items, return_counts=True)
     first = np.full(len(found), np.iinfo(np.int64).max)
@@ -200,7 +200,7 @@ def number(job: Job, bucket: int, turn: int, cuts: tuple[float, float] | None) -
 
     Arrays: of each kind of users, in the order of their numbers: their ids ("kept", "dropped"), "_counts" of items and
     "_firsts": the first row of each; "dropped_late" of those whom the cut drops, who are numbered before the others;
-    and with a cut "valid_counts" and "test_counts". Fact: "early", how many users the filters drop who have items of it.
+    and with a cut "valid_counts" and "test_counts". Fact: "early", the users whom the filters drop and who have items.
     """
     pairs, decided = Pairs.read(job, bucket), job.result(NUMBERS).arrays
     core = pairs.core(job.result(ALIVE, turn).arrays["alive"], job.config.min_user_items)

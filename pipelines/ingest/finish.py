@@ -56,7 +56,7 @@ class Finished:
         return all((self.counts(name) == 1).all() for name in ("valid_counts", "test_counts"))
 
     def cold(self, job: Job) -> tuple[tuple[int, int], int]:
-        """Items of validation, and of test, that nobody has in training; and how many different such items there are."""
+        """Items of validation, and of test, that nobody has in training; and how many different ones there are."""
         unseen = self.item_counts == 0
         valid, test = (sum(int(unseen[part].sum()) for part in self._parts(job, name)) for name in ("valid", "test"))
         return (valid, test), int(np.count_nonzero(unseen))

@@ -1,4 +1,4 @@
-"""The folder of a result: what may be in it before, what an ingestion that was broken off left, and what goes at the end."""
+"""The folder of a result: what may be in it before, what a broken-off ingestion left, and what goes at the end."""
 
 import dataclasses
 import json
@@ -32,7 +32,7 @@ def open_work(folder: AnyPath, settings: Mapping, *, overwrite: bool) -> AnyPath
       InputError: the folder holds a data set, or the beginning of one with other settings, or something else.
     """
     with reading(folder):
-        names = sorted(path.name for path in folder.iterdir())
+        names = sorted(path.name for path in folder.iterdir()) if folder.exists() else []  # a store has no empty ones
     ours = [name for name in names if _is_ours(name)]
     if MANIFEST in names and not overwrite:
         raise InputError(
@@ -98,8 +98,9 @@ def _read(path: AnyPath) -> str:
 def _difference(former: str, settings: Mapping) -> str:
     try:
         before = json.loads(former)
-        flat = [{**each["data"], "shards": each["shards"], "data_dir's content": each["source"]} for each in (before, settings)]
+        flat = [each["data"] | {"shards": each["shards"]} for each in (before, settings)]
         names = [f"`{name}`" for name in flat[1] if flat[0].get(name) != flat[1][name]]
+        names += ["the files of the source"] if before["source"] != settings["source"] else []
     except (ValueError, KeyError, TypeError):
         names = []
     return ", ".join(names) or "which cannot be read"

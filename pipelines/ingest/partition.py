@@ -1,4 +1,4 @@
-"""The first stage: the rows of a piece go to the buckets of their users, and what all of the source must tell is noted."""
+"""The first stage: the rows of a piece go to the buckets of their users, and what only all of it can tell is noted."""
 
 from collections.abc import Iterator
 
@@ -20,10 +20,10 @@ STAGE, ROWS = "partition", "rows"
 def partition(job: Job, number: int, piece: Piece) -> Result:
     """Sorts a piece's rows by bucket into a file, and tells of them.
 
-    Facts: "rows", "headers", and with ratings "low", "high" and "positives"; of "user" and "item" columns "_text": whether
-    one of the ids is no plain integer, "_bad": the first row, and the text, of one that is no id as a number.
-    Arrays: the different "items"; "user_padded" and "item_padded": texts with white space around them; "titled", "titles"
-    and "title_rows": the different pairs of an item and a title, and where they first stand.
+    Facts: "rows", "headers", "timed", and with ratings "low", "high" and "positives"; of "user" and "item" columns
+    "_text": whether one of the ids is no plain integer, "_bad": the first row, and the text, of one that is no id as a
+    number. Arrays: the different "items"; "user_padded" and "item_padded": texts with white space around them;
+    "titled", "titles" and "title_rows": the different pairs of an item and a title, and where they first stand.
     """
     found = _Found()
     with writing_rows(job.path(ROWS, file_name(number, ".arrow")), job.num_buckets, textual=piece.textual) as writer:

@@ -11,12 +11,13 @@ from pipelines.ingest.beam import Progress, Stages, check_options, no_progress
 from pipelines.ingest.config import IngestConfig
 from pipelines.ingest.folder import close_work, open_work, settings_of, source_of
 from pipelines.ingest.job import Job
+from pipelines.ingest.planted import ingest_planted
 from pipelines.ingest.sources import Origin, of_ratings, of_table
-from pipelines.ingest.stream import ingest_rows
+from pipelines.ingest.stream import ingest_rows, shards_for
 from pipelines.ingested import Manifest, save_shards
 from pipelines.load import IN_MEMORY, check_settings, check_splittable
 from pipelines.paths import as_path, is_within
-from pipelines.readers import reader
+from pipelines.readers import planted_large, reader
 from pipelines.readers.files import reading
 from pipelines.split import Split
 
@@ -60,9 +61,10 @@ def ingest(
     with made(folder):
         work = open_work(folder, settings, overwrite=config.overwrite)
         job = Job(str(folder), str(work), data)
-        if hasattr(module, "shards"):
-            return _closed(job, module.ingest(job, beam_arguments, progress))
         stages = Stages(job, beam_arguments, progress)
+        if data.dataset == planted_large.NAME:
+            num_shards = shards_for(data.planted_users, config.shards)
+            return _closed(job, ingest_planted(stages, num_shards))
         with reading(data.data_dir):
             if data.dataset == "table":
                 check_splittable(data)

@@ -167,8 +167,8 @@ class Part:
     def write(self, job: Job, number: int, num_shards: int) -> Result:
         """Writes the shard, and beside it its parts one by one, of which the fingerprint is made.
 
-        Facts: those of the `Shard`, and of the liked items "liked". Arrays: "counts", "valid_counts" and "test_counts" of
-        each user; "items": how many of these users have each item in training.
+        Facts: those of the `Shard`, and of the liked items "liked". Arrays: "counts", "valid_counts" and "test_counts"
+        of each user; "items": how many of these users have each item in training.
         """
         path = as_path(job.folder) / shard_name("users", number, num_shards)
         shard = write_shard(path, self.records())

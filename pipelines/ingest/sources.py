@@ -1,4 +1,4 @@
-"""What is cut into pieces: tables, by their files and groups of rows; other sources are read by their reader in one go."""
+"""What is cut into pieces: tables, by files and groups of rows; other sources are read by their reader in one go."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -42,13 +42,13 @@ class Origin:
     first: str
     """What messages about ids name."""
     refuse_number: Callable[[str, int, int, str], None]
-    """Raises the InputError about a column, of which all ids are numbers: of the piece of this number the row, from 0, and
-    the text that is none."""
+    """Raises the InputError about a column of which all ids are numbers: of the piece of this number the row, from 0,
+    and the text that is none."""
     no_rows: Callable[[], Exception]
     titles: Mapping = field(default_factory=dict)
     """Raw item id -> title, where they are not in the pieces."""
     text: tuple[bool, bool] | None = None
-    """Whether ids of users, and of items, are text, where the reader has decided it; None: all of the column decides."""
+    """Whether ids of users, and of items, are text, where the reader decided it; None: all of the column decides."""
 
     @property
     def num_buckets(self) -> int:

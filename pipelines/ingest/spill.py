@@ -1,4 +1,4 @@
-"""Rows on their way from the pieces of a source to the buckets of users: a file a piece, of which a bucket takes its own.
+"""Rows on their way from the pieces of a source to the buckets of users: a file a piece, in which a bucket finds its.
 
 The file is Arrow's: a batch for each block of rows and bucket, in this order.
 """

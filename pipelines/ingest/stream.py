@@ -57,7 +57,10 @@ def ingest_rows(origin: Origin, stages: Stages, num_shards: int) -> Manifest:
     catalogue = Catalogue.of([Tokens.unpack("items", piece.arrays) for piece in pieces])
     job.keep(buckets.CATALOGUE, Result({}, catalogue.pack()))
 
-    padded = [_padded(name, pieces) if is_text and origin.text is None else [] for name, is_text in zip(_IDS, text, strict=True)]
+    padded = [
+        _padded(name, pieces) if is_text and origin.text is None else []
+        for name, is_text in zip(_IDS, text, strict=True)
+    ]
     filled = [number for number, piece in enumerate(pieces) if piece.facts["rows"]]
     starts = np.concatenate([[0], np.cumsum([piece.facts["rows"] for piece in pieces])])[filled].tolist()
     looked_for = Result({}, _trimmed(padded[0]).pack("ids")) if padded[0] else Result()
@@ -175,7 +178,9 @@ def _decided(origin: Origin, pieces: Sequence[Result]) -> tuple[bool, bool]:
     decided = []
     for name in _IDS:
         text = any(piece.facts[f"{name}_text"] for piece in pieces)
-        bad = [(number, *piece.facts[f"{name}_bad"]) for number, piece in enumerate(pieces) if piece.facts[f"{name}_bad"]]
+        bad = [
+            (number, *piece.facts[f"{name}_bad"]) for number, piece in enumerate(pieces) if piece.facts[f"{name}_bad"]
+        ]
         if bad and not text:
             origin.refuse_number(getattr(origin.columns, name), *bad[0])
         decided.append(text)
@@ -278,7 +283,9 @@ class _Core:
             job.keep(buckets.ALIVE, Result({}, {"alive": self.alive}), self.turn)
             left_items = int(np.count_nonzero(self.alive & (self.counts > 0)))
             arguments = [(self.turn,)] * job.num_buckets
-            results = stages.run(f"{buckets.FILTER}-{self.turn}", buckets.filtered, arguments, f"filtering, turn {self.turn}")
+            results = stages.run(
+                f"{buckets.FILTER}-{self.turn}", buckets.filtered, arguments, f"filtering, turn {self.turn}"
+            )
             self.rows, users = (sum(each.facts[name] for each in results) for name in ("item_rows", "item_users"))
             self.told.left("min_item_users", self.rows, users, left_items)
             self._take_users(results)
@@ -385,10 +392,11 @@ def _plan(job: Job, users: _Users, num_shards: int, num_items: int, evaluated: n
     for shard in range(num_shards):
         first, last = bounds[shard : shard + 2].tolist()
         ranges = [np.searchsorted(numbers, (first, last)) for numbers, _ in of_bucket]
+        both = list(zip(of_bucket, ranges, strict=True))
         shards.Plan(
             first_user=first,
-            users=np.concatenate([numbers[a:b] for (numbers, _), (a, b) in zip(of_bucket, ranges, strict=True)]) - first,
-            counts=np.concatenate([counts[a:b] for (_, counts), (a, b) in zip(of_bucket, ranges, strict=True)]),
+            users=np.concatenate([numbers[a:b] for (numbers, _), (a, b) in both]) - first,
+            counts=np.concatenate([counts[a:b] for (_, counts), (a, b) in both]),
             stretches=np.array([ends[r] for ends, r in zip(offsets, ranges, strict=True)]),
             generator=states[shard],
             first_draw=int(before[first]),
