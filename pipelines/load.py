@@ -1,5 +1,6 @@
 """From the data settings to a split data set."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from types import ModuleType
 from typing import TYPE_CHECKING, Protocol
@@ -28,13 +29,26 @@ _HIGHEST_STARS = 5
 """Of the scale that the default of `min_rating` is meant for."""
 
 
-def load_dataset(config: DataConfig) -> "Split | StreamedSplit":
+Sized = Callable[[int, int], None]
+"""What is told the numbers of users and items as soon as they are known; what it raises ends the loading."""
+
+
+def _nobody(num_users: int, num_items: int) -> None:
+    """Is told the sizes where nobody asks for them."""
+
+
+def load_dataset(config: DataConfig, sized: Sized = _nobody) -> "Split | StreamedSplit":
     """Reads, filters and splits the data set that `config` names.
 
     What `config` leaves open is inferred: see `pipelines.infer`. `srns`, `saved` and `ingested` keep their own split
     and negatives, and `planted` is generated whole: they are not filtered. `ingested` is read by and by, as training
     and evaluation go on. Notices tell what was kept, what was dropped, and which of the changed settings have no
     effect.
+
+    Args:
+      config: the data settings.
+      sized: is told the numbers of users and items before the split, which takes longest; of a split by time the most
+        that they may come to.
 
     Raises:
       InputError: there is no such data set, `data_dir` is missing or out of place, or the input cannot be used.
@@ -47,12 +61,18 @@ def load_dataset(config: DataConfig) -> "Split | StreamedSplit":
     config = infer(config)
     module = reader(config.dataset)
     check_settings(config, module)
+    if known := getattr(module, "sizes", None):
+        sized(*known(config))
     with reading(config.data_dir):
         found = module.read(as_path(config.data_dir) if config.data_dir else None, config)
-    return split_ratings(found, config) if isinstance(found, Ratings) else found
+    if isinstance(found, Ratings):
+        return split_ratings(found, config, sized)
+    if not known:
+        sized(found.train.num_users, found.train.num_items)
+    return found
 
 
-def split_ratings(ratings: Ratings, config: DataConfig) -> Split:
+def split_ratings(ratings: Ratings, config: DataConfig, sized: Sized = _nobody) -> Split:
     """Filters and splits ratings as `config` says; see `from_ratings`, `leave_one_out`, `by_ratio` and `by_time`.
 
     Filters count all that a user or an item has, after a cut in time too.
@@ -62,10 +82,10 @@ def split_ratings(ratings: Ratings, config: DataConfig) -> Split:
     """
     check_splittable(config)
     with naming(ratings.source):
-        return _split(ratings, config)
+        return _split(ratings, config, sized)
 
 
-def _split(ratings: Ratings, config: DataConfig) -> Split:
+def _split(ratings: Ratings, config: DataConfig, sized: Sized) -> Split:
     if config.split_by == TIME and ratings.timestamps is None:
         raise no_timestamps()
     interactions = from_ratings(
@@ -78,6 +98,7 @@ def _split(ratings: Ratings, config: DataConfig) -> Split:
     grades = None if ratings.ratings is None else Grades.of(ratings.ratings, config.min_rating)
     timed = ratings.timestamps is not None
     tell_kept(interactions, len(ratings.users), grades, config, source=ratings.source, timed=timed)
+    sized(interactions.num_users, interactions.num_items)
     if config.split_by == LEAVE_ONE_OUT:
         return leave_one_out(config.dataset, interactions, config.split_seed)
     split = by_ratio if config.split_by == RATIO else by_time

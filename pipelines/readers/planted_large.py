@@ -248,6 +248,11 @@ def law_of(config: DataConfig) -> Law:
     return Law(config)
 
 
+def sizes(config: DataConfig) -> tuple[int, int]:
+    """How many users and items there are, known before anything is generated."""
+    return config.planted_users, config.planted_items
+
+
 def read(_path: AnyPath | None, config: DataConfig) -> Split:
     """Generates the set that `planted_users`, `planted_items`, `planted_user_items` and the seeds describe, in memory.
 
