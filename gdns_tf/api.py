@@ -40,6 +40,7 @@ from gdns_tf.serving.in_memory import in_memory
 from gdns_tf.serving.limits import Limits
 from gdns_tf.training.config import TrainConfig
 from gdns_tf.training.recipes import PAIRS, SAMPLING
+from gdns_tf.training.replicas.strategies import MULTIWORKER, join
 from gdns_tf.tuning.config import TuneConfig
 from pipelines.atomic import write_text
 from pipelines.config import DataConfig
@@ -125,6 +126,8 @@ def fit(
         )
     with ExitStack() as stack:
         is_temporary = output_dir is None
+        if is_temporary and settings.get("strategy") == MULTIWORKER:
+            raise InputError("`output_dir` is not set", remedy="Name a folder that all workers see.")
         if is_temporary:
             output_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="gdns_tf-"))
             settings = {"tensorboard": False} | settings
@@ -151,13 +154,22 @@ def fit(
             else:
                 settings, tuning = settings | {"max_minutes": _AT_ONCE}, replace(tuning, tune_minutes=_AT_ONCE)
                 model = tune_model(data, data.source, settings, tuning, progress=False)
-    if model.config.export_dir:
-        model.export(
-            model.config.export_dir,
-            keep_versions=model.config.keep_versions,
-            export_anyway=model.config.export_anyway,
-        )
+    export_trained(model)
     return model
+
+
+def export_trained(model: "Model") -> None:
+    """Exports a model as its settings ask; of several workers the chief does, and the others wait for it."""
+    config = model.config
+    if not config.export_dir:
+        return
+
+    def export() -> None:
+        model.export(config.export_dir, keep_versions=config.keep_versions, export_anyway=config.export_anyway)
+
+    replicas = join(config.strategy)
+    with replicas.together():
+        replicas.on_chief(export)
 
 
 def train_model(
@@ -191,6 +203,8 @@ def tune_model(
     """
     if settings.get("export_dir"):
         check_options(settings["export_dir"])
+    if settings.get("strategy") == MULTIWORKER:
+        raise InputError("`strategy`=multiworker does not go with tuning", remedy="Tune on one machine, then train.")
     try:
         from gdns_tf.tuning.search import tune  # Optuna, SQLAlchemy and Matplotlib
     except ImportError as error:

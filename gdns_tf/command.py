@@ -1,6 +1,7 @@
 """What all commands share: their flags and help, what they show of the library's notices, errors and exit codes.
 
-Exit codes: 0; 1 where the input or the settings cannot work; 2 for flags that cannot be read; 130 when interrupted.
+Exit codes: 0; 1 where the input or the settings cannot work; 2 for flags that cannot be read; 75 (EX_TEMPFAIL) where
+another worker is gone and all are to be started again; 130 when interrupted.
 """
 
 import contextlib
@@ -20,10 +21,13 @@ from gdns_tf.flag_lines import parse
 from gdns_tf.flagfiles import flags_of, recipes, with_recipes
 from gdns_tf.flags import AUTO, Group, as_flags, from_flags, given_settings, groups
 from gdns_tf.runs.interrupts import Interrupted
+from gdns_tf.training.replicas.lost import PeerLost
 from pipelines.errors import InputError, one_line
 from pipelines.notices import notices
 
 Config = TypeVar("Config")
+PEER_LOST = 75
+"""The exit code that tells a supervisor to start the process again, by the same command."""
 
 
 class Read:
@@ -95,6 +99,8 @@ def exit_code(
     except (Interrupted, KeyboardInterrupt) as stop:
         print(str(stop) or "interrupted", file=sys.stderr)
         return 130
+    except PeerLost as loss:
+        return _fail(str(loss), PEER_LOST)
     except (InputError, ServingError, OSError, FloatingPointError) as error:
         return _fail(as_flags(str(error), flag_values), 1)
     except MemoryError as error:

@@ -5,7 +5,7 @@
 The same command goes on with a run that was broken off.
 """
 
-from gdns_tf.api import train_model
+from gdns_tf.api import export_trained, train_model
 from gdns_tf.command import Read, run_command
 from gdns_tf.flagfiles import FOR_TRAINING
 from gdns_tf.runs.run_folder import RunFolder
@@ -13,6 +13,7 @@ from gdns_tf.runs.summary import format_metrics, format_recommendations
 from gdns_tf.runs.warm_start import check_finished
 from gdns_tf.serving.export import check_options
 from gdns_tf.training.config import TrainConfig
+from gdns_tf.training.replicas.strategies import join
 from pipelines.config import DataConfig
 from pipelines.infer import infer
 from pipelines.load import format_statistics, load_dataset
@@ -30,23 +31,29 @@ def train(data: DataConfig, config: TrainConfig) -> dict:
     """
     if config.export_dir:
         check_options(config.export_dir, keep_versions=config.keep_versions)  # before anything that takes a while
+    replicas = join(config.strategy)  # before TensorFlow works
     data = infer(data)  # which the run's flags then name
-    folder = RunFolder.open(data, config)  # before the data is read
-    if config.warm_start and not folder.has_checkpoint:
-        check_finished(config.warm_start)
+    folder = RunFolder(config.output_dir)
+
+    def check_folder() -> None:
+        RunFolder.open(data, config)
+        if config.warm_start and not folder.has_checkpoint:
+            check_finished(config.warm_start)
+
+    with replicas.together():
+        replicas.on_chief(check_folder)  # before the data is read
     split = load_dataset(data)
-    print(format_statistics(split), flush=True)
+    if replicas.is_chief:
+        print(format_statistics(split), flush=True)
     model = train_model(split, data, config)
-    print(format_metrics(model.metrics))
-    if config.show_users:
-        print(format_recommendations(split, model.factors, config.show_users))
-    print(f"Weights, metrics and curves are in {folder.path}: tensorboard --logdir {folder.tensorboard}")
-    if config.export_dir:
-        model.export(
-            model.config.export_dir,
-            keep_versions=model.config.keep_versions,
-            export_anyway=model.config.export_anyway,
+    if replicas.is_chief:
+        print(format_metrics(model.metrics))
+        if config.show_users:
+            print(format_recommendations(split, model.factors, config.show_users))
+        print(
+            f"Weights, metrics and curves are in {folder.path}: tensorboard --logdir {folder.tensorboard}", flush=True
         )
+    export_trained(model)
     return model.metrics
 
 

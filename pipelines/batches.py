@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from pipelines.draws import item_drawer, positive_drawer, unobserved_drawer
 from pipelines.interactions import Interactions
+from pipelines.shares import Share, whole
 
 _ORDER = 0x6D5
 """Tells the seeds of the order of users from others."""
@@ -19,7 +20,9 @@ def steps_per_epoch(num_users: int, batch_size: int) -> int:
     return -(-num_users // batch_size)
 
 
-def visits(num_users: int, *, batch_size: int, seed: int, first_epoch: int = 0) -> tf.data.Dataset:
+def visits(
+    num_users: int, *, batch_size: int, seed: int, first_epoch: int = 0, share: Share | None = None
+) -> tf.data.Dataset:
     """Emits batches of users for ever, epoch after epoch; each epoch visits every user once, in a new order.
 
     Args:
@@ -27,25 +30,34 @@ def visits(num_users: int, *, batch_size: int, seed: int, first_epoch: int = 0) 
       batch_size: users a batch; the last batch of an epoch has what is left.
       seed: with the epoch, all that the order depends on.
       first_epoch: the epoch, from 0, to begin with.
+      share: the users of one of several replicas, who alone are visited: in as many batches as all users would take
+        (`steps_per_epoch`), which makes those of all replicas together about `batch_size`. None: all users.
 
     Returns:
       A dataset of dictionaries: "users" [batch] int32, and "step" [] int64, counted from the start of epoch 0.
     """
-    steps = steps_per_epoch(num_users, batch_size)
-    root_seed = tf.constant([seed, _ORDER], tf.int64)
+    steps, share = steps_per_epoch(num_users, batch_size), share or whole(num_users)
+    root_seed = _of_share(tf.constant([seed, _ORDER], tf.int64), share)
 
     def batches_of(epoch: tf.Tensor) -> tf.data.Dataset:
         order = tf.random.experimental.stateless_shuffle(
-            tf.range(num_users, dtype=tf.int32), seed=tf.random.experimental.stateless_fold_in(root_seed, epoch)
+            tf.range(share.first, share.first + share.size, dtype=tf.int32),
+            seed=tf.random.experimental.stateless_fold_in(root_seed, epoch),
         )
 
         def visit(number: tf.Tensor) -> dict[str, tf.Tensor]:
             first = number * batch_size
-            return {"step": epoch * steps + number, "users": order[first : first + batch_size]}
+            first, end = (first, first + batch_size) if share.of == 1 else share.bounds(number, steps)
+            return {"step": epoch * steps + number, "users": order[first:end]}
 
         return tf.data.Dataset.range(steps).map(visit)
 
     return tf.data.Dataset.counter(first_epoch).flat_map(batches_of)
+
+
+def _of_share(seed: tf.Tensor, share: Share) -> tf.Tensor:
+    """Another seed for each replica, where there are several."""
+    return seed if share.of == 1 else tf.random.experimental.stateless_fold_in(seed, share.number)
 
 
 def shared_batches(
@@ -56,6 +68,7 @@ def shared_batches(
     seed: int,
     first_epoch: int = 0,
     item_weights: np.ndarray | None = None,
+    share: Share | None = None,
 ) -> tf.data.Dataset:
     """As `visits`, with "negatives" [num_negatives] int32 for the whole batch, drawn from the whole catalogue.
 
@@ -66,13 +79,14 @@ def shared_batches(
       seed: with the epoch and the step, all that the draws depend on.
       first_epoch: the epoch, from 0, to begin with.
       item_weights: [num_items] numbers >= 0 in proportion to which items are drawn; None: uniformly.
+      share: see `visits`; the negatives of a step are the same for all replicas.
     """
     draw, root_seed = item_drawer(train, num_negatives, item_weights), tf.constant([seed, _ORDER], tf.int64)
 
     def with_negatives(visit: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return visit | {"negatives": draw(tf.random.experimental.stateless_fold_in(root_seed + 2, visit["step"]))}
 
-    of_users = visits(train.num_users, batch_size=batch_size, seed=seed, first_epoch=first_epoch)
+    of_users = visits(train.num_users, batch_size=batch_size, seed=seed, first_epoch=first_epoch, share=share)
     return of_users.map(with_negatives, num_parallel_calls=2, deterministic=True).prefetch(4)
 
 
@@ -85,6 +99,7 @@ def user_batches(
     seed: int,
     first_epoch: int = 0,
     item_weights: np.ndarray | None = None,
+    share: Share | None = None,
 ) -> tf.data.Dataset:
     """Emits batches for ever, epoch after epoch; each epoch visits every user once, in a new order.
 
@@ -96,6 +111,7 @@ def user_batches(
       seed: with the epoch and the step, all that the draws depend on.
       first_epoch: the epoch, from 0, to begin with.
       item_weights: [num_items] numbers >= 0 in proportion to which candidates are drawn; None: uniformly.
+      share: see `visits`; the draws of each replica are its own.
 
     Returns:
       A dataset of dictionaries: "users" [batch] int32, "positives" [batch, group_size] int32, "candidates"
@@ -106,7 +122,7 @@ def user_batches(
     """
     draw_positives = positive_drawer(train, group_size)
     draw_candidates = unobserved_drawer(train, num_candidates, item_weights)
-    root_seed = tf.constant([seed, _ORDER], tf.int64)
+    root_seed = _of_share(tf.constant([seed, _ORDER], tf.int64), share or whole(train.num_users))
 
     def draw(visit: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         seeds = tf.random.experimental.stateless_split(
@@ -117,6 +133,6 @@ def user_batches(
             "candidates": draw_candidates(visit["users"], seeds[1]),
         }
 
-    of_users = visits(train.num_users, batch_size=batch_size, seed=seed, first_epoch=first_epoch)
+    of_users = visits(train.num_users, batch_size=batch_size, seed=seed, first_epoch=first_epoch, share=share)
     # Two threads may draw at once, but the batches keep their order: determinism before the last percent of speed.
     return of_users.map(draw, num_parallel_calls=2, deterministic=True).prefetch(4)

@@ -37,7 +37,8 @@ def files(folder, *patterns):
 def test_modules_recipes_and_serving_files_are_in_it(unpacked):
     for package in ("gdns_tf", "pipelines"):
         assert files(unpacked / package, "*.py") == files(ROOT / package, "*.py")
-    assert files(unpacked / "gdns_tf/configs", "*") == files(ROOT / "configs", "*.flags")
+    of_clusters = {f"cluster/{path.name}" for path in (ROOT / "configs/cluster").iterdir()}
+    assert files(unpacked / "gdns_tf/configs", "*") == files(ROOT / "configs", "*.flags") | of_clusters
     tracked = subprocess.run(["git", "ls-files", "savedmodel"], cwd=ROOT, capture_output=True, text=True, timeout=60)
     if tracked.returncode == 0:  # else this is no checkout
         assert files(unpacked / "gdns_tf", "savedmodel/**/*", "savedmodel/.*") == {

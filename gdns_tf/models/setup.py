@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from gdns_tf.models.histories import Histories
+from pipelines.batches import steps_per_epoch
 from pipelines.interactions import Interactions
+from pipelines.shares import Share, whole
 
 
 @dataclass(frozen=True)
@@ -26,10 +28,27 @@ class Setup:
     seed: int = 0
     compiled: bool = False
     """Whether the step is compiled by XLA."""
+    share: Share | None = None
+    """The users of one of several replicas that train together; None: it is alone, and all users are its own."""
+
+    @property
+    def own(self) -> Share:
+        """The users that this replica trains on, and keeps tables of."""
+        return self.share or whole(self.train.num_users)
 
     @property
     def users_a_step(self) -> int:
+        """At most, of all replicas together."""
         return min(self.batch_size, self.train.num_users)
+
+    @property
+    def own_users_a_step(self) -> int:
+        """At most, of one replica; the same number for each."""
+        return -(-self.users_a_step // self.own.of) + (1 if self.own.of > 1 else 0)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return steps_per_epoch(self.train.num_users, self.batch_size)
 
     @cached_property
     def histories(self) -> Histories:

@@ -9,6 +9,7 @@ from gdns_tf.models.factors import Factors
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.training.base import ScorerTrainer
 from gdns_tf.training.config import TrainConfig
+from gdns_tf.training.replicas.base import Replicas
 from pipelines.split import Split
 
 
@@ -20,6 +21,8 @@ class RunView(Protocol):
     folder: RunFolder
     """On this machine, also where `config.output_dir` is in an object store."""
     trainer: ScorerTrainer
+    replicas: Replicas
+    """Those that train together."""
     metric_names: list[str]
 
     @property

@@ -19,19 +19,36 @@ KEPT = 2
 _CHECKSUMS = ".sha256"
 """What the name of the file ends in that is written last of a checkpoint; in the form that `sha256sum -c` reads."""
 _OF_A_CHECKPOINT = re.compile(r"ckpt-([0-9]{1,18})(\..*|_temp.*)")
+OF_A_WORKER = re.compile(r"worker-[0-9]{1,9}")
+"""Folders of what workers keep of their own users: see `gdns_tf.runs.worker_checkpoints`."""
 _FINGERPRINT = "state/data_fingerprint/.ATTRIBUTES/VARIABLE_VALUE"
+_REPLICAS = "replicas/count/.ATTRIBUTES/VARIABLE_VALUE"
 
 
 class Checkpoints:
     """Saves and restores what a run has learnt. `checkpoints/` belongs to one process: see `gdns_tf.runs.lock`."""
 
-    def __init__(self, folder: Path, large: Iterable[tf.Variable] = (), **objects: tf.Module) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        large: Iterable[tf.Variable] = (),
+        *,
+        kept: int = KEPT,
+        replicas: int = 1,
+        **objects: tf.Module,
+    ) -> None:
         """Args:
         folder: made at the first checkpoint.
         large: variables, of `objects`, whose memory is given back before they are restored: else it is taken twice.
+        kept: how many checkpoints to keep.
+        replicas: how many train together; what they keep of users fits no other number.
         **objects: what a checkpoint holds, "state" with the data's fingerprint among it.
         """
-        self._folder, self._large = folder, list(large)
+        self._folder, self._large, self._most = folder, list(large), kept
+        self._replicas = replicas
+        if replicas > 1:
+            objects["replicas"] = tf.Module()
+            objects["replicas"].count = tf.Variable(replicas, trainable=False)
         self._checkpoint = tf.train.Checkpoint(**objects)
         self._kept: list[int] = []
         """Numbers of the checkpoints that are there and whole, as far as is known; the newest last."""
@@ -48,31 +65,52 @@ class Checkpoints:
           InputError: all are damaged, it was made on other data, or by another version of this package.
         """
         damaged: list[str] = []
-        for number in (found := numbers(self._folder)):
-            try:
-                _check(self._folder, number)
-                made_on = tf.train.load_checkpoint(self._prefix(number)).get_tensor(_FINGERPRINT).decode()
-            except (OSError, ValueError, tf.errors.OpError) as error:  # OpErrors are of those without checksums
-                damaged.append(f"{_name(number)} is damaged ({_first_line(error)})")
+        for number in numbers(self._folder):
+            if fault := self.fault(number, data_fingerprint):
+                damaged.append(fault)
                 continue
-            if made_on != data_fingerprint:
-                raise InputError(
-                    f"the checkpoint was made on data {made_on}, and the data is now {data_fingerprint}",
-                    path=self._folder.parent,
-                    remedy="Give the same data, or start afresh with `overwrite`.",
-                )
-            self._read(number)
-            self._kept = [n for n in reversed(found) if n <= number]
+            self.read(number)
             if damaged:
                 notices.warning("%s: %s. Going on from the checkpoint before.", self._folder, "; ".join(damaged))
             return
         if damaged:
+            raise all_damaged(damaged, self._folder)
+
+    def fault(self, number: int, data_fingerprint: str) -> str:
+        """What is wrong with a checkpoint; empty where it is whole.
+
+        Raises:
+          InputError: it was made on other data, or by another number of replicas.
+        """
+        try:
+            _check(self._folder, number)
+            stored = tf.train.load_checkpoint(self._prefix(number))
+            made_on = stored.get_tensor(_FINGERPRINT).decode()
+            made_by = int(stored.get_tensor(_REPLICAS)) if stored.has_tensor(_REPLICAS) else 1
+        except (OSError, ValueError, tf.errors.OpError) as error:  # OpErrors are of those without checksums
+            return f"{_name(number)} is damaged ({_first_line(error)})"
+        if made_on != data_fingerprint:
             raise InputError(
-                f"{' and '.join(damaged)}, and no other is there",
-                path=self._folder,
-                remedy="Start afresh with `overwrite`. Weights that are there are whole: to evaluate or export them no "
-                "checkpoint is needed.",
+                f"the checkpoint was made on data {made_on}, and the data is now {data_fingerprint}",
+                path=self._folder.parent,
+                remedy="Give the same data, or start afresh with `overwrite`.",
             )
+        if made_by != self._replicas:
+            raise InputError(
+                f"the run was begun by {made_by} replicas (devices of all workers), and now there are {self._replicas}",
+                path=self._folder.parent,
+                remedy="Start as many as there were, or start afresh with `overwrite`.",
+            )
+        return ""
+
+    def read(self, number: int) -> None:
+        """Restores a checkpoint that is whole.
+
+        Raises:
+          InputError: another version of this package made it.
+        """
+        self._read(number)
+        self._kept = [n for n in reversed(numbers(self._folder)) if n <= number]
 
     def _read(self, number: int) -> None:
         for variable in self._large:
@@ -89,13 +127,21 @@ class Checkpoints:
                 remedy="Another version of gdns_tf wrote it: go on with that one, or start afresh with `overwrite`.",
             ) from None
 
-    def save(self) -> None:
+    @property
+    def next_number(self) -> int:
+        """Of the checkpoint that `save` would make."""
+        return max(self._kept, default=0) + 1
+
+    def save(self, number: int | None = None) -> None:
         """Saves another checkpoint; whatever breaks it off, the former ones stay.
+
+        Args:
+          number: the checkpoint's, above those of all that are kept; None: the next.
 
         Raises:
           StorageError: it cannot be written.
         """
-        number = max(self._kept, default=0) + 1
+        number = number or self.next_number
         with writing(self._folder):
             self._folder.mkdir(exist_ok=True)
         self._remove_but(self._kept)
@@ -107,7 +153,7 @@ class Checkpoints:
             raise
         sums = "".join(f"{_sum(path)}  {path.name}\n" for path in _parts(self._folder, number))
         write_text(self._folder / f"{_name(number)}{_CHECKSUMS}", sums)
-        self._kept = [*self._kept, number][-KEPT:]
+        self._kept = [*self._kept, number][-self._most :]
         paths = [f'all_model_checkpoint_paths: "{_name(kept)}"' for kept in self._kept]
         write_text(self._folder / INDEX, "\n".join([f'model_checkpoint_path: "{_name(number)}"', *paths, ""]))
         self._remove_but(self._kept)
@@ -137,7 +183,23 @@ def numbers(folder: Path) -> list[int]:
 def has_others_files(folder: Path) -> bool:
     """Whether something lies in `checkpoints/` that no run wrote, nor TensorFlow for one."""
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    return not all(_OF_A_CHECKPOINT.fullmatch(name) or name.startswith(INDEX) or is_temporary(name) for name in names)
+    return not all(_ours(name) for name in names)
+
+
+def _ours(name: str) -> bool:
+    """Whether a file or folder of `checkpoints/` may be a run's."""
+    kinds = _OF_A_CHECKPOINT.fullmatch(name) or OF_A_WORKER.fullmatch(name)
+    return bool(kinds) or name.startswith(INDEX) or is_temporary(name)
+
+
+def all_damaged(faults: Iterable[str], folder: Path) -> InputError:
+    """The error where no checkpoint can be restored."""
+    return InputError(
+        f"{' and '.join(faults)}, and no other is there",
+        path=folder,
+        remedy="Start afresh with `overwrite`. Weights that are there are whole: to evaluate or export them no "
+        "checkpoint is needed.",
+    )
 
 
 def forget(folder: Path) -> None:

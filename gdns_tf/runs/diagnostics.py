@@ -38,7 +38,8 @@ class Diagnostics(Callback):
         self._trainer = run.trainer
         self._false_negatives = FalseNegatives(run.split)
         # Batches of a stream of its own: looking at the sampler must not change what it is trained on.
-        batches = build_batches(run.split.train, replace(run.config, seed=run.config.seed + 1))
+        share, *_ = run.replicas.shares(run.split.train.num_users)
+        batches = build_batches(run.split.train, replace(run.config, seed=run.config.seed + 1), share=share)
         self._batches = iter(batches.skip(run.epoch // run.config.eval_every))
 
     def on_validation(self, run: RunView, validation: Validation) -> None:

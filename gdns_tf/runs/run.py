@@ -23,11 +23,13 @@ from gdns_tf.runs.history import header, row
 from gdns_tf.runs.interrupts import Interrupted, Interrupts
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.runs.state import RunState
+from gdns_tf.runs.worker_checkpoints import WorkerCheckpoints
 from gdns_tf.training.base import ScorerTrainer
 from gdns_tf.training.build import build_batches, build_trainer
 from gdns_tf.training.config import TrainConfig
 from gdns_tf.training.divergence import advice
 from gdns_tf.training.optimizers import rate_of_epoch
+from gdns_tf.training.replicas.base import ALONE, Replicas
 from pipelines.interactions import Filter
 from pipelines.split import Split
 
@@ -46,6 +48,7 @@ class Run:
         *,
         trainer: ScorerTrainer | None = None,
         last_epoch: int | None = None,
+        replicas: Replicas = ALONE,
     ) -> None:
         """Builds the run and, where the folder has a checkpoint, restores it.
 
@@ -53,25 +56,30 @@ class Run:
           split: the data.
           config: the settings.
           folder: claimed for this run; on this machine.
-          callbacks: look on, in this order.
+          callbacks: look on, in this order; of several workers the chief has them.
           trainer: as built for these data and settings; None: it is built here.
           last_epoch: where to stop, without validations, and to keep the weights of; None: validations tell.
+          replicas: those that train together. The chief validates and writes; all of them have the same state.
 
         Raises:
           InputError: the checkpoint was made on other data, or all are damaged.
         """
         self.split, self.config, self.folder = split, config, folder
-        self._callbacks, self._last_epoch = callbacks, last_epoch
+        self._callbacks, self._last_epoch = callbacks if replicas.is_chief else (), last_epoch
+        self.replicas = replicas
         self._selection, self._interrupts = SelectionMetric(config.select), Interrupts()
         self.metric_names = list(dict.fromkeys([*metrics.names(KS, split.several), config.select]))
         """Keys of the metrics of a validation, in the order of its history."""
-        self.trainer = trainer or build_trainer(split.train, config)
+        self.trainer = trainer or build_trainer(split.train, config, replicas)
         weights = self.trainer.scorer.trainable_variables
         self.average = WeightAverage(weights, config.average_decay)
         self.state = RunState(weights, split.fingerprint)
-        self._checkpoints = Checkpoints(
+        large = self.trainer.sampler.variables
+        several = replicas.workers > 1
+        self._checkpoints = (WorkerCheckpoints if several else Checkpoints)(
             folder.checkpoints,
-            large=self.trainer.sampler.variables,
+            large,
+            replicas=replicas if several else replicas.count,
             scorer=self.trainer.scorer,
             optimizer=self.trainer.optimizer,
             sampler=self.trainer.sampler,
@@ -129,14 +137,15 @@ class Run:
                     epoch % self.config.eval_every == 0 or epoch == self.config.max_epochs
                 ):
                     self._validate(loss)
-                if self._interrupts.received:
+                if self.replicas.any(self._interrupts.received):
                     self._save()
                     raise Interrupted(f"interrupted after epoch {epoch}; the same command goes on from there")
-                if time.monotonic() - saved_at > 60 * self.config.checkpoint_minutes:
+                is_due = time.monotonic() - saved_at > 60 * self.config.checkpoint_minutes
+                if self.replicas.on_chief(lambda is_due=is_due: is_due):
                     self._save()
                     saved_at = time.monotonic()
             if self._last_epoch is not None:
-                self._check_numbers(self._factors(self.average.variables_))
+                self.replicas.on_chief(lambda: self._check_numbers(self._factors(self.average.variables_)))
                 self.state.keep(self.average.variables_)
             elif self.best_epoch == 0:  # stopped by the clock before the first validation
                 self._validate(math.nan)
@@ -158,19 +167,23 @@ class Run:
         """Trains an epoch at a time; yields its number, from 1, and its mean loss."""
         if self._stop_reason():
             return
-        batches = iter(build_batches(self.split.train, self.config, first_epoch=self.epoch))
-        train_epoch = self.trainer.make_train_function()
+        train, first = self.split.train, self.epoch
+        batches = iter(
+            self.replicas.batches(lambda share: build_batches(train, self.config, first, share), train.num_users)
+        )
+        train_epoch = self.replicas.train_function(self.trainer, self.config.setup(train).steps_per_epoch)
         while not self._stop_reason():
             began = time.monotonic()
             self.trainer.reset_metrics()
             rate = rate_of_epoch(self.config.learning_rate, self.config.schedule, self.epoch, self.config.max_epochs)
             self.trainer.optimizer.learning_rate.assign(rate)
-            loss = float(train_epoch(batches)["loss"])
+            loss = train_epoch(batches)
             if not math.isfinite(loss):
                 raise self._diverged(f"the loss of epoch {self.epoch + 1} is {loss}")
             self.state.epoch.assign_add(1)
             self.average.update(tf.cast(self.state.epoch, tf.float32))
-            self.state.seconds.assign_add(time.monotonic() - began)
+            took = time.monotonic() - began
+            self.state.seconds.assign_add(self.replicas.on_chief(lambda took=took: took))
             yield self.epoch, loss
 
     def _diverged(self, clause: str) -> FloatingPointError:
@@ -193,15 +206,18 @@ class Run:
 
     def _validate(self, loss: float) -> None:
         averages = self.average.variables_
-        factors, selected = self._factors(averages), self.config.select
-        self._check_numbers(factors)
-        found = self._measured(factors, "valid")
+        selected = self.config.select
+        found = self.replicas.on_chief(lambda: self._validated(self._factors(averages)))
         self.state.validated(found[selected], averages)
         best = float(self.state.best_value.numpy())
         validation = Validation(self.epoch, self.seconds, loss, found, best)
         self.state.history.assign((self.history or header(self.metric_names)) + row(validation))
         for callback in self._callbacks:
             callback.on_validation(self, validation)
+
+    def _validated(self, factors: Factors) -> dict[str, float]:
+        self._check_numbers(factors)
+        return self._measured(factors, "valid")
 
     @property
     def history(self) -> str:
@@ -232,6 +248,9 @@ class Run:
           held_out: what to evaluate on: not on "test" while runs are still being chosen among.
           more: what else the file is to hold.
         """
+        return self.replicas.on_chief(lambda: self._finished(stopped_by, held_out, more or {}))
+
+    def _finished(self, stopped_by: str, held_out: Sequence[str], more: Mapping[str, object]) -> dict:
         best, split = self.best, self.split
         self.save_weights()
         summary = {
@@ -250,7 +269,7 @@ class Run:
             "dataset": split.statistics(),
             "dropped": {each.setting: _counts(each) for each in split.train.filters},
             "users_by_history": split.train.num_dropped_users,
-            **(more or {}),
+            **more,
             "versions": {
                 "gdns_tf": gdns_tf.__version__,
                 "python": platform.python_version(),

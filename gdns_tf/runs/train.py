@@ -20,9 +20,13 @@ from gdns_tf.runs.tensorboard.callback import TensorBoard
 from gdns_tf.runs.tensorboard.finished import write_kept
 from gdns_tf.runs.warm_start import Former, begin, former_run
 from gdns_tf.samplers.given import Given
+from gdns_tf.training.base import ScorerTrainer
 from gdns_tf.training.build import build_trainer
 from gdns_tf.training.config import TrainConfig
+from gdns_tf.training.replicas.base import Replicas
+from gdns_tf.training.replicas.strategies import join
 from pipelines.config import DataConfig
+from pipelines.errors import InputError
 from pipelines.load import IN_MEMORY, SAVED
 from pipelines.notices import notices
 from pipelines.paths import as_path, is_remote
@@ -52,43 +56,58 @@ def train(
     Returns:
       The run, finished.
 
-    One process at a time trains in a folder of this machine: see `gdns_tf.runs.lock`. In an object store, where nothing
-    sees to that, the folder gets what is new at each checkpoint and at the end; see `gdns_tf.runs.remote`.
+    With `config.strategy`=multiworker all workers call this alike, in a folder that all of them see, and all come back
+    with the same run.
+
+    One process, or cluster, at a time trains in a folder of this machine: see `gdns_tf.runs.lock`. In an object store,
+    where nothing sees to that, the folder gets what is new at each checkpoint and at the end; see
+    `gdns_tf.runs.remote`.
 
     Raises:
       InputError: the folder cannot be used, another process is at it, or it was made on other data or with other
-        settings.
+        settings; of several workers, one cannot be used as the others.
+      PeerLost: another worker is gone; started again, all go on together from the newest checkpoint.
       Interrupted: by SIGINT or SIGTERM, after saving.
       FloatingPointError: the training diverged.
     """
+    replicas = join(config.strategy)
     data, keeps_data = data_of_run(data, config.output_dir)
-    opened = folder = RunFolder.open(data, config)
+    opened = folder = RunFolder(config.output_dir)
     uploads = []
     with ExitStack() as stack:
-        stack.enter_context(locked(opened.path))
-        opened.prepare(data, config)  # another process may have been there in between
+        stack.enter_context(replicas.together())
+        replicas.on_chief(lambda: _lock(stack, data, config))
+        check_same_data(split, replicas)
         # Both may find that settings do not go with the data: before `claim`.
-        trainer, start, trained_on = build_trainer(split.train, config), None, split.train
-        if config.warm_start and (config.overwrite or not opened.has_checkpoint):
+        trainer, start, trained_on = _build(split, config, replicas), None, split.train
+        begins = config.overwrite or not replicas.on_chief(lambda: opened.has_checkpoint)
+        if config.warm_start and begins:
             former = former or former_run(config.warm_start)
             start, trained_on = begin(former, split, config, trainer.scorer)
         if is_remote(opened.path):
             notices.info("%s: a store knows no locks. See that no other process trains there.", opened.path)
             mirror = stack.enter_context(mirrored(opened, afresh=config.overwrite))
             folder, uploads = mirror.folder, [Uploads(mirror)]
-        folder.claim(data, config)
-        if not folder.has_checkpoint:  # with one, Run tells other data by its fingerprint
+
+        def claim() -> bool:
+            folder.claim(data, config)
+            if folder.has_checkpoint:
+                return True
             if keeps_data:
                 saved.save(split, folder.data)
             saved.save_interactions(trained_on, folder.trained_on)
             if start:
                 start.save(folder.start)
-        elif config.warm_start:
+            return False
+
+        # With a checkpoint Run tells other data by its fingerprint.
+        if replicas.on_chief(claim) and config.warm_start:
             start = read_start(folder.start)
         looks = [Diagnostics()] if config.has_sampler else []
         own = [History(), *([*looks, TensorBoard()] if config.tensorboard else [])]
         bars = [ProgressBar()] * progress
-        run = Run(split, config, folder, [*own, *bars, *callbacks, *uploads], trainer=trainer)
+        looking = [*own, *bars, *callbacks, *uploads]
+        run = Run(split, config, folder, looking, trainer=trainer, replicas=replicas)
         if config.has_sampler and config.uniform_epochs >= config.max_epochs:
             told = "`uniform_epochs`=%d of `max_epochs`=%d leave none in which `sampler`=%s chooses the negatives."
             notices.warning(told, config.uniform_epochs, config.max_epochs, config.sampler)
@@ -100,14 +119,38 @@ def train(
         if stopped_by == "max_minutes" and config.schedule != "constant":
             notices.warning("`max_minutes` ended the run before its rate had come down: set `max_epochs` to fewer.")
         metrics = run.finish(stopped_by, more={"warm_start": start.told} if start else None)
-        if config.tensorboard:
-            write_kept(folder, metrics, config.select)
-        leaks.warn(metrics)
-        _warn_if_unfit(run, metrics)
+        if replicas.is_chief:
+            if config.tensorboard:
+                write_kept(folder, metrics, config.select)
+            leaks.warn(metrics)
+            _warn_if_unfit(run, metrics)
         if config.refit:
             refit(run, data, uploads, progress=progress, start=start)
+        replicas.on_chief(lambda: None)  # nobody leaves before the others have all they need
     run.folder = opened  # which lasts
     return run
+
+
+def _lock(stack: ExitStack, data: DataConfig, config: TrainConfig) -> None:
+    """Has the folder of a run for this process alone until the stack is unwound."""
+    opened = RunFolder.open(data, config)
+    stack.enter_context(locked(opened.path))
+    opened.prepare(data, config)  # another process may have been there in between
+
+
+def _build(split: Split, config: TrainConfig, replicas: Replicas) -> ScorerTrainer:
+    return build_trainer(split.train, config, *([replicas] if replicas.count > 1 else []))
+
+
+def check_same_data(split: Split, replicas: Replicas) -> None:
+    """Raises InputError where not all workers have the same data."""
+    found = replicas.everywhere(lambda: split.fingerprint) if replicas.workers > 1 else []
+    if len(set(found)) > 1:
+        other = next(worker for worker, fingerprint in enumerate(found) if fingerprint != found[0])
+        raise InputError(
+            f"worker {other} has data {found[other]}, and the chief {found[0]}",
+            remedy="Give all workers the same data, by the same flags.",
+        )
 
 
 def _warn_if_unfit(run: Run, metrics: dict) -> None:
@@ -166,19 +209,26 @@ def refit(
     folder, looks = run.folder.refit, [*([ProgressBar()] * progress), *callbacks]
 
     def begun(config: TrainConfig) -> Run:
-        folder.prepare(data, config)
-        folder.claim(data, config)
-        trainer = build_trainer(whole.train, config)
+        def claim() -> None:
+            folder.prepare(data, config)
+            folder.claim(data, config)
+
+        run.replicas.on_chief(claim)
+        trainer = _build(whole, config, run.replicas)
         if start:
             trainer.scorer.assign(start.arrays)
-        return Run(whole, config, folder, looks, trainer=trainer, last_epoch=run.best_epoch)
+        return Run(whole, config, folder, looks, trainer=trainer, last_epoch=run.best_epoch, replicas=run.replicas)
 
     again = begun(config)
     if again.epoch > run.best_epoch:  # more epochs were chosen when it was last done
         again = begun(replace(config, overwrite=True))
     notices.info("Training once more, %d epochs, with the held-out items included", run.best_epoch)
     again.fit()
-    folder.metrics.unlink(missing_ok=True)  # by which the weights count as those of so many epochs
-    again.save_weights()
-    folder.write_metrics({"epochs": again.epoch, "data_fingerprint": whole.fingerprint})
+
+    def write() -> None:
+        folder.metrics.unlink(missing_ok=True)  # by which the weights count as those of so many epochs
+        again.save_weights()
+        folder.write_metrics({"epochs": again.epoch, "data_fingerprint": whole.fingerprint})
+
+    run.replicas.on_chief(write)
     return again

@@ -42,6 +42,7 @@ class Aobpr(Sampler):
     """
 
     config_class = AobprConfig
+    splits_users = True  # the orders follow from the model: each replica sorts for itself, and all the same
     requires = frozenset({ITEM_FACTORS})
 
     def __init__(self, train: Interactions, dim: int, *, mean_rank: float, steps_between_sorts: int, seed: int) -> None:

@@ -27,12 +27,19 @@ class Batch(NamedTuple):
     step: tf.Tensor
     """[] int64, counted from the first step in which the sampler chooses, and negative before: see `uniform_epochs`."""
     seed: tf.Tensor
-    """[2] int64, another in each step: the seed of all that the sampler draws (`gdns_tf.models.stateless`)."""
+    """[2] int64, another in each step and replica: the seed of what the sampler draws (`gdns_tf.models.stateless`)."""
+    first_user: int = 0
+    """The first of the users that this replica has: see `rows`."""
 
     @property
     def group_size(self) -> int:
         """N: how many negatives to choose for each user."""
         return self.positives.shape[1]
+
+    @property
+    def rows(self) -> tf.Tensor:
+        """[batch] int32: the users' rows in a table of the users that are this replica's own (`Setup.own`)."""
+        return self.users - self.first_user if self.first_user else self.users
 
 
 class Selection(NamedTuple):
@@ -108,6 +115,10 @@ class Sampler(tf.Module, ABC):
     subclass with a `select` or `losses` of its own has to say so anew."""
     compiles: ClassVar[bool] = True
     """Whether a step with it can be compiled by XLA (`jit_compile`); then it is, unasked, on a GPU."""
+    splits_users: ClassVar[bool] = True
+    """Whether several replicas can train with it, each on users of its own: what it keeps is of single users, in tables
+    of `Setup.own`, or follows from the model, which is the same everywhere. A subclass with an `update` of its own has
+    to say so anew."""
     revision: ClassVar[int] = 1
     """To be raised when the same flags come to train differently, so that studies take no former run for a new one."""
 
@@ -115,6 +126,8 @@ class Sampler(tf.Module, ABC):
         super().__init_subclass__(**options)
         if "takes_candidates" not in vars(cls) and vars(cls).keys() & {"select", "losses"}:
             cls.takes_candidates = False
+        if "splits_users" not in vars(cls) and "update" in vars(cls):
+            cls.splits_users = False
 
     @classmethod
     def check_sizes(cls, config: SamplerConfig, group_size: int, num_candidates: int) -> None:
@@ -176,6 +189,7 @@ class Sampler(tf.Module, ABC):
         return {}
 
     def distributions(self, users: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Values by name whose histograms show the sampler's state for some users [n]; changes nothing."""
+        """Values by name whose histograms show the sampler's state for some users [n], by their `Batch.rows`; changes
+        nothing."""
         del users
         return {}

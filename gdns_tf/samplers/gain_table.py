@@ -39,8 +39,8 @@ class GainTable(tf.Module, ABC):
         """
         train = setup.train
         if GainTable.is_bounded(num_slots, setup):
-            return BoundedGainTable(train.num_users, num_slots, setup.compiled)
-        return DenseGainTable(train.num_users, train.num_items, setup.compiled)
+            return BoundedGainTable(setup.own.size, num_slots, setup.compiled)
+        return DenseGainTable(setup.own.size, train.num_items, setup.compiled)
 
     @staticmethod
     def is_bounded(num_slots: int, setup: Setup) -> bool:
@@ -51,14 +51,14 @@ class GainTable(tf.Module, ABC):
     def bytes_of(num_slots: int, setup: Setup) -> int:
         """The size of the table of a run."""
         cells = SLOT_BYTES * num_slots if GainTable.is_bounded(num_slots, setup) else CELL_BYTES * setup.train.num_items
-        return setup.train.num_users * cells
+        return setup.own.size * cells
 
     @abstractmethod
     def read(self, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
         """H and G of pairs.
 
         Args:
-          users: [batch] int32.
+          users: [batch] int32: rows of the table.
           items: [batch, n] int32.
 
         Returns:

@@ -27,6 +27,7 @@ class Gdns(Sampler):
     """Takes the candidates with the highest gain G, which false negatives tend not to have."""
 
     config_class = GdnsConfig
+    splits_users = True
     _indicator = _G
 
     def __init__(self, table: GainTable, *, smoothing: float = 0.2, epsilon: float = 1e-8) -> None:
@@ -50,7 +51,7 @@ class Gdns(Sampler):
 
     def select(self, batch: Batch, scorer: Scorer) -> Selection:
         """Algorithm 1, line 10. Ties fall to the earlier candidate, that is, to either at random."""
-        cells = self.table.read(batch.users, batch.candidates)
+        cells = self.table.read(batch.rows, batch.candidates)
         chosen = tf.math.top_k(cells[:, :, self._indicator], batch.group_size, sorted=False).indices
         return Selection(tf.gather(batch.candidates, chosen, batch_dims=1), (tf.gather(cells, chosen, batch_dims=1),))
 
@@ -59,10 +60,10 @@ class Gdns(Sampler):
         (before,) = scored.selection.memo
         h = tf.reduce_mean(tf.sigmoid(scored.negatives[:, None, :] - scored.positives[:, :, None]), axis=1)
         g = gain(before[:, :, _G], before[:, :, _H], h, self._smoothing, self._epsilon)
-        self.table.write(scored.batch.users, scored.selection.negatives, tf.stack([h, g], axis=-1))
+        self.table.write(scored.batch.rows, scored.selection.negatives, tf.stack([h, g], axis=-1))
 
     def diagnostics(self, batch: Batch) -> dict[str, tf.Tensor]:
-        cells = self.table.read(batch.users, batch.candidates)
+        cells = self.table.read(batch.rows, batch.candidates)
         return self._chosen_and_passed_over(batch, cells, cells[:, :, self._indicator])
 
     @staticmethod

@@ -42,6 +42,7 @@ class GdnsTracked(Gdns):
     """
 
     config_class = GdnsTrackedConfig
+    splits_users = True
     defaults = CHOOSES_BY_SCORE
 
     def __init__(
@@ -86,7 +87,7 @@ class GdnsTracked(Gdns):
         queries = scorer.queries(batch.users)
         positives = tf.reduce_mean(scorer.scores(queries, batch.positives), axis=1, keepdims=True)
         h = tf.sigmoid(scorer.scores(queries, batch.candidates) - positives)
-        before = self.table.read(batch.users, batch.candidates)
+        before = self.table.read(batch.rows, batch.candidates)
         g = gain(before[:, :, _G], before[:, :, _H], h, self._smoothing, self._epsilon)
         return tf.stack([h, g], axis=-1)
 
@@ -100,8 +101,8 @@ class GdnsTracked(Gdns):
 
     def update(self, scored: Scored) -> None:
         (cells,) = scored.selection.memo
-        self.table.write(scored.batch.users, scored.batch.candidates, cells)
+        self.table.write(scored.batch.rows, scored.batch.candidates, cells)
 
     def diagnostics(self, batch: Batch) -> dict[str, tf.Tensor]:
-        cells = self.table.read(batch.users, batch.candidates)
+        cells = self.table.read(batch.rows, batch.candidates)
         return self._chosen_and_passed_over(batch, cells, self._worth(batch, cells))

@@ -9,7 +9,6 @@ from gdns_tf.models.setup import Setup
 from gdns_tf.samplers.base import Scored
 from gdns_tf.samplers.generator import Generator, GeneratorConfig
 from gdns_tf.samplers.irgan import Irgan
-from pipelines.batches import steps_per_epoch
 
 
 class RnsAs(Irgan):
@@ -33,7 +32,7 @@ class RnsAs(Irgan):
 
     @classmethod
     def build(cls, config: GeneratorConfig, setup: Setup) -> Self:
-        return cls(Generator.build(config, setup), steps_per_epoch(setup.train.num_users, setup.batch_size))
+        return cls(Generator.build(config, setup), setup.steps_per_epoch)
 
     def advantages(self, scored: Scored) -> tf.Tensor:
         rewards = -tf.sigmoid(-scored.negatives)

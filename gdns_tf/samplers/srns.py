@@ -18,7 +18,6 @@ from gdns_tf.samplers.base import (
     Selection,
 )
 from gdns_tf.samplers.scatter import write_rows
-from pipelines.batches import steps_per_epoch
 from pipelines.config import flag
 from pipelines.errors import require
 
@@ -60,6 +59,7 @@ class Srns(Sampler):
     """
 
     config_class = SrnsConfig
+    splits_users = True
     defaults = CHOOSES_BY_SCORE
     requires = frozenset({ITEM_FACTORS})
     revision = 2  # the past models score the positives of the step
@@ -71,6 +71,7 @@ class Srns(Sampler):
         dim: int,
         steps: int,
         *,
+        first_user: int = 0,
         memory_size: int = 64,
         deviation_weight: float = 1.0,
         warmup_epochs: int = 50,
@@ -78,8 +79,10 @@ class Srns(Sampler):
         compiled: bool = False,
     ) -> None:
         """Args:
-        num_users, num_items, dim: of the model.
+        num_users: that have a memory.
+        num_items, dim: of the model.
         steps: in an epoch.
+        first_user: the first that has a memory.
         memory_size: items that a user's memory holds.
         deviation_weight: alpha.
         warmup_epochs: until the deviation has its full weight.
@@ -87,7 +90,7 @@ class Srns(Sampler):
         compiled: whether under XLA.
         """
         super().__init__(name="srns")
-        self._steps, self._compiled = steps, compiled
+        self._steps, self._first_user, self._compiled = steps, first_user, compiled
         self._deviation_weight, self._warmup, self._temperature = deviation_weight, warmup_epochs, temperature
         self.memory = tf.Variable(tf.fill([num_users, memory_size], -1), trainable=False, name="memory")
         # Epoch e is at place e % HISTORY.
@@ -106,16 +109,17 @@ class Srns(Sampler):
     @classmethod
     def bytes_held(cls, config: SrnsConfig, setup: Setup) -> int:
         """The memories, and the models of past epochs."""
-        users, items = setup.train.num_users, setup.train.num_items
+        users, items = setup.own.size, setup.train.num_items
         return 4 * users * cls._size(config, setup.num_candidates) + 4 * HISTORY * (users + items) * setup.dim
 
     @classmethod
     def build(cls, config: SrnsConfig, setup: Setup) -> Self:
         return cls(
-            setup.train.num_users,
+            setup.own.size,
             setup.train.num_items,
             setup.dim,
-            steps_per_epoch(setup.train.num_users, setup.batch_size),
+            setup.steps_per_epoch,
+            first_user=setup.own.first,
             memory_size=cls._size(config, setup.num_candidates),
             deviation_weight=config.deviation_weight,
             warmup_epochs=config.warmup_epochs,
@@ -128,7 +132,7 @@ class Srns(Sampler):
         return max(setup.num_candidates, config.memory_size)  # the first visit fills the memory
 
     def select(self, batch: Batch, scorer: Scorer) -> Selection:
-        memory = tf.gather(self.memory, batch.users)
+        memory = tf.gather(self.memory, batch.rows)
         memory = tf.where(memory < 0, batch.candidates[:, : memory.shape[1]], memory)
         queries = scorer.queries(batch.users)
         scores = scorer.scores(queries, memory)
@@ -144,7 +148,7 @@ class Srns(Sampler):
 
         r_u is of the positives of this step in each epoch: what varies is the model and not which positives were drawn.
         """
-        queries = tf.gather(self.past_queries, batch.users, axis=1)
+        queries = tf.gather(self.past_queries, batch.rows, axis=1)
         past = []
         for place in range(HISTORY):
             factors = tf.gather(self.past_items[place], items)
@@ -179,15 +183,15 @@ class Srns(Sampler):
         keys = tf.concat([scores, fresh], axis=1) / self._temperature - tf.math.log(-tf.math.log(uniform))
         keys = tf.where(tf.pad(repeated, [[0, 0], [memory.shape[1], 0]]), -1e30, keys)
         kept = tf.math.top_k(keys, memory.shape[1], sorted=False).indices
-        write_rows(self.memory, batch.users, tf.gather(pool, kept, batch_dims=1), self._compiled)
+        write_rows(self.memory, batch.rows, tf.gather(pool, kept, batch_dims=1), self._compiled)
 
     def _snapshot(self, scorer: Scorer, place: tf.Tensor) -> tf.Operation:
-        users = tf.range(self.past_queries.shape[1])
+        users = self._first_user + tf.range(self.past_queries.shape[1])
         for past, values in ((self.past_queries, scorer.queries(users)), (self.past_items, scorer.item_factors)):
             past.assign(tf.tensor_scatter_nd_update(past, [[place]], values[None]))
         return tf.no_op()
 
     def diagnostics(self, batch: Batch) -> dict[str, tf.Tensor]:
-        memory = tf.gather(self.memory, batch.users)
+        memory = tf.gather(self.memory, batch.rows)
         filled = tf.maximum(memory, 0)
         return {"deviation": tf.reduce_mean(self._deviation(batch, filled))}

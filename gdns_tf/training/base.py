@@ -48,4 +48,12 @@ class ScorerTrainer(tf.keras.Model):
 
     def mask_seed(self, step: tf.Tensor) -> tf.Tensor:
         """[2] int64: the seed of what a step [] hides."""
-        return tf.stack([tf.constant(self._seed, tf.int64), step])
+        return of_replica(tf.stack([tf.constant(self._seed, tf.int64), step]))
+
+
+def of_replica(seed: tf.Tensor) -> tf.Tensor:
+    """Another seed [2] int64 in each replica, where there are several."""
+    if tf.distribute.get_strategy().num_replicas_in_sync == 1 or tf.distribute.in_cross_replica_context():
+        return seed
+    number = tf.distribute.get_replica_context().replica_id_in_sync_group
+    return stateless.fold_in(seed, number)

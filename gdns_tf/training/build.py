@@ -1,11 +1,16 @@
 """From settings to the objects of a run."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 import tensorflow as tf
 
 from gdns_tf.models.losses import LOSSES
 from gdns_tf.models.scorer import Scorer
 from gdns_tf.models.setup import Setup
+from gdns_tf.samplers.base import Sampler
+from gdns_tf.samplers.per_replica import PerReplica
 from gdns_tf.training.base import ScorerTrainer
 from gdns_tf.training.config import TrainConfig
 from gdns_tf.training.memory import check_memory
@@ -14,41 +19,63 @@ from gdns_tf.training.optimizers import make_optimizer
 from gdns_tf.training.pairs import PairsTrainer
 from gdns_tf.training.penalty import UserPenalty
 from gdns_tf.training.recipes import MULTINOMIAL, PAIRS, SAMPLED_SOFTMAX
+from gdns_tf.training.replicas.base import ALONE, Replicas
 from gdns_tf.training.sampled_softmax import SampledSoftmaxTrainer
 from gdns_tf.training.shared_negatives import SharedNegativesTrainer
-from pipelines.batches import shared_batches, steps_per_epoch, user_batches, visits
+from pipelines.batches import shared_batches, user_batches, visits
 from pipelines.draws import Masses
 from pipelines.errors import require
 from pipelines.interactions import Interactions
+from pipelines.shares import Share
 
 
-def build_trainer(train: Interactions, config: TrainConfig) -> ScorerTrainer:
+def build_trainer(train: Interactions, config: TrainConfig, replicas: Replicas = ALONE) -> ScorerTrainer:
     """The compiled Keras model; its train function runs one epoch a call.
+
+    Args:
+      train: what it learns from.
+      config: the settings.
+      replicas: those that train together. The weights and the optimizer's numbers are of all, all else of each.
 
     Raises:
       InputError: it would not fit into memory, or a setting does not go with the data.
     """
-    setup = config.setup(train)
-    check_memory(config, setup)
-    scorer = config.scorer_class.create(config.scorer_config, setup)
-    trainer = _TRAINERS[config.objective](scorer, setup, config)
-    trainer.compile(
-        optimizer=make_optimizer(config.optimizer, config.learning_rate, config.compiled),
-        jit_compile=config.compiled,
-        steps_per_execution=steps_per_epoch(train.num_users, setup.batch_size),
-    )
-    trainer.optimizer.build(scorer.trainable_variables)
+    setups = [replace(config.setup(train), share=share) for share in replicas.shares(train.num_users)]
+    setup = setups[0]
+    check_memory(config, setup, len(setups))
+    _check_steps(setups)
+    with replicas.scope():
+        scorer = config.scorer_class.create(config.scorer_config, setup)
+        optimizer = make_optimizer(config.optimizer, config.learning_rate, config.compiled)
+        optimizer.build(scorer.trainable_variables)
+    trainer = _TRAINERS[config.objective](scorer, _sampler(setups, config), setup, config)
+    trainer.compile(optimizer=optimizer, jit_compile=config.compiled, steps_per_execution=setup.steps_per_epoch)
     return trainer
 
 
-def _pairs(scorer: Scorer, setup: Setup, config: TrainConfig) -> PairsTrainer:
+def _check_steps(setups: Sequence[Setup]) -> None:
+    """Raises InputError where a replica had no user in some step."""
+    size = min(setup.own.size for setup in setups)
+    rule = f"is too little for {setups[0].own.of} replicas: one would have no user in some step"
+    require(size >= setups[0].steps_per_epoch, "batch_size", setups[0].batch_size, rule)
+
+
+def _sampler(setups: Sequence[Setup], config: TrainConfig) -> Sampler | None:
+    """What chooses negatives, for each replica of this process if there are several in all; None: nothing does."""
+    if not config.has_sampler:
+        return None
+    samplers = [config.sampler_class.build(config.sampler_config, setup) for setup in setups]
+    return samplers[0] if setups[0].own.of == 1 else PerReplica(samplers, [setup.own for setup in setups])
+
+
+def _pairs(scorer: Scorer, sampler: Sampler, setup: Setup, config: TrainConfig) -> PairsTrainer:
     counts = tf.constant(setup.train.counts, tf.float32)
     user_weights = (counts / tf.reduce_mean(counts)) ** config.user_weight_power
     rule = "is too high for users whose numbers of items differ as much as here"
     require(np.isfinite(user_weights).all(), "user_weight_power", config.user_weight_power, rule)
     return PairsTrainer(
         scorer,
-        config.sampler_class.build(config.sampler_config, setup),
+        sampler,
         LOSSES[config.loss](config.margin, config.pairing),
         user_weights,
         l2=config.l2,
@@ -59,35 +86,37 @@ def _pairs(scorer: Scorer, setup: Setup, config: TrainConfig) -> PairsTrainer:
     )
 
 
-def _multinomial(scorer: Scorer, setup: Setup, config: TrainConfig) -> MultinomialTrainer:
+def _multinomial(scorer: Scorer, sampler: None, setup: Setup, config: TrainConfig) -> MultinomialTrainer:
+    del sampler
     penalty = UserPenalty(setup.train, config.user_l2)
-    options = {"users_a_step": setup.users_a_step, "dropout": config.dropout, "seed": config.seed}
+    options = {"users_a_step": setup.own_users_a_step, "dropout": config.dropout, "seed": config.seed}
     return MultinomialTrainer(scorer, setup.histories, penalty, **options)
 
 
-def _sampled_softmax(scorer: Scorer, setup: Setup, config: TrainConfig) -> ScorerTrainer:
-    sampler, penalty = config.sampler_class, UserPenalty(setup.train, config.user_l2)
-    masses = Masses(setup.train, sampler.item_weights(config.sampler_config, setup))
+def _sampled_softmax(scorer: Scorer, sampler: Sampler | None, setup: Setup, config: TrainConfig) -> ScorerTrainer:
+    penalty = UserPenalty(setup.train, config.user_l2)
+    masses = Masses(setup.train, config.sampler_class.item_weights(config.sampler_config, setup))
     options = {"dropout": config.dropout, "seed": config.seed}
     if config.shared_negatives:
         return SharedNegativesTrainer(scorer, setup.histories, penalty, masses=masses, **options)
-    built = sampler.build(config.sampler_config, setup)
     options["uniform_steps"] = _uniform_steps(setup, config)
-    return SampledSoftmaxTrainer(scorer, built, setup.histories, masses, penalty, **options)
+    return SampledSoftmaxTrainer(scorer, sampler, setup.histories, masses, penalty, **options)
 
 
 def _uniform_steps(setup: Setup, config: TrainConfig) -> int:
-    return config.uniform_epochs * steps_per_epoch(setup.train.num_users, setup.batch_size)
+    return config.uniform_epochs * setup.steps_per_epoch
 
 
 _TRAINERS = {PAIRS: _pairs, MULTINOMIAL: _multinomial, SAMPLED_SOFTMAX: _sampled_softmax}
 """Objective -> its trainer of a scorer."""
 
 
-def build_batches(train: Interactions, config: TrainConfig, first_epoch: int = 0) -> tf.data.Dataset:
-    """The batches of a run from an epoch on."""
+def build_batches(
+    train: Interactions, config: TrainConfig, first_epoch: int = 0, share: Share | None = None
+) -> tf.data.Dataset:
+    """The batches of a run from an epoch on: of all users, or of the share of one of several replicas."""
     setup = config.setup(train)
-    common = {"batch_size": setup.batch_size, "seed": config.seed, "first_epoch": first_epoch}
+    common = {"batch_size": setup.batch_size, "seed": config.seed, "first_epoch": first_epoch, "share": share}
     if config.objective == MULTINOMIAL:
         return visits(train.num_users, **common)
     sampler = config.sampler_class

@@ -32,11 +32,12 @@ from pipelines.errors import InputError, require, shown
 from pipelines.interactions import Interactions
 from pipelines.nearest import did_you_mean
 from pipelines.notices import notices
-from pipelines.paths import is_within
+from pipelines.paths import as_path, is_remote, is_within
 
 OPTIMIZERS = ("adagrad", "adam", "sgd")
 FLOAT32 = "float32"
 SCHEDULES = ("constant", "cosine")
+STRATEGIES = ("none", "mirrored", "multiworker")
 LARGEST_DIM = 2**16
 MODEL = "model:"
 """Begins the setting `warm_start` of a run that began from a model in memory; its fingerprint follows."""
@@ -148,6 +149,13 @@ class TrainConfig(Settings):
     batch_size: int = flag(
         1024, "B: users a step; 0: a fiftieth of the users, from 32 to 16384.", at_least=0, at_most=2**24
     )
+    strategy: str = flag(
+        "none",
+        "Replicas that train together, each on users of its own: mirrored: one a device of this machine; multiworker: "
+        "one in each process of the cluster that TF_CONFIG names, all with the same flags.",
+        STRATEGIES,
+        main=True,
+    )
     jit_compile: bool | None = flag(
         None, "Compile the step by XLA; auto: where there is a GPU and what is chosen compiles. Slower on CPUs."
     )
@@ -224,6 +232,16 @@ class TrainConfig(Settings):
             require(sampler.takes_candidates, "shared_negatives", True, rule)
         if self.has_sampler and not isinstance(self.sampler_config, Given):
             sampler.check_sizes(self.sampler_config, self.group_size, self.num_candidates)
+        if self.strategy != "none":
+            good = not self.has_sampler or (sampler.splits_users and not isinstance(self.sampler_config, Given))
+            rule = f"does not go with `sampler`={self.sampler}, which learns from the users of all replicas at once"
+            if isinstance(self.sampler_config, Given):
+                rule = "does not go with a sampler that is given as an object: it takes one for each replica"
+            require(good, "strategy", self.strategy, rule)
+            rule = "does not go with `strategy`=multiworker, whose workers need a folder of a file system that all see"
+            good = self.strategy != "multiworker" or not self.output_dir or not is_remote(as_path(self.output_dir))
+            require(good, "output_dir", self.output_dir, rule)
+            require(not self.jit_compile, "jit_compile", True, f"does not go with `strategy`={self.strategy}")
         if self.jit_compile:
             for name in self._not_compiling():
                 require(False, "jit_compile", True, f"does not go with `{name}`={getattr(self, name)}")
@@ -372,7 +390,8 @@ class TrainConfig(Settings):
     def compiled(self) -> bool:
         """Whether the step is compiled by XLA here: what `jit_compile` says, or unasked what suits the machine."""
         if self.jit_compile is None:
-            return bool(tf.config.list_physical_devices("GPU")) and not self._not_compiling()
+            alone = self.strategy == "none"
+            return alone and bool(tf.config.list_physical_devices("GPU")) and not self._not_compiling()
         return self.jit_compile
 
     @property

@@ -25,7 +25,7 @@ def parts(config: TrainConfig, setup: Setup) -> dict[str, float]:
     sizes = {"num_users": users, "num_items": items, "d": config.dim}
     numbers = config.scorer_class.num_weights(config.scorer_config, sizes)
     held = {"weights": 4.0 * numbers * (_KEPT + _SLOTS[config.optimizer]), "sampler": 0.0}
-    batch, group = setup.users_a_step, config.group_size
+    batch, group = setup.own_users_a_step, config.group_size
     if config.objective == MULTINOMIAL:
         return held | {"a step": 4.0 * batch * min(items, max(CELLS // batch, 1))}
     if not config.has_sampler:
@@ -37,9 +37,15 @@ def parts(config: TrainConfig, setup: Setup) -> dict[str, float]:
     return held
 
 
-def check_memory(config: TrainConfig, setup: Setup) -> None:
-    """Raises InputError, with the estimate and a remedy, where a run would not fit into memory."""
-    held = parts(config, setup)
+def check_memory(config: TrainConfig, setup: Setup, replicas: int = 1) -> None:
+    """Raises InputError, with the estimate and a remedy, where a run would not fit into memory.
+
+    Args:
+      config: the settings.
+      setup: of one replica.
+      replicas: how many this process has.
+    """
+    held = {part: replicas * size for part, size in parts(config, setup).items()}
     told = ", ".join(f"{name} {size / 2**30:,.1f}" for name, size in held.items() if size >= 2**30 / 20)
     by = f"training on {setup.train.num_users:,} users and {setup.train.num_items:,} items ({told or 'little'})"
     require_memory(sum(held.values()), by, _REMEDIES[max(held, key=held.get)])

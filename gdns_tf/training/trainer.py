@@ -10,7 +10,7 @@ from gdns_tf.models import stateless
 from gdns_tf.models.scorer import Scorer
 from gdns_tf.samplers.base import Batch, Sampler, Scored
 from gdns_tf.samplers.uniform import Uniform
-from gdns_tf.training.base import ScorerTrainer
+from gdns_tf.training.base import ScorerTrainer, of_replica
 
 
 class Trainer(ScorerTrainer):
@@ -98,9 +98,9 @@ class Trainer(ScorerTrainer):
 
         with tf.GradientTape() as tape:
             queries = self.scorer.queries(batch.users, self._dropout, mask_seed)
-            positive_scores = self.scores(queries, batch.positives)
-            negative_scores = self.scores(queries, selection.negatives)
-            scored = Scored(batch, self.scorer, queries, selection, positive_scores, negative_scores)
+            listed = tf.concat([batch.positives, selection.negatives], axis=1)  # in one pass over the items' factors
+            scores = tf.split(self.scores(queries, listed), [batch.group_size, -1], axis=1)
+            scored = Scored(batch, self.scorer, queries, selection, *scores)
             losses = sampler.losses(scored, self.loss_of(scored, sampler))
             objective = tf.tensordot(weights, losses, 1) + self.regularisation(scored)
 
@@ -115,5 +115,6 @@ class Trainer(ScorerTrainer):
     def batch(self, data: dict[str, tf.Tensor]) -> Batch:
         """What the sampler sees of a batch of the pipeline."""
         seed = stateless.fold_in(tf.constant([self._seed, 0x5A3], tf.int64), data["step"])
+        seed = of_replica(seed)
         step = data["step"] - self._uniform_steps
         return Batch(data["users"], data["positives"], data["candidates"], step, seed)

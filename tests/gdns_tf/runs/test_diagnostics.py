@@ -11,6 +11,7 @@ from gdns_tf.runs.diagnostics import Diagnostics, FalseNegatives
 from gdns_tf.runs.tensorboard.callback import TensorBoard
 from gdns_tf.training.build import build_batches, build_trainer
 from gdns_tf.training.config import TrainConfig
+from gdns_tf.training.replicas.base import ALONE
 from pipelines.held_out import HeldOut
 from pipelines.split import Split
 
@@ -46,7 +47,7 @@ def trained():
 
 def view(trainer, folder=None):
     """What callbacks see of a run."""
-    return SimpleNamespace(trainer=trainer, split=dataset(), config=CONFIG, epoch=0, folder=folder)
+    return SimpleNamespace(trainer=trainer, split=dataset(), config=CONFIG, epoch=0, folder=folder, replicas=ALONE)
 
 
 def test_by_hand(trained):

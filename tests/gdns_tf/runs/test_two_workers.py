@@ -1,0 +1,131 @@
+"""Two devices of a process, and two processes of a cluster: what they train, and that one of them may be killed."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from two_devices import CASES, RUN
+
+ROOT = Path(__file__).parents[3]
+SCRIPTS = Path(__file__).parents[1]
+KILLED_AFTER = 5
+PATIENCE = 400
+"""Seconds until a process hangs; on a good day they take 15."""
+
+
+def flags(**changes):
+    return [f"--{name}={str(value).lower()}" for name, value in (RUN | changes).items()]
+
+
+def started(command, **environment):
+    """A process of its own, which begins afresh: one that has TensorFlow's threads must not fork."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"} | environment
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([sys.executable, *command], cwd=ROOT, env=environment, **pipes)
+
+
+def ended(*processes):
+    """(exit code, what it printed, what it complained of) of each."""
+    try:
+        told = [process.communicate(timeout=PATIENCE) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return [(process.returncode, *texts) for process, texts in zip(processes, told, strict=True)]
+
+
+def cluster():
+    """TF_CONFIG of each of two workers, on ports that are free now."""
+    with socket.socket() as one, socket.socket() as other:
+        for each in (one, other):
+            each.bind(("127.0.0.1", 0))
+        workers = [f"127.0.0.1:{each.getsockname()[1]}" for each in (one, other)]
+    tasks = [{"type": "worker", "index": index} for index in range(2)]
+    return [json.dumps({"cluster": {"worker": workers}, "task": task}) for task in tasks]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("two")
+
+
+@pytest.fixture(scope="module")
+def at_work(folder):
+    """`two_devices.py`, which is at work while the workers are."""
+    process = started([str(SCRIPTS / "two_devices.py"), str(folder / "devices")])
+    yield process
+    process.kill()
+
+
+@pytest.fixture(scope="module")
+def devices(at_work, workers):
+    """What `two_devices.py` tells."""
+    ((code, told, complaint),) = ended(at_work)
+    assert code == 0, complaint
+    return json.loads(told.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def workers(folder, at_work):
+    """How two workers ended, the second of which was killed; and how they did when both were started again."""
+    arguments = flags(output_dir=folder / "workers", strategy="multiworker")
+    for _ in range(3):  # another process may take a port in between
+        configs = cluster()
+        second = started(["-m", "gdns_tf.train", *arguments], TF_CONFIG=configs[1])
+        fatal = [str(SCRIPTS / "fatal_chief.py"), str(second.pid), str(KILLED_AFTER), *arguments]
+        first = ended(started(fatal, TF_CONFIG=configs[0]), second)
+        if not any("in use" in complaint for _, _, complaint in first):
+            break
+    assert not (folder / "workers/metrics.json").exists()
+    configs = cluster()
+    again = ended(*(started(["-m", "gdns_tf.train", *arguments], TF_CONFIG=config) for config in configs))
+    return first, again
+
+
+def weights(path):
+    return dict(np.load(path / "weights.npz"))
+
+
+def test_a_worker_that_loses_the_other_says_so_and_asks_to_be_started_again(workers):
+    (code, _, complaint), (killed, *_) = workers[0]
+    assert killed == -9
+    assert code == 75, complaint
+    assert "error: worker 0 of 2 has lost another one: " in complaint
+    assert "Start all workers again by the same command" in complaint
+
+
+def test_both_go_on_from_where_both_were(workers):
+    (chief, told, complaint), (other, nothing, others) = workers[1]
+    assert chief == 0, complaint
+    assert other == 0, others
+    for text in (complaint, others):
+        assert f"Going on after epoch {KILLED_AFTER - 1} of " in text
+    assert "Best epoch" in told
+    assert nothing == ""  # the chief tells
+
+
+def test_two_devices_and_two_workers_end_with_the_same_weights(folder, devices, workers):
+    """Both were gone on with, but after other epochs: had that changed anything, they would differ."""
+    of_workers, of_devices = weights(folder / "workers"), weights(folder / "devices")
+    for name, array in of_devices.items():
+        np.testing.assert_array_equal(of_workers[name], array)
+    metrics = [json.loads((folder / name / "metrics.json").read_text()) for name in ("workers", "devices")]
+    assert metrics[0]["test"] == metrics[1]["test"]
+    assert metrics[0]["epochs"] == RUN["max_epochs"]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_two_replicas_take_the_steps_of_one_that_has_the_users_of_both(devices, case):
+    found = devices[case]
+    assert found["moved"] > 0.1
+    assert found["weights"] < 2e-5 * found["moved"]
+    assert found["loss"] < 1e-5
+    if case == "gdns":
+        assert found["rows"] == [30 * 140, 31 * 140]  # of 61 users
+        assert found["written"] > 100
+        assert found["tables"] < 1e-5
