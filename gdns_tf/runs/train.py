@@ -32,10 +32,11 @@ from pipelines.notices import notices
 from pipelines.paths import as_path, is_remote
 from pipelines.readers import saved
 from pipelines.split import Split
+from pipelines.streamed import StreamedSplit, needs_all
 
 
 def train(
-    split: Split,
+    split: Split | StreamedSplit,
     data: DataConfig,
     config: TrainConfig,
     callbacks: Sequence[Callback] = (),
@@ -70,6 +71,9 @@ def train(
       Interrupted: by SIGINT or SIGTERM, after saving.
       FloatingPointError: the training diverged.
     """
+    streamed = isinstance(split, StreamedSplit)
+    if config.warm_start and streamed:
+        raise needs_all("`warm_start`, to look for held-out items that were learnt before,")
     replicas = join(config.strategy)
     data, keeps_data = data_of_run(data, config.output_dir)
     opened = folder = RunFolder(config.output_dir)
@@ -78,6 +82,7 @@ def train(
         stack.enter_context(replicas.together())
         replicas.on_chief(lambda: _lock(stack, data, config))
         check_same_data(split, replicas)
+        config = settled(opened, config, replicas, split.train.num_users, split.train.num_items)
         # Both may find that settings do not go with the data: before `claim`.
         trainer, start, trained_on = _build(split, config, replicas), None, split.train
         begins = config.overwrite or not replicas.on_chief(lambda: opened.has_checkpoint)
@@ -95,7 +100,8 @@ def train(
                 return True
             if keeps_data:
                 saved.save(split, folder.data)
-            saved.save_interactions(trained_on, folder.trained_on)
+            if not streamed:  # of which the folder of the data and its fingerprint say as much
+                saved.save_interactions(trained_on, folder.trained_on)
             if start:
                 start.save(folder.start)
             return False
@@ -138,6 +144,26 @@ def _lock(stack: ExitStack, data: DataConfig, config: TrainConfig) -> None:
     opened.prepare(data, config)  # another process may have been there in between
 
 
+def settled(folder: RunFolder, config: TrainConfig, replicas: Replicas, num_users: int, num_items: int) -> TrainConfig:
+    """A run with what it leaves open decided, by the chief for all workers: see `RunFolder.settled`.
+
+    Args:
+      folder: of the run.
+      config: the run.
+      replicas: those that train together.
+      num_users: how many there are in all.
+      num_items: how many there are.
+    """
+    own_users = sum(share.size for share in replicas.shares(num_users))
+
+    def decided() -> dict[str, object]:
+        before, after = config.settings(), folder.settled(config, own_users, num_items).settings()
+        return {name: value for name, value in after.items() if value != before[name]}
+
+    changes = replicas.on_chief(decided)
+    return config.with_settings(**changes) if changes else config
+
+
 def _build(split: Split, config: TrainConfig, replicas: Replicas) -> ScorerTrainer:
     return build_trainer(split.train, config, *([replicas] if replicas.count > 1 else []))
 
@@ -158,7 +184,7 @@ def _warn_if_unfit(run: Run, metrics: dict) -> None:
     select, best = run.config.select, run.best
     clauses = [degeneracy(best)]
     if not metrics["valid"][select] > run.popularity[select]:
-        clauses.append(no_better_than_popularity(best, run.split, select))
+        clauses.append(no_better_than_popularity(best, run.measured_on, select))
     if found := "; ".join(clause for clause in clauses if clause):
         told = "The model is no better than a list of the most popular items, which costs nothing: %s. %s Until then"
         notices.warning(f"{told} it is not exported, unless by `export_anyway`.", found, REMEDY)
@@ -196,7 +222,7 @@ def refit(
       progress: whether to show a progress bar.
       start: what the first training began with, if it began from another run's weights.
     """
-    whole = replace(run.split, train=run.split.all_interactions())
+    whole = run.split.with_all_in_training()
     config = replace(
         run.config,
         output_dir=str(RunFolder(run.config.output_dir).refit.path),

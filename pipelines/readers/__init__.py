@@ -1,9 +1,10 @@
-"""Readers, one module per source: each turns what lies on disk into `Ratings`, or into a `Split` where it brings one.
+"""Readers, one module per source: each turns what lies on disk into `Ratings`, or into a split where it brings one.
 
 A reader's module has
 
     SETTINGS: the fields of `DataConfig` that it looks at, with `FILTERS` where it returns `Ratings`;
     read(path, config): the data, where `path` is `as_path(config.data_dir)`, or None where that is empty;
+    sizes(config), where the numbers of users and items of its `Split` are known before it is read: these two;
     recognise(path), where its files can be told by looking: the `dataset` that they plainly are, or "". A reader that
     has it is named in `pipelines.infer`.
 
@@ -18,6 +19,7 @@ from pipelines.nearest import did_you_mean
 
 READERS: dict[str, str] = {
     "planted": "planted",
+    "planted_large": "planted_large",
     "srns": "srns",
     "ml-1m": "movielens",
     "ml-100k": "movielens",
@@ -28,6 +30,7 @@ READERS: dict[str, str] = {
     "inter": "inter",
     "table": "table",
     "saved": "saved",
+    "ingested": "ingested",
     "tfds:": "tfds_ratings",
 }
 """What `dataset` says -> the module here; a name that ends in a colon is followed by one of the source's own."""
