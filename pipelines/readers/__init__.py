@@ -19,6 +19,7 @@ from pipelines.nearest import did_you_mean
 
 READERS: dict[str, str] = {
     "planted": "planted",
+    "planted_large": "planted_large",
     "srns": "srns",
     "ml-1m": "movielens",
     "ml-100k": "movielens",
