@@ -49,7 +49,7 @@ class Gains(tf.Module):
         self.step = tf.Variable(0, trainable=False, dtype=tf.int64, name="step")
         """[] int64: training steps so far."""
         # One row more: what must not be written is written there, where nobody reads.
-        self.table = BoundedGainTable(num_rows + 1, num_slots)
+        self.table = BoundedGainTable(num_rows + 1, num_slots, item_dtype=tf.int64)
         """H and G of pairs, see `GdnsRetrieval.gains_of`."""
 
 

@@ -10,6 +10,7 @@ from gdns_tf.command import Read, run_command
 from gdns_tf.flagfiles import FOR_TRAINING
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.runs.summary import format_metrics, format_recommendations
+from gdns_tf.runs.train import settled
 from gdns_tf.runs.warm_start import check_finished
 from gdns_tf.serving.export import check_options
 from gdns_tf.training.config import TrainConfig
@@ -42,7 +43,13 @@ def train(data: DataConfig, config: TrainConfig) -> dict:
 
     with replicas.together():
         replicas.on_chief(check_folder)  # before the data is read
-    split = load_dataset(data)
+
+    def settle(num_users: int, num_items: int) -> None:
+        nonlocal config
+        with replicas.together():
+            config = settled(folder, config, replicas, num_users, num_items)
+
+    split = load_dataset(data, settle)
     if replicas.is_chief:
         print(format_statistics(split), flush=True)
     model = train_model(split, data, config)

@@ -1,7 +1,7 @@
 """Drawers of a user's items, observed or not, as functions of (users, seed) for use within a graph."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -26,8 +26,8 @@ def positive_drawer(train: Interactions, count: int) -> Drawer:
 
     def draw(users: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         first, end = tf.gather(offsets, users), tf.gather(offsets, users + 1)
-        counts = tf.repeat((end - first)[:, None], count, axis=1)
-        return tf.gather(items, first[:, None] + _uniform_below(counts, seed))
+        places = _uniform_below((end - first)[:, None], [tf.shape(users)[0], count], seed)
+        return tf.gather(items, first[:, None] + places)
 
     return draw
 
@@ -73,7 +73,7 @@ def item_drawer(train: Interactions, count: int, weights: np.ndarray | None = No
     """Draws [count] items from the whole catalogue by a seed, independently and in proportion to the weights."""
     masses = item_masses(train, weights)
     item_at, total = _item_at(masses), int(masses.sum())
-    return lambda seed: item_at(_uniform_below(tf.fill([count], tf.constant(total, tf.int64)), seed))
+    return lambda seed: item_at(_uniform_below(total, [count], seed))
 
 
 def item_masses(train: Interactions, weights: np.ndarray | None) -> np.ndarray:
@@ -103,7 +103,7 @@ def unobserved_drawer(train: Interactions, count: int, weights: np.ndarray | Non
 
     def draw(users: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         seeds = tf.random.experimental.stateless_split(seed, num=2)
-        items = item_at(_uniform_below(tf.fill([tf.shape(users)[0], count], total), seeds[0]))
+        items = item_at(_uniform_below(total, [tf.shape(users)[0], count], seeds[0]))
         places = tf.where(observed.contains(users, items))
         again = exact(tf.gather(users, places[:, 0]), seeds[1])
         return tf.tensor_scatter_nd_update(items, places, again)
@@ -132,7 +132,7 @@ def exact_drawer(train: Interactions, masses: np.ndarray) -> Drawer:
     item_at = _item_at(masses)
 
     def draw(users: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        points = tf.gather(starts, users) + _uniform_below(tf.gather(left, users), seed)
+        points = tf.gather(starts, users) + _uniform_below(tf.gather(left, users), tf.shape(users), seed)
         cut = tf.gather(cut_before, tf.searchsorted(cuts, points, side="right"))
         return item_at(points + cut - tf.cast(users, tf.int64) * total)
 
@@ -156,13 +156,13 @@ def _item_at(masses: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:
     return lambda points: tf.reshape(tf.searchsorted(ends, tf.reshape(points, [-1]), side="right"), tf.shape(points))
 
 
-def _uniform_below(limits: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """int64 draws from 0 .. limits - 1, of the shape of `limits`, which are below 2^31.
+def _uniform_below(limits: tf.Tensor | int, shape: Sequence[tf.Tensor | int], seed: tf.Tensor) -> tf.Tensor:
+    """int64 draws from 0 .. limits - 1, of a shape that the limits, int64 and below 2^31, can be broadcast to.
 
     Multiplies 32 random bits by the limit and keeps the high word; the bias is below limit / 2^32.
     """
-    bits = tf.random.stateless_uniform(tf.shape(limits), seed, None, None, tf.uint32)
-    return tf.bitwise.right_shift(tf.cast(bits, tf.int64) * tf.cast(limits, tf.int64), tf.constant(32, tf.int64))
+    bits = tf.random.stateless_uniform(shape, seed, None, None, tf.uint32)
+    return tf.bitwise.right_shift(tf.cast(bits, tf.int64) * limits, tf.constant(32, tf.int64))
 
 
 def _check_each(train: Interactions, counts: np.ndarray, what: str) -> None:

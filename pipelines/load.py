@@ -1,5 +1,6 @@
 """From the data settings to a split data set."""
 
+from collections.abc import Callable
 from dataclasses import fields
 from types import ModuleType
 
@@ -24,12 +25,25 @@ _HIGHEST_STARS = 5
 """Of the scale that the default of `min_rating` is meant for."""
 
 
-def load_dataset(config: DataConfig) -> Split:
+Sized = Callable[[int, int], None]
+"""What is told the numbers of users and items as soon as they are known; what it raises ends the loading."""
+
+
+def _nobody(num_users: int, num_items: int) -> None:
+    """Is told the sizes where nobody asks for them."""
+
+
+def load_dataset(config: DataConfig, sized: Sized = _nobody) -> Split:
     """Reads, filters and splits the data set that `config` names.
 
     What `config` leaves open is inferred: see `pipelines.infer`. `srns` and `saved` keep their own split and negatives,
     and `planted` is generated whole: they are not filtered. Notices tell what was kept, what was dropped, and which of
     the changed settings have no effect.
+
+    Args:
+      config: the data settings.
+      sized: is told the numbers of users and items before the split, which takes longest; of a split by time the most
+        that they may come to.
 
     Raises:
       InputError: there is no such data set, `data_dir` is missing or out of place, or the input cannot be used.
@@ -42,12 +56,18 @@ def load_dataset(config: DataConfig) -> Split:
     config = infer(config)
     module = reader(config.dataset)
     _check_settings(config, module)
+    if known := getattr(module, "sizes", None):
+        sized(*known(config))
     with reading(config.data_dir):
         found = module.read(as_path(config.data_dir) if config.data_dir else None, config)
-    return found if isinstance(found, Split) else split_ratings(found, config)
+    if not isinstance(found, Split):
+        return split_ratings(found, config, sized)
+    if not known:
+        sized(found.train.num_users, found.train.num_items)
+    return found
 
 
-def split_ratings(ratings: Ratings, config: DataConfig) -> Split:
+def split_ratings(ratings: Ratings, config: DataConfig, sized: Sized = _nobody) -> Split:
     """Filters and splits ratings as `config` says; see `from_ratings`, `leave_one_out`, `by_ratio` and `by_time`.
 
     Filters count all that a user or an item has, after a cut in time too.
@@ -57,10 +77,10 @@ def split_ratings(ratings: Ratings, config: DataConfig) -> Split:
     """
     check_splittable(config)
     with naming(ratings.source):
-        return _split(ratings, config)
+        return _split(ratings, config, sized)
 
 
-def _split(ratings: Ratings, config: DataConfig) -> Split:
+def _split(ratings: Ratings, config: DataConfig, sized: Sized) -> Split:
     by_moment = config.split_by == TIME
     if by_moment and ratings.timestamps is None:
         raise no_timestamps()
@@ -76,6 +96,7 @@ def _split(ratings: Ratings, config: DataConfig) -> Split:
         f"{ratings.source}: {interactions.num_interactions:,} of {len(ratings.users):,} rows count as positives, "
         f"of {interactions.num_users:,} users and {interactions.num_items:,} items."
     )
+    sized(interactions.num_users, interactions.num_items)
     if ratings.ratings is not None:
         _check_scale(ratings, config)
     elif config.min_rating != DataConfig.min_rating:

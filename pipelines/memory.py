@@ -9,15 +9,16 @@ _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_b
 """Where containers have theirs, in cgroups of version 2 and 1; "max", or a huge number, where there is none."""
 
 
-def require_memory(needed: float, by: str, remedy: str) -> None:
+def require_memory(needed: float, by: str, remedy: str, *, free: float | None = None) -> None:
     """Raises InputError, with the estimate, where a computation would not fit into memory.
 
     Args:
       needed: bytes, estimated.
       by: what needs them, as the message says.
       remedy: what to do instead.
+      free: bytes that there are, where it is not of this machine's memory; None: what this process may take.
     """
-    if needed > (free := available_memory()):
+    if needed > (free := available_memory() if free is None else free):
         told = f"{by} would take about {needed / 2**30:,.1f} GiB of memory, and {free / 2**30:,.1f} are free"
         raise InputError(told, remedy=remedy)
 

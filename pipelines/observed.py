@@ -37,8 +37,9 @@ class Observed:
           [batch, n] bool.
         """
         if self._bits is not None:
-            words = tf.gather(self._bits, users[:, None] * self._words + items // 32)
-            return tf.bitwise.bitwise_and(tf.bitwise.right_shift(words, items % 32), 1) > 0
+            # Shifts, because TensorFlow divides integers one by one.
+            words = tf.gather(self._bits, users[:, None] * self._words + tf.bitwise.right_shift(items, 5))
+            return tf.bitwise.bitwise_and(tf.bitwise.right_shift(words, tf.bitwise.bitwise_and(items, 31)), 1) > 0
         pairs = tf.cast(users, tf.int64)[:, None] * self._num_items + tf.cast(items, tf.int64)
         place = tf.searchsorted(self._pairs, tf.reshape(pairs, [-1]))
         found = tf.gather(self._pairs, tf.minimum(place, len(self._pairs) - 1))

@@ -48,9 +48,9 @@ def sum_by_item(items: tf.Tensor, factors: tf.Tensor, rows: tf.Tensor, num_items
     Returns:
       [num_items, dim] float32.
     """
-    size = tf.shape(items)
-    row_of = tf.repeat(tf.range(size[0]), size[1])
-    return sum_pairs_by_item(tf.reshape(items, [-1]), row_of, tf.reshape(factors, [-1]), rows, num_items)
+    row_of = tf.broadcast_to(tf.range(tf.shape(items)[0])[:, None], tf.shape(items))
+    items, row_of, factors = (tf.reshape(each, [-1]) for each in (items, row_of, factors))
+    return sum_pairs_by_item(items, row_of, factors, rows, num_items)
 
 
 def sum_pairs_by_item(
@@ -68,7 +68,13 @@ def sum_pairs_by_item(
     Returns:
       [num_items, dim] float32.
     """
-    at = tf.stack([tf.cast(items, tf.int64), tf.cast(row_of, tf.int64)], axis=1)
-    places = tf.SparseTensor(at, factors, [num_items, tf.shape(rows, out_type=tf.int64)[0]])
-    blocks = [rows[:, first : first + 16] for first in range(0, rows.shape[1], 16)]
-    return tf.concat([tf.sparse.sparse_dense_matmul(places, block) for block in blocks], axis=1)
+    # The [n, 2] places (item, row). As halves of 64-bit integers, the low half first, they take a third of the time
+    # that `tf.stack` takes.
+    high = tf.bitwise.left_shift(tf.cast(row_of, tf.int64), tf.constant(32, tf.int64))
+    places = tf.bitcast(high + tf.cast(items, tf.int64), tf.int32)
+    shape = tf.stack([tf.constant(num_items, tf.int64), tf.shape(rows, out_type=tf.int64)[0]])
+
+    def product(block: tf.Tensor) -> tf.Tensor:
+        return tf.raw_ops.SparseTensorDenseMatMul(a_indices=places, a_values=factors, a_shape=shape, b=block)
+
+    return tf.concat([product(rows[:, first : first + 16]) for first in range(0, rows.shape[1], 16)], axis=1)

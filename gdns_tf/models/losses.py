@@ -61,18 +61,60 @@ class RankingLoss(ABC):
         return group_size if self.pairing == "group" else 1
 
 
-class Hinge(RankingLoss):
+class HomogeneousLoss(RankingLoss):
+    """A penalty with penalty(a x) = a^degree penalty(x) for all a > 0, whose gradient comes with its value.
+
+    By Euler's theorem degree * penalty(x) = x * slope(x). So the sums of the slopes by positive and by negative, which
+    are the gradient, give the value too: two matrix products over the pairs, where automatic differentiation goes over
+    them a dozen times. A gradient of the gradient is not to be had.
+    """
+
+    degree: int
+
+    @abstractmethod
+    def slope(self, shortfall: tf.Tensor) -> tf.Tensor:
+        """The derivative of `penalty`, elementwise."""
+
+    def penalty(self, shortfall: tf.Tensor) -> tf.Tensor:
+        return shortfall * self.slope(shortfall) / self.degree
+
+    def __call__(self, positives: tf.Tensor, negatives: tf.Tensor, weights: tf.Tensor | None = None) -> tf.Tensor:
+        if self.pairing == "group":
+            return self._of_groups(positives, negatives, tf.ones_like(negatives) if weights is None else weights)
+        return super().__call__(positives, negatives, weights)
+
+    @tf.custom_gradient
+    def _of_groups(self, positives: tf.Tensor, negatives: tf.Tensor, weights: tf.Tensor) -> tuple:
+        slopes = self.slope(self.shortfall(positives, negatives))
+        of_positives = tf.linalg.matvec(slopes, weights)
+        of_negatives = tf.linalg.matvec(slopes, tf.ones_like(positives), transpose_a=True)
+        reach = negatives + self.margin
+        losses = tf.reduce_sum(weights * reach * of_negatives - positives * of_positives, axis=1) / self.degree
+
+        def backward(upstream: tf.Tensor) -> tuple:
+            upstream = upstream[:, None]
+            by_negative = reach * of_negatives - tf.linalg.matvec(slopes, positives, transpose_a=True)
+            return -upstream * of_positives, upstream * weights * of_negatives, upstream * by_negative / self.degree
+
+        return losses, backward
+
+
+class Hinge(HomogeneousLoss):
     """max(0, x), the paper's."""
 
-    def penalty(self, shortfall: tf.Tensor) -> tf.Tensor:
-        return tf.nn.relu(shortfall)
+    degree = 1
+
+    def slope(self, shortfall: tf.Tensor) -> tf.Tensor:
+        return tf.cast(shortfall > 0, shortfall.dtype)
 
 
-class SquaredHinge(RankingLoss):
+class SquaredHinge(HomogeneousLoss):
     """max(0, x)^2 / 2: pairs that miss the margin by more pull harder."""
 
-    def penalty(self, shortfall: tf.Tensor) -> tf.Tensor:
-        return 0.5 * tf.square(tf.nn.relu(shortfall))
+    degree = 2
+
+    def slope(self, shortfall: tf.Tensor) -> tf.Tensor:
+        return tf.nn.relu(shortfall)
 
 
 class Softplus(RankingLoss):

@@ -108,6 +108,16 @@ class RunFolder:
                 remedy="Check the address, the network and your credentials, or choose another `output_dir`.",
             ) from error
 
+    def settled(self, config: TrainConfig, num_users: int, num_items: int) -> TrainConfig:
+        """A run with what it leaves open decided: as it was for the run in the folder, if that is gone on with.
+
+        Raises:
+          InputError: what it asks for, or what was decided on another machine, does not fit into memory.
+        """
+        if self.is_begun and not config.overwrite:
+            config = config.settled_as(read_config(self.flags, TrainConfig))
+        return config.settled(num_users, num_items)
+
     def claim(self, data: DataConfig, config: TrainConfig) -> None:
         """Makes the folder that of this run, once nothing can go wrong with the input any more. It must be locked.
 
@@ -157,6 +167,8 @@ class RunFolder:
 
     def _check_same_run(self, data: DataConfig, config: TrainConfig) -> None:
         former_data, former = read_config(self.flags, DataConfig), read_config(self.flags, TrainConfig)
+        former = former.settled_as(former)
+        config = config.settled_as(former)
         before, now = former.settings(), config.settings()
         changed = [(name, before.get(name), now[name]) for name in config.changes(former)]
         changed += [(name, getattr(former_data, name), getattr(data, name)) for name in data.changes(former_data)]

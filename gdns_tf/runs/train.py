@@ -78,6 +78,7 @@ def train(
         stack.enter_context(replicas.together())
         replicas.on_chief(lambda: _lock(stack, data, config))
         check_same_data(split, replicas)
+        config = settled(opened, config, replicas, split.train.num_users, split.train.num_items)
         # Both may find that settings do not go with the data: before `claim`.
         trainer, start, trained_on = _build(split, config, replicas), None, split.train
         begins = config.overwrite or not replicas.on_chief(lambda: opened.has_checkpoint)
@@ -136,6 +137,26 @@ def _lock(stack: ExitStack, data: DataConfig, config: TrainConfig) -> None:
     opened = RunFolder.open(data, config)
     stack.enter_context(locked(opened.path))
     opened.prepare(data, config)  # another process may have been there in between
+
+
+def settled(folder: RunFolder, config: TrainConfig, replicas: Replicas, num_users: int, num_items: int) -> TrainConfig:
+    """A run with what it leaves open decided, by the chief for all workers: see `RunFolder.settled`.
+
+    Args:
+      folder: of the run.
+      config: the run.
+      replicas: those that train together.
+      num_users: how many there are in all.
+      num_items: how many there are.
+    """
+    own_users = sum(share.size for share in replicas.shares(num_users))
+
+    def decided() -> dict[str, object]:
+        before, after = config.settings(), folder.settled(config, own_users, num_items).settings()
+        return {name: value for name, value in after.items() if value != before[name]}
+
+    changes = replicas.on_chief(decided)
+    return config.with_settings(**changes) if changes else config
 
 
 def _build(split: Split, config: TrainConfig, replicas: Replicas) -> ScorerTrainer:

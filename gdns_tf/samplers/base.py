@@ -87,6 +87,20 @@ LARGEST_GROUP, LARGEST_NUM_CANDIDATES = 2**16, 2**20
 class SamplerConfig(Settings):
     """Settings of a sampler's own; a sampler that has some makes a subclass of this beside it. Each is a flag."""
 
+    def settled(self, num_users: int, num_items: int) -> Self:
+        """With what they leave open decided, which depends on the data and the memory at hand; settled ones stay.
+
+        Raises:
+          InputError: what they ask for does not fit into memory.
+        """
+        del num_users, num_items
+        return self
+
+    def settled_as(self, former: Self) -> Self:
+        """With what they leave open as it was settled in a run that is gone on with."""
+        del former
+        return self
+
 
 class Sampler(tf.Module, ABC):
     """Chooses each user's negatives, and may learn from the scores that they got.

@@ -5,14 +5,11 @@ from abc import ABC, abstractmethod
 import tensorflow as tf
 
 from gdns_tf.models.setup import Setup
+from gdns_tf.samplers.gain_table_config import GainTableConfig
 from gdns_tf.samplers.scatter import write_rows
-from pipelines.errors import InputError
 
-MAX_DENSE_BYTES = 12 * 2**30
-CELL_BYTES = 8
-"""What a pair takes in a `DenseGainTable`: H and G."""
-SLOT_BYTES = 16
-"""What a slot of `BoundedGainTable` takes: the item's number and the pair of H and G, 8 bytes each."""
+_EMPTY = -1
+"""The number of no item."""
 
 
 def gain(g: tf.Tensor, h_before: tf.Tensor, h: tf.Tensor, smoothing: float, epsilon: float) -> tf.Tensor:
@@ -27,31 +24,17 @@ class GainTable(tf.Module, ABC):
     """
 
     @staticmethod
-    def build(num_slots: int, setup: Setup) -> "GainTable":
+    def build(config: GainTableConfig, setup: Setup) -> "GainTable":
         """The table for a run.
 
         Args:
-          num_slots: items a user that it keeps; 0, or as many as there are items: all.
+          config: settled; what is still open makes a dense table.
           setup: the data.
-
-        Raises:
-          InputError: a table of all pairs would be too large.
         """
-        train = setup.train
-        if GainTable.is_bounded(num_slots, setup):
-            return BoundedGainTable(setup.own.size, num_slots, setup.compiled)
-        return DenseGainTable(setup.own.size, train.num_items, setup.compiled)
-
-    @staticmethod
-    def is_bounded(num_slots: int, setup: Setup) -> bool:
-        """Whether the table of a run keeps fewer items a user than there are."""
-        return 0 < num_slots < setup.train.num_items
-
-    @staticmethod
-    def bytes_of(num_slots: int, setup: Setup) -> int:
-        """The size of the table of a run."""
-        cells = SLOT_BYTES * num_slots if GainTable.is_bounded(num_slots, setup) else CELL_BYTES * setup.train.num_items
-        return setup.own.size * cells
+        train, options = setup.train, {"cells": config.gain_cells, "compiled": setup.compiled}
+        if config.is_bounded(train.num_items) and config.gain_slots:
+            return BoundedGainTable(setup.own.size, config.slots(train.num_items), **options)
+        return DenseGainTable(setup.own.size, train.num_items, **options)
 
     @abstractmethod
     def read(self, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
@@ -67,7 +50,7 @@ class GainTable(tf.Module, ABC):
 
     @abstractmethod
     def write(self, users: tf.Tensor, items: tf.Tensor, values: tf.Tensor) -> None:
-        """Replaces H and G of pairs; `values` is [batch, n, 2]. Equal pairs must have equal values."""
+        """Replaces H and G of pairs; `values` is [batch, n, 2] float32. Equal pairs must have equal values."""
 
     @abstractmethod
     def visited(self, users: tf.Tensor) -> tf.Tensor:
@@ -75,39 +58,33 @@ class GainTable(tf.Module, ABC):
 
 
 class DenseGainTable(GainTable):
-    """A cell for every pair: exact, 8 bytes a pair.
+    """A cell for every pair, which takes 8 bytes, or 4 in half precision: nothing is forgotten.
 
     H and G of a pair lie side by side in one variable, because a step is bound by the number of places in memory
-    that it touches: one place brings both.
+    that it touches: one place brings both. In half precision they are rounded as they are written; the 1 of a pair that
+    was never written stays exactly 1.
     """
 
-    def __init__(self, num_users: int, num_items: int, compiled: bool = False) -> None:
+    def __init__(self, num_users: int, num_items: int, *, cells: str = "float32", compiled: bool = False) -> None:
         """Args:
-          num_users, num_items: the size of the table.
-          compiled: whether `write` is called under XLA.
-
-        Raises:
-          InputError: the table would take more than 12 GiB.
+        num_users, num_items: the size of the table.
+        cells: the type of its numbers.
+        compiled: whether `write` is called under XLA.
         """
         super().__init__(name="gain_table")
-        if (size := CELL_BYTES * num_users * num_items) > MAX_DENSE_BYTES:
-            raise InputError(
-                f"a gain table of {num_users:,} users x {num_items:,} items takes {size / 2**30:.1f} GiB",
-                remedy="Bound it with `gain_slots`=512, which keeps that many items a user "
-                f"({num_users * 512 * SLOT_BYTES / 2**30:.1f} GiB).",
-            )
         self._num_items = num_items
         self._compiled = compiled
-        self.cells = tf.Variable(tf.ones([num_users * num_items, 2]), trainable=False, name="h_and_g")
+        ones = tf.ones([num_users * num_items, 2], tf.as_dtype(cells))
+        self.cells = tf.Variable(ones, trainable=False, name="h_and_g")
 
     def _cell(self, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
         return tf.cast(users, tf.int64)[:, None] * self._num_items + tf.cast(items, tf.int64)
 
     def read(self, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
-        return tf.gather(self.cells, self._cell(users, items))
+        return tf.cast(tf.gather(self.cells, self._cell(users, items)), tf.float32)
 
     def write(self, users: tf.Tensor, items: tf.Tensor, values: tf.Tensor) -> None:
-        write_rows(self.cells, self._cell(users, items), values, self._compiled)
+        write_rows(self.cells, self._cell(users, items), tf.cast(values, self.cells.dtype), self._compiled)
 
     def visited(self, users: tf.Tensor) -> tf.Tensor:
         cells = self.read(users, tf.range(self._num_items)[None, :])
@@ -115,27 +92,54 @@ class DenseGainTable(GainTable):
 
 
 class BoundedGainTable(GainTable):
-    """A fixed number of slots a user: 16 bytes a slot, whatever the size of the catalogue.
+    """A fixed number of slots a user, whatever the size of the catalogue: 12 bytes a slot, or 8 in half precision.
 
     Direct-mapped: an item has one slot of its user's, which it shares with the items of the same hash. A newcomer takes
-    the slot over and the former holder counts as never visited again. With as many slots as items it is exact.
-
-    Items may be int32 or int64, 0 or above.
+    the slot over, of several in one step the last, and the former holder counts as never visited again. With as many
+    slots as items it is exact.
     """
 
-    def __init__(self, num_users: int, num_slots: int, compiled: bool = False) -> None:
+    def __init__(
+        self,
+        num_users: int,
+        num_slots: int,
+        *,
+        cells: str = "float32",
+        item_dtype: tf.DType = tf.int32,
+        compiled: bool = False,
+    ) -> None:
         """Args:
         num_users, num_slots: the size of the table.
+        cells: the type of the numbers that it keeps.
+        item_dtype: int32 or int64, of item numbers, which are 0 or above; with int64 a slot takes 4 bytes more.
         compiled: whether `write` is called under XLA.
         """
         super().__init__(name="gain_table")
         self._num_slots = num_slots
+        self._cell_dtype, self._item_dtype = tf.as_dtype(cells), item_dtype
+        self._item_words = item_dtype.size // 4
         self._compiled = compiled
-        # Column 0 is the holder's number, column 1 the bits of its H and G: one write moves all three. Integers carry
-        # the bits of floats unharmed; floats would not carry those of every number, as some of them are NaNs.
-        empty, ones = tf.constant([-1], tf.int64), tf.bitcast(tf.ones([1, 2]), tf.int64)
-        slot = tf.stack([empty, ones], axis=1)
-        self.cells = tf.Variable(tf.repeat(slot, num_users * num_slots, axis=0), trainable=False, name="item_h_and_g")
+        # A slot is the words of its holder's number and then those of its cell: one write moves them all. Integers
+        # carry the bits of floats unharmed; floats would not carry those of every number, as some are NaNs.
+        empty = self._packed(tf.constant([[_EMPTY]], item_dtype), tf.ones([1, 1, 2]))
+        self.cells = tf.Variable(tf.repeat(empty[0], num_users * num_slots, axis=0), trainable=False, name="slots")
+
+    def _packed(self, items: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+        """[batch, n, words] int32 slots of items [batch, n] and their H and G [batch, n, 2]."""
+        return tf.concat([self._words(items), self._words(tf.cast(values, self._cell_dtype))], axis=2)
+
+    @staticmethod
+    def _words(x: tf.Tensor) -> tf.Tensor:
+        """[batch, n, words] int32: the bits of numbers [batch, n], or of pairs of them [batch, n, 2]."""
+        words = tf.bitcast(x, tf.int32)
+        return words[..., None] if words.shape.rank == 2 else words
+
+    def _unpacked(self, slots: tf.Tensor) -> tf.Tensor:
+        """[..., 2] float32: H and G of slots [..., words]."""
+        words = slots[..., self._item_words :]
+        # A bitcast to a smaller type makes an axis of its parts, and one to a type of the same size none.
+        values = tf.bitcast(words if self._cell_dtype.size == 4 else words[..., 0], self._cell_dtype)
+        return tf.cast(values, tf.float32)
 
     def cell(self, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
         """[batch, n] int64: where the pairs of `read` are kept; pairs of one cell drive each other out."""
@@ -144,13 +148,24 @@ class BoundedGainTable(GainTable):
 
     def read(self, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
         slots = tf.gather(self.cells, self.cell(users, items))
-        held = slots[:, :, 0] == tf.cast(items, tf.int64)
-        return tf.where(held[:, :, None], tf.bitcast(slots[:, :, 1], tf.float32), 1.0)
+        holders = slots[..., : self._item_words]
+        held = tf.reduce_all(holders == self._words(tf.cast(items, self._item_dtype)), axis=2, keepdims=True)
+        return tf.where(held, self._unpacked(slots), 1.0)
 
     def write(self, users: tf.Tensor, items: tf.Tensor, values: tf.Tensor) -> None:
-        slots = tf.stack([tf.cast(items, tf.int64), tf.bitcast(values, tf.int64)], axis=2)
-        write_rows(self.cells, self.cell(users, items), slots, self._compiled)
+        cells = self.cell(users, items)
+        slots = self._packed(tf.cast(items, self._item_dtype), values)
+        # Pairs of one cell all write what the last of them would: else it would depend on the device which one stays.
+        slots = tf.gather(slots, _last_of_equals(cells), batch_dims=1)
+        write_rows(self.cells, cells, slots, self._compiled)
 
     def visited(self, users: tf.Tensor) -> tf.Tensor:
         slots = tf.gather(self.cells, self.cell(users, tf.range(self._num_slots)[None, :]))
-        return tf.bitcast(tf.boolean_mask(slots, slots[:, :, 0] >= 0)[:, 1], tf.float32)
+        return self._unpacked(tf.boolean_mask(slots, slots[..., 0] != _EMPTY))
+
+
+def _last_of_equals(keys: tf.Tensor) -> tf.Tensor:
+    """[batch, n] int32: for each key [batch, n] the last position of its row at which it stands."""
+    order = tf.argsort(keys, axis=1, stable=True)
+    ordered = tf.gather(keys, order, batch_dims=1)
+    return tf.gather(order, tf.searchsorted(ordered, keys, side="right") - 1, batch_dims=1)

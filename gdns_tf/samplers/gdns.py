@@ -7,20 +7,20 @@ import tensorflow as tf
 
 from gdns_tf.models.scorer import Scorer
 from gdns_tf.models.setup import Setup
-from gdns_tf.samplers.base import Batch, Sampler, SamplerConfig, Scored, Selection
+from gdns_tf.samplers.base import Batch, Sampler, Scored, Selection
 from gdns_tf.samplers.gain_table import GainTable, gain
+from gdns_tf.samplers.gain_table_config import GainTableConfig
 from pipelines.config import flag
 
 _H, _G = 0, 1
 
 
 @dataclass(frozen=True)
-class GdnsConfig(SamplerConfig):
+class GdnsConfig(GainTableConfig):
     """Settings of `Gdns` and `GdnsWithoutG`."""
 
     smoothing: float = flag(0.2, "alpha of Eq. 5.", at_least=0, at_most=1)
     epsilon: float = flag(1e-8, "epsilon of Eq. 5.", above=0)
-    gain_slots: int = flag(0, "Items a user that the gain table keeps; 0: all (8 bytes a user and item).", at_least=0)
 
 
 class Gdns(Sampler):
@@ -43,11 +43,11 @@ class Gdns(Sampler):
 
     @classmethod
     def bytes_held(cls, config: GdnsConfig, setup: Setup) -> int:
-        return GainTable.bytes_of(config.gain_slots, setup)
+        return config.table_bytes(setup.own.size, setup.train.num_items)
 
     @classmethod
     def build(cls, config: GdnsConfig, setup: Setup) -> Self:
-        return cls(GainTable.build(config.gain_slots, setup), smoothing=config.smoothing, epsilon=config.epsilon)
+        return cls(GainTable.build(config, setup), smoothing=config.smoothing, epsilon=config.epsilon)
 
     def select(self, batch: Batch, scorer: Scorer) -> Selection:
         """Algorithm 1, line 10. Ties fall to the earlier candidate, that is, to either at random."""

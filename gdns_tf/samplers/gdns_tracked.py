@@ -9,6 +9,7 @@ from gdns_tf.models.scorer import Scorer
 from gdns_tf.models.setup import Setup
 from gdns_tf.samplers.base import CHOOSES_BY_SCORE, Batch, Scored, Selection
 from gdns_tf.samplers.gain_table import GainTable, gain
+from gdns_tf.samplers.gain_table_config import BOUNDED
 from gdns_tf.samplers.gdns import Gdns, GdnsConfig
 from pipelines.config import flag
 from pipelines.errors import require
@@ -26,9 +27,12 @@ class GdnsTrackedConfig(GdnsConfig):
     )
     gain_of_another: bool = flag(False, "A control: takes another candidate's G, which says nothing of this one.")
 
+    takes_bounded = False  # in which the candidates of one step would drive each other out
+
     def check(self) -> None:
-        # In a bounded table the candidates of one step would drive each other out.
-        require(self.gain_slots == 0, "gain_slots", self.gain_slots, "does not go with `sampler`=gdns_tracked")
+        rule = "does not go with `sampler`=gdns_tracked, which keeps all items"
+        require(self.gain_slots == 0, "gain_slots", self.gain_slots, rule)
+        require(self.gain_table != BOUNDED, "gain_table", self.gain_table, rule)
 
 
 class GdnsTracked(Gdns):
@@ -69,7 +73,7 @@ class GdnsTracked(Gdns):
     @classmethod
     def build(cls, config: GdnsTrackedConfig, setup: Setup) -> "GdnsTracked":
         return cls(
-            GainTable.build(config.gain_slots, setup),
+            GainTable.build(config, setup),
             smoothing=config.smoothing,
             epsilon=config.epsilon,
             gain_weight=config.gain_weight,

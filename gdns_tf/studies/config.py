@@ -19,6 +19,7 @@ STUDIES = {
     "group_size": "gdns_tf.studies.sweeps:group_size",
     "smoothing": "gdns_tf.studies.sweeps:smoothing",
     "candidates": "gdns_tf.studies.sweeps:candidates",
+    "gain_tables": "gdns_tf.studies.gain_tables:run",
     "grid": "gdns_tf.studies.grid:run",
     "sampler_worth": "gdns_tf.studies.sampler_worth:run",
     "peers": "gdns_tf.studies.peers:run",
@@ -76,7 +77,11 @@ class StudyConfig(Settings):
     vary: tuple[str, ...] = flag(
         (), "grid: flags and their values, as l2=0.01|0.1,sampler=uniform|gdns; all combinations are run."
     )
-    values: tuple[str, ...] = flag((), "group_size, smoothing, candidates: the values to try; empty: the paper's.")
+    values: tuple[str, ...] = flag(
+        (),
+        "group_size, smoothing, candidates: the values to try; empty: the paper's. gain_tables: slots of a user by the "
+        "number of items, as 1/4.",
+    )
     cost_rounds: int = flag(
         3, "table3: how often each system's epoch is timed, in turn, at the end; 0: not.", at_least=0, at_most=1000
     )

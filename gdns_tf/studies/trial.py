@@ -31,6 +31,7 @@ from gdns_tf.runs.tensorboard.finished import write_log
 from gdns_tf.runs.tensorboard.hparams import row_of
 from gdns_tf.runs.train import train
 from gdns_tf.studies import false_negatives
+from gdns_tf.studies.held_pairs import HeldPairs
 from gdns_tf.studies.memory import peak_memory
 from gdns_tf.studies.oracle import Oracle
 from gdns_tf.training.config import TrainConfig
@@ -223,6 +224,11 @@ def _train_watched(trial: Trial, split: Split, config: TrainConfig) -> tuple[Spl
     return moved, load_model(config.output_dir, moved)
 
 
+def _train_counted(trial: Trial, split: Split, config: TrainConfig) -> tuple[Split, Model]:
+    train(split, trial.data, config, [HeldPairs()], progress=False)
+    return split, load_model(config.output_dir, split)
+
+
 def _train_oracle(trial: Trial, split: Split, config: TrainConfig) -> tuple[Split, Model]:
     """With uniform negatives none of which is known to be false, in place of the sampler's."""
     config = config.with_settings(sampler=Oracle(split), num_candidates=2 * config.group_size)
@@ -253,6 +259,7 @@ def _baseline(trial: Trial, split: Split, config: TrainConfig) -> tuple[Split, M
 TASKS: dict[str, Callable[[Trial, Split, TrainConfig], tuple[Split, Model]]] = {
     "train": _train,
     "false_negatives": _train_watched,
+    "held_pairs": _train_counted,
     "oracle": _train_oracle,
     **dict.fromkeys(BASELINES, _baseline),
 }

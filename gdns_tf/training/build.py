@@ -40,6 +40,8 @@ def build_trainer(train: Interactions, config: TrainConfig, replicas: Replicas =
     Raises:
       InputError: it would not fit into memory, or a setting does not go with the data.
     """
+    own_users = sum(share.size for share in replicas.shares(train.num_users))
+    config = config.settled(own_users, train.num_items)
     setups = [replace(config.setup(train), share=share) for share in replicas.shares(train.num_users)]
     setup = setups[0]
     check_memory(config, setup, len(setups))

@@ -53,6 +53,7 @@ HARMLESS = {
     "export_dir",
     "export_anyway",
     "keep_versions",
+    "gain_memory_share",
     "jit_compile",
 }
 """Settings in which a run may differ when it is gone on with."""
@@ -367,6 +368,18 @@ class TrainConfig(Settings):
                 remedy="`python -m gdns_tf.train --helpfull` lists them all.",
             )
         return replace(self, **changes)
+
+    def settled(self, num_users: int, num_items: int) -> "TrainConfig":
+        """This run with what its sampler's settings leave open decided: see `SamplerConfig.settled`."""
+        if not self.has_sampler:
+            return self
+        return replace(self, sampler_config=self.sampler_config.settled(num_users, num_items))
+
+    def settled_as(self, former: "TrainConfig") -> "TrainConfig":
+        """This run with what its sampler's settings leave open as in a former one: see `SamplerConfig.settled_as`."""
+        if type(self.sampler_config) is not type(former.sampler_config):
+            return self
+        return replace(self, sampler_config=self.sampler_config.settled_as(former.sampler_config))
 
     def settings(self) -> dict[str, object]:
         """All settings by name, those of the sampler and the scorer among them."""

@@ -2,6 +2,7 @@
 
 from gdns_tf.models.likelihood import CELLS
 from gdns_tf.models.setup import Setup
+from gdns_tf.samplers.device_memory import memory_for_variables
 from gdns_tf.training.config import TrainConfig
 from gdns_tf.training.recipes import MULTINOMIAL, PAIRS
 from pipelines.memory import require_memory
@@ -48,4 +49,5 @@ def check_memory(config: TrainConfig, setup: Setup, replicas: int = 1) -> None:
     held = {part: replicas * size for part, size in parts(config, setup).items()}
     told = ", ".join(f"{name} {size / 2**30:,.1f}" for name, size in held.items() if size >= 2**30 / 20)
     by = f"training on {setup.train.num_users:,} users and {setup.train.num_items:,} items ({told or 'little'})"
-    require_memory(sum(held.values()), by, _REMEDIES[max(held, key=held.get)])
+    free, _ = memory_for_variables()
+    require_memory(sum(held.values()), by, _REMEDIES[max(held, key=held.get)], free=free)

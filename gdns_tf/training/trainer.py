@@ -98,9 +98,9 @@ class Trainer(ScorerTrainer):
 
         with tf.GradientTape() as tape:
             queries = self.scorer.queries(batch.users, self._dropout, mask_seed)
-            positive_scores = self.scores(queries, batch.positives)
-            negative_scores = self.scores(queries, selection.negatives)
-            scored = Scored(batch, self.scorer, queries, selection, positive_scores, negative_scores)
+            listed = tf.concat([batch.positives, selection.negatives], axis=1)  # in one pass over the items' factors
+            scores = tf.split(self.scores(queries, listed), [batch.group_size, -1], axis=1)
+            scored = Scored(batch, self.scorer, queries, selection, *scores)
             losses = sampler.losses(scored, self.loss_of(scored, sampler))
             objective = tf.tensordot(weights, losses, 1) + self.regularisation(scored)
 

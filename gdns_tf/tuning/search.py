@@ -13,6 +13,7 @@ from optuna.trial import FixedTrial, FrozenTrial, TrialState
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
+from gdns_tf.flags import read_config
 from gdns_tf.progress_bar import progress_bar
 from gdns_tf.runs.callbacks import Callback
 from gdns_tf.runs.interrupts import Interrupted, Interrupts
@@ -330,6 +331,7 @@ class Search:
         """Copies what a trial's run is gone on from into the folder of the search, in place of a former choice."""
         trial, run = self._folder.trial(best.number), self._folder.run
         with locked(run.path), writing(run.path):
+            config = config.settled_as(read_config(trial.flags, TrainConfig))
             run.claim(self._data, replace(config, overwrite=True))
             if trial.tensorboard.exists():
                 shutil.copytree(trial.tensorboard, run.tensorboard)

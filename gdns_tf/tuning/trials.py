@@ -85,6 +85,7 @@ def run_trial(
     """
     folder = RunFolder.open(data, config)
     with locked(folder.path):
+        config = folder.settled(config, split.train.num_users, split.train.num_items)
         folder.claim(data, config)
         looks = [Diagnostics()] if config.has_sampler else []
         own = [History(), *([*looks, TrialTensorBoard(searched)] if config.tensorboard else [])]

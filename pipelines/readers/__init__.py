@@ -4,6 +4,7 @@ A reader's module has
 
     SETTINGS: the fields of `DataConfig` that it looks at, with `FILTERS` where it returns `Ratings`;
     read(path, config): the data, where `path` is `as_path(config.data_dir)`, or None where that is empty;
+    sizes(config), where the numbers of users and items of its `Split` are known before it is read: these two;
     recognise(path), where its files can be told by looking: the `dataset` that they plainly are, or "". A reader that
     has it is named in `pipelines.infer`.
 

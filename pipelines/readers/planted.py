@@ -39,6 +39,11 @@ def read(_path: AnyPath | None, config: DataConfig) -> Split:
     return generate(config)
 
 
+def sizes(config: DataConfig) -> tuple[int, int]:
+    """The numbers of users and items, known before anything is generated."""
+    return config.planted_users, config.planted_items
+
+
 def generate(config: DataConfig) -> Split:
     """Generates the data set that `planted_users`, `planted_items`, `planted_seed` and `split_seed` describe.
 

@@ -172,3 +172,19 @@ def test_statistics_are_an_aligned_table(shared_data):
         "#Test not in training": "13",
         "Fingerprint": data.fingerprint,
     }
+
+
+def test_the_sizes_are_told_once(adjacency):
+    """Of what is generated before it is, and of what is split by time before users can be left out."""
+    told = []
+    config = DataConfig(dataset="adjacency", data_dir=adjacency)
+    for each in (DataConfig(planted_users=50, planted_items=200), config):
+        train = load_dataset(each, lambda *sizes: told.append(sizes)).train
+        assert told.pop() == (train.num_users, train.num_items)
+        assert not told
+
+    def refuse(*_sizes):
+        raise InputError("too many")
+
+    with pytest.raises(InputError, match="too many"):
+        load_dataset(DataConfig(planted_items=1), refuse)

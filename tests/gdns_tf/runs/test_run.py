@@ -69,7 +69,7 @@ def test_all_that_a_run_promises_is_in_its_folder(config, capsys):
     best_row = max(rows, key=lambda row: float(row["ndcg@3"]))
     assert int(best_row["epoch"]) == metrics["best_epoch"]
     assert float(best_row["ndcg@3"]) == pytest.approx(metrics["valid"]["ndcg@3"], rel=1e-5)
-    assert read_config(folder.flags, TrainConfig) == config
+    assert read_config(folder.flags, TrainConfig) == config.with_settings(gain_table="dense")  # which fits
     assert list(folder.checkpoints.glob("*.index"))
     assert list(folder.tensorboard.glob("events*"))
     assert len((folder.tensorboard / "items_metadata.tsv").read_text().splitlines()) == 1 + DATASET.train.num_items
@@ -327,9 +327,11 @@ def test_settings_that_do_not_go_with_the_data_lose_no_former_run(config, monkey
     config = replace(config, max_epochs=4, eval_every=4, tensorboard=False)
     train_run(DATASET, DATA, config, progress=False)
     before = RunFolder(config.output_dir).weights.read_bytes()
-    monkeypatch.setattr("gdns_tf.samplers.gain_table.MAX_DENSE_BYTES", 1000)
+    monkeypatch.setattr("gdns_tf.samplers.gain_table_config.memory_for_variables", lambda: (1000.0, "memory"))
     with pytest.raises(InputError, match="a gain table of 200 users x 200 items takes"):
-        train_run(DATASET, DATA, config.with_settings(sampler="gdns", overwrite=True), progress=False)
+        train_run(
+            DATASET, DATA, config.with_settings(sampler="gdns", gain_table="dense", overwrite=True), progress=False
+        )
     assert RunFolder(config.output_dir).weights.read_bytes() == before
 
 

@@ -18,7 +18,7 @@ from gdns_tf.runs.interrupts import Interrupted
 from gdns_tf.runs.loading import load_model
 from gdns_tf.runs.run import Run
 from gdns_tf.runs.run_folder import RunFolder
-from gdns_tf.samplers import gain_table
+from gdns_tf.samplers import gain_table_config
 from gdns_tf.training.config import TrainConfig
 from pipelines.errors import InputError
 
@@ -336,7 +336,7 @@ def test_data_of_a_dataframe_stays_with_the_folder(tmp_path):
 
 
 def test_a_model_whose_tables_are_too_large_fails_alone(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(gain_table, "MAX_DENSE_BYTES", 1)
+    monkeypatch.setattr(gain_table_config, "memory_for_variables", lambda: (1.0, "memory"))
     settings = {"dim": 4, "max_epochs": 2, "eval_every": 1, "progress": False, "tensorboard": False, **HOURS}
     model = gdns_tf.fit(data, output_dir=tmp_path / "run", tune_trials=3, scorer="gmf", **settings)
     states = [trial.state for trial in trials_of(tmp_path / "run")]
