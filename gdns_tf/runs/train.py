@@ -70,7 +70,7 @@ def train(
       Interrupted: by SIGINT or SIGTERM, after saving.
       FloatingPointError: the training diverged.
     """
-    replicas = join(config.strategy)
+    replicas = join(config.strategy, config.heartbeat_seconds)
     data, keeps_data = data_of_run(data, config.output_dir)
     opened = folder = RunFolder(config.output_dir)
     uploads = []

@@ -55,6 +55,7 @@ HARMLESS = {
     "keep_versions",
     "gain_memory_share",
     "jit_compile",
+    "heartbeat_seconds",
 }
 """Settings in which a run may differ when it is gone on with."""
 _SILENCE = logging.Logger("silence", logging.CRITICAL + 1)
@@ -156,6 +157,9 @@ class TrainConfig(Settings):
         "one in each process of the cluster that TF_CONFIG names, all with the same flags.",
         STRATEGIES,
         main=True,
+    )
+    heartbeat_seconds: float = flag(
+        30.0, "multiworker: a worker that is silent for so long counts as lost.", at_least=2, at_most=3600
     )
     jit_compile: bool | None = flag(
         None, "Compile the step by XLA; auto: where there is a GPU and what is chosen compiles. Slower on CPUs."

@@ -30,7 +30,7 @@ class Kills(Callback):
 
 def main(read: Read) -> None:
     config, data = read(TrainConfig), infer(read(DataConfig))
-    join(config.strategy)
+    join(config.strategy, config.heartbeat_seconds)
     train_model(load_dataset(data), data, config, [Kills(int(sys.argv[1]), int(sys.argv[2]))])
 
 

@@ -73,7 +73,7 @@ def devices(at_work, workers):
 @pytest.fixture(scope="module")
 def workers(folder, at_work):
     """How two workers ended, the second of which was killed; and how they did when both were started again."""
-    arguments = flags(output_dir=folder / "workers", strategy="multiworker")
+    arguments = flags(output_dir=folder / "workers", strategy="multiworker", heartbeat_seconds=10)
     for _ in range(3):  # another process may take a port in between
         configs = cluster()
         second = started(["-m", "gdns_tf.train", *arguments], TF_CONFIG=configs[1])
