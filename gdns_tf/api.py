@@ -50,7 +50,9 @@ from pipelines.load import load_dataset
 from pipelines.notices import notices
 from pipelines.paths import as_path, is_remote
 from pipelines.readers import saved
+from pipelines.sample import sampled
 from pipelines.split import Split
+from pipelines.streamed import StreamedSplit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +62,7 @@ _AT_ONCE = 1e-9
 
 
 def fit(
-    data: Dataset,
+    data: Dataset | StreamedSplit,
     *,
     sampler: str | Sampler | None = None,
     scorer: str | None = None,
@@ -80,7 +82,8 @@ def fit(
     positives against sampled negatives (`scorer="gmf"`, `objective="pairs"`).
 
     Args:
-      data: the data, with its validation and test items.
+      data: the data, with its validation and test items; in memory, or a folder that is read a block of users at a time
+        (`Dataset.load("ingested", ...)`).
       sampler: how negatives are chosen: a name (`gdns_tf.SAMPLERS`), or a `gdns_tf.Sampler` of one's own; None: that of
         the recipe, which has none.
       scorer: what scores items for users, a name (`gdns_tf.SCORERS`); None: that of the recipe.
@@ -119,7 +122,7 @@ def fit(
       model = gdns_tf.fit(data, dim=64, output_dir="runs/first")
       model = gdns_tf.fit(data, dim=64, output_dir="runs/tuned", tune_minutes=10)
     """
-    if not isinstance(data, Dataset):
+    if not isinstance(data, (Dataset, StreamedSplit)):
         raise InputError(
             f"fit takes a gdns_tf.Dataset, not a {type(data).__name__}",
             remedy="Make one, for example by gdns_tf.Dataset.from_dataframe(df, user=..., item=...).",
@@ -173,7 +176,7 @@ def export_trained(model: "Model") -> None:
 
 
 def train_model(
-    split: Split,
+    split: Split | StreamedSplit,
     data: DataConfig,
     config: TrainConfig,
     callbacks: Sequence[Callback] = (),
@@ -188,7 +191,7 @@ def train_model(
 
 
 def tune_model(
-    split: Split,
+    split: Split | StreamedSplit,
     data: DataConfig,
     settings: Mapping[str, object],
     config: TuneConfig,
@@ -212,11 +215,11 @@ def tune_model(
     return _model_of(tune(split, data, settings, config, callbacks, progress=progress), split, data)
 
 
-def _model_of(run: Run, split: Split, data: DataConfig) -> "Model":
+def _model_of(run: Run, split: Split | StreamedSplit, data: DataConfig) -> "Model":
     return Model(split, data, load_trained(run.folder.path, split), load_history(run.folder.path))
 
 
-def load(path: str | Path, data: Split | None = None) -> "Model":
+def load(path: str | Path, data: Split | StreamedSplit | None = None) -> "Model":
     """Loads what `Model.save` wrote, or the folder of a finished run.
 
     Args:
@@ -234,7 +237,13 @@ def load(path: str | Path, data: Split | None = None) -> "Model":
 class Model(RecommendMethods):
     """A trained recommender. `fit` and `load` make it; `recommend` and its sisters are those of `Recommender`."""
 
-    def __init__(self, split: Split, source: DataConfig, trained: Trained, history: Mapping[str, np.ndarray]) -> None:
+    def __init__(
+        self,
+        split: Split | StreamedSplit,
+        source: DataConfig,
+        trained: Trained,
+        history: Mapping[str, np.ndarray],
+    ) -> None:
         """Args:
         split: the data that it was trained on.
         source: how that was made.
@@ -293,6 +302,7 @@ class Model(RecommendMethods):
         protocol: str = "sampled",
         ks: Sequence[int] = (1, 3, 10),
         ties: str = "pessimistic",
+        users: int = 0,
     ) -> "pd.DataFrame":
         """Ranks each user's held-out items, and tells what the model shows, beside a baseline.
 
@@ -305,6 +315,7 @@ class Model(RecommendMethods):
           protocol: "sampled" ranks against 100 fixed items that the user has not, "full" against all of them.
           ks: lengths of the list; what is shown is judged by the longest.
           ties: "pessimistic" puts equal scores above the held-out item, "optimistic" below it.
+          users: how many users to measure on, drawn at random by the model's `seed`; 0: all.
 
         Returns:
           A row for each metric (see `gdns_tf.evaluation.metrics`): "model" and what it is compared with, under its name
@@ -325,7 +336,7 @@ class Model(RecommendMethods):
         other = load_compared(compare, self.data, self._trained.first.dim)
         comparison = evaluate_with_tests(
             self._trained.first,
-            self.data,
+            sampled(self.data, users, self.config.seed),
             other.model,
             held_out=held_out,
             protocol=protocol,
@@ -381,6 +392,8 @@ class Model(RecommendMethods):
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Writes the model, with its data, to a folder that `load` reads; it appears whole or not at all.
 
+        Of streamed data the folder only says where it lies.
+
         Args:
           path: the folder, on this machine or in an object store.
           overwrite: whether a model that is there goes.
@@ -401,13 +414,17 @@ class Model(RecommendMethods):
 
     def _write(self, folder: RunFolder) -> None:
         """Writes what `load` reads into an empty folder of this machine."""
-        data = DataConfig(dataset="saved", data_dir=folder.data.name)
+        # Data that is read from its shards stays where it is: the metrics have its fingerprint.
+        streamed = isinstance(self.data, StreamedSplit)
+        data = self._source if streamed else DataConfig(dataset="saved", data_dir=folder.data.name)
         write_text(folder.flags, replayable([data, self.config]))
-        saved.save(self.data, folder.data)
+        if not streamed:
+            saved.save(self.data, folder.data)
         folder.write_metrics(self.metrics)
         write_history(folder.history, self._history)
         save_arrays(folder.weights, self._trained.weights.arrays)
-        saved.save_interactions(self._trained.trained_on, folder.trained_on)
+        if not streamed:
+            saved.save_interactions(self._trained.trained_on, folder.trained_on)
         if self._trained.refit:
             folder.refit.path.mkdir()
             save_arrays(folder.refit.weights, self._trained.refit.arrays)
@@ -457,5 +474,6 @@ class Model(RecommendMethods):
             export_anyway=export_anyway,
             evaluated=self._trained.first,
             select=self.config.select,
+            measured_on=sampled(self.data, self.config.valid_users, self.config.seed),
             about=about_training(self._trained, self._source),
         )

@@ -11,6 +11,7 @@ from pipelines.nearest import did_you_mean
 
 COMMANDS = {
     "train": "trains a recommender, or goes on with a run that was broken off",
+    "ingest": "turns data into sharded records, which training reads without having them all in memory",
     "tune": "searches for the settings that suit the data, and trains by them",
     "evaluate": "ranks held-out items by a trained model, and compares it with another",
     "export": "writes a trained run as the next version of a model for TensorFlow Serving",

@@ -33,8 +33,10 @@ PEER_LOST = 75
 class Read:
     """Reads settings dataclasses from the command line; given to the body of a command."""
 
-    def __init__(self, flag_values: flags.FlagValues) -> None:
+    def __init__(self, flag_values: flags.FlagValues, others: Sequence[str] = ()) -> None:
         self._flag_values = flag_values
+        self.others = list(others)
+        """Flags that are those of another program, where a command takes such, as they were given."""
 
     def __call__(self, config_class: type[Config], base: Config | None = None) -> Config:
         """The settings as the flags say; those whose flags were not given are those of `base`, or the defaults."""
@@ -52,6 +54,7 @@ def run_command(
     argv: Sequence[str] | None = None,
     *,
     recipes_in: Path | None = None,
+    check_others: Callable[[Sequence[str]], None] | None = None,
 ) -> None:
     """Runs a command to its end, and exits.
 
@@ -61,8 +64,11 @@ def run_command(
       config_classes: whose settings are its flags.
       argv: the command line; None: that of the process.
       recipes_in: the folder in which `--recipe` finds flagfiles by name; None: the command has no recipes.
+      check_others: takes the flags that are not those of the settings, and raises InputError where another program, to
+        which the body hands them on, does not know them; None: there are no such flags.
     """
-    sys.exit(exit_code(body, about, config_classes, sys.argv if argv is None else argv, recipes_in=recipes_in))
+    argv = sys.argv if argv is None else argv
+    sys.exit(exit_code(body, about, config_classes, argv, recipes_in=recipes_in, check_others=check_others))
 
 
 def exit_code(
@@ -72,6 +78,7 @@ def exit_code(
     argv: Sequence[str],
     *,
     recipes_in: Path | None = None,
+    check_others: Callable[[Sequence[str]], None] | None = None,
 ) -> int:
     """Runs a command and returns what it exits with; see `run_command`."""
     arguments = _with_underscores(argv[1:])
@@ -86,16 +93,20 @@ def exit_code(
     try:
         if recipes_in:
             arguments = with_recipes(arguments, config_classes, recipes_in)
-        rest = parse(flag_values, arguments)
+        if check_others is not None:
+            flag_values.set_gnu_getopt(True)  # a flag may follow the value of one that is not known here
+        rest = parse(flag_values, arguments, known_only=check_others is not None)
+        if check_others is not None:
+            check_others(rest)
     except InputError as error:
         return _fail(as_flags(str(error), flag_values), 2)
     except flags.Error as error:
         return _fail(f"{str(error).rstrip(' .')}. See --help.", 2)
-    if rest:
+    if rest and check_others is None:
         return _fail(f"{rest[0]!r} is no flag: flags begin with --. See --help.", 2)
     try:
         with _notices_shown(flag_values):
-            body(Read(flag_values))
+            body(Read(flag_values, rest))
     except (Interrupted, KeyboardInterrupt) as stop:
         print(str(stop) or "interrupted", file=sys.stderr)
         return 130

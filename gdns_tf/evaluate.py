@@ -23,9 +23,10 @@ from gdns_tf.evaluation.ranking import PROTOCOLS, SPLITS, TIES
 from gdns_tf.evaluation.report import as_json, evaluate_with_tests, format_table
 from gdns_tf.runs.loading import check_compared, data_of, load_compared, load_model
 from pipelines.checks import Settings
-from pipelines.config import DataConfig, flag
+from pipelines.config import DataConfig, flag, seed_flag
 from pipelines.errors import InputError, require
 from pipelines.load import load_dataset
+from pipelines.sample import sampled
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,10 @@ class EvaluateConfig(Settings):
         at_least=1,
         at_most=LARGEST_K,
     )
+    users: int = flag(
+        0, "Users to measure on, drawn at random by --users_seed; 0: all. For data of very many users.", at_least=0
+    )
+    users_seed: int = seed_flag(0, "Seed of that draw.")
     bootstrap: int = flag(
         1000, "Resamples of the users for the confidence intervals; 0: no intervals.", at_least=0, at_most=10**6
     )
@@ -79,9 +84,10 @@ def main(read: Read) -> None:
     name = config.run_dir or config.weights
     model = load_model(name, split)
     other = load_compared(config.compare, split, model.dim) if config.compare else None
+    measured_on = sampled(split, config.users, config.users_seed)
     comparison = evaluate_with_tests(
         model,
-        split,
+        measured_on,
         other and other.model,
         held_out=config.split,
         protocol=config.protocol,
@@ -89,7 +95,7 @@ def main(read: Read) -> None:
         ks=config.k,
         resamples=config.bootstrap,
     )
-    summary = as_json(comparison, split, name, config.compare, other and other.options)
+    summary = as_json(comparison, measured_on, name, config.compare, other and other.options)
     print(format_table(summary), end="\n\n")
     print(json.dumps(summary, allow_nan=False))
 

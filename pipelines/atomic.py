@@ -139,11 +139,14 @@ def write_text(path: str | os.PathLike, text: str) -> None:
 
 @contextlib.contextmanager
 def made(folder: Path) -> Iterator[None]:
-    """Makes a folder of this machine and those above it, which go again if they are empty when the block ends.
+    """Makes a folder and those above it, which go again if they are empty when the block ends; a store has none.
 
     Raises:
       StorageError: it cannot be made.
     """
+    if isinstance(folder, RemotePath):
+        yield
+        return
     with writing(folder, *folder.parents):
         missing = [each for each in (folder, *folder.parents) if not each.exists()]
         folder.mkdir(parents=True, exist_ok=True)

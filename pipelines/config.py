@@ -63,8 +63,9 @@ class DataConfig(Settings):
     dataset: str = flag(
         "",
         "ml-1m, ml-100k, ml-20m, ml-25m, ml-32m, srns, adjacency (user item item ...), inter (RecBole), "
-        "table (CSV, TSV, Parquet or a folder of such parts), saved (by Dataset.save), tfds:NAME, or planted "
-        "(generated, no files). Empty: told by the file or folder, or planted where --data_dir is empty too.",
+        "table (CSV, TSV, Parquet or a folder of such parts), saved (by Dataset.save), ingested (by pipelines.ingest, "
+        "read a block of users at a time), tfds:NAME, planted or planted_large (generated, no files). Empty: told by "
+        "the file or folder, or planted where --data_dir is empty too.",
         main=True,
     )
     data_dir: str = flag(
@@ -116,6 +117,9 @@ class DataConfig(Settings):
     )
     planted_users: int = flag(1500, "Users of the planted set.", at_least=1)
     planted_items: int = flag(600, "Items of the planted set.", at_least=1)
+    planted_user_items: int = flag(
+        100, "Items that a user of planted_large has, on average and about; few have many.", at_least=7
+    )
     planted_seed: int = seed_flag(0, "Seed of the planted set.")
 
     def check(self) -> None:

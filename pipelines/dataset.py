@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING
 
 from narwhals.typing import IntoDataFrame
 
@@ -15,6 +16,9 @@ from pipelines.nearest import did_you_mean
 from pipelines.paths import as_path, is_remote
 from pipelines.readers import READERS, dataframe, given_split, saved
 from pipelines.split import Split
+
+if TYPE_CHECKING:
+    from pipelines.streamed import StreamedSplit
 
 _COLUMN_ARGUMENTS = {f"{name}_column": name for name in ("user", "item", "rating", "timestamp", "title")}
 
@@ -79,13 +83,19 @@ class Dataset(Split):
             return with_source(split_ratings(dataframe.read(df, config), config), config)
 
     @classmethod
-    def load(cls, name: str | os.PathLike = "", path: str | os.PathLike = "", **settings: object) -> "Dataset":
+    def load(
+        cls, name: str | os.PathLike = "", path: str | os.PathLike = "", **settings: object
+    ) -> "Dataset | StreamedSplit":
         """A data set by its file or its name: tables, MovieLens, TensorFlow Datasets, one that was saved, and so on.
 
             data = Dataset.load("clicks.csv")
             data = Dataset.load("ml-1m")
             data = Dataset.load("table", "gs://bucket/clicks.parquet", user_column="user", item_column="song")
             data = Dataset.load("saved", "clicks.npz")
+            data = Dataset.load("ingested", "clicks/")
+
+        The last, a folder that `python -m pipelines.ingest` or `save_shards` wrote, is not read into memory: it is a
+        `pipelines.streamed.StreamedSplit`, which training, evaluation and export read a block of users at a time.
 
         Args:
           name: what the setting `dataset` may be; see `DataConfig`. Or the file or folder alone: then what it is, and
@@ -151,6 +161,20 @@ class Dataset(Split):
         """Writes it into one file, which `Dataset.load("saved", path)` reads; see `pipelines.readers.saved.save`."""
         saved.save(self, path)
 
+    def save_shards(self, path: str | os.PathLike, num_shards: int = 0) -> None:
+        """Writes it as a folder of shards, without times; `Dataset.load("ingested", path)` reads it by and by.
+
+        Args:
+          path: the folder, made if need be.
+          num_shards: files that its users go to; 0: one for every 65,536 users.
+
+        Raises:
+          InputError: it cannot be written.
+        """
+        from pipelines.ingested import save_shards  # TensorFlow
+
+        save_shards(self, path, self.source, num_shards)
+
     def __repr__(self) -> str:
         interactions = self.train.num_interactions + len(self.valid.items) + len(self.test.items)
         counts = f"{self.train.num_users:,} users, {self.train.num_items:,} items, {interactions:,} interactions"
@@ -158,8 +182,10 @@ class Dataset(Split):
         return f"<Dataset {self.name}: {counts}{served}>"
 
 
-def with_source(split: Split, config: DataConfig) -> Dataset:
-    """A split and how it was made."""
+def with_source(split: "Split | StreamedSplit", config: DataConfig) -> "Dataset | StreamedSplit":
+    """A split and how it was made; one that is read from its shards knows that already."""
+    if not isinstance(split, Split):
+        return split
     return Dataset(**{each.name: getattr(split, each.name) for each in fields(Split)}, source=config)
 
 

@@ -16,7 +16,7 @@ from pipelines.readers import READERS
 from pipelines.readers.files import Source, reading, require_given
 from pipelines.readers.usual_columns import listed, overlooked, recognised
 
-_RECOGNISERS = ("saved", "srns", "movielens", "inter", "table", "adjacency")
+_RECOGNISERS = ("saved", "ingested", "srns", "movielens", "inter", "table", "adjacency")
 """Readers that know their own files: modules with `recognise(path)`, which returns a `dataset`, or "". The first that
 does counts: a folder of MovieLens holds tables, too."""
 PLANTED = "planted"

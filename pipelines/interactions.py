@@ -1,6 +1,6 @@
 """What every reader returns (`Ratings`) and what everything after works on (`Interactions`)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -100,6 +100,10 @@ class Interactions:
         """The item numbers of one user."""
         return self.items[self.offsets[user] : self.offsets[user + 1]]
 
+    def blocks(self) -> Iterator["Interactions"]:
+        """All users in their order, so many at a time: here at once. Data that is not in memory is read by blocks."""
+        yield self
+
     def keep(self, mask: np.ndarray) -> "Interactions":
         """The same users and items with only the interactions where `mask` [num_interactions] is true."""
         kept = np.concatenate([[0], np.cumsum(mask)])[self.offsets]
@@ -175,45 +179,71 @@ def from_ratings(
       InputError: nothing is left, or `duplicates="error"` and there is a repeat.
     """
     users, items = codes_of(ratings.users), codes_of(ratings.items)
-    told = _Told(users, items)
+    told = Told(*_counts(users, items))
     rows = np.arange(len(users))
     if ratings.ratings is not None:
         rows = np.flatnonzero(ratings.ratings >= min_rating)
         if len(users) and not len(rows):
-            raise _none_reaches(min_rating, ratings)
-    told.left("min_rating", users[rows], items[rows])
+            raise none_reaches(min_rating, ratings.ratings.min(), ratings.ratings.max(), ratings.source)
+    told.left("min_rating", *_counts(users[rows], items[rows]))
     times = None if ratings.timestamps is None else ratings.timestamps[rows]
     rows = rows[_without_repeats(users[rows], items[rows], times, duplicates, ratings, rows)]
     users, items = users[rows], items[rows]
-    told.left("duplicates", users, items)
+    told.left("duplicates", *_counts(users, items))
     core = _core(users, items, min_user_items, min_item_users, told)
     if not len(core):
-        raise InputError(
-            f"no user has {min_user_items} items left (ratings of at least {min_rating:g}, items with at least "
-            f"{min_item_users} users)",
-            path=ratings.source,
-            remedy="Lower `min_user_items`, `min_item_users` or `min_rating`, or check that the columns are right.",
-        )
+        raise nothing_left(ratings.source, min_rating, min_user_items, min_item_users)
     numbers, first = by_first_appearance(items[core])
     item_ids = ratings.items[rows[core[first]]]
     titles = None
     if ratings.titles:
         titles = title_array((str(ratings.titles.get(item, item)) for item in item_ids.tolist()), ratings.source)
     kept = _rows(ratings, rows[core], users[core], numbers, timed=True, item_ids=item_ids, titles=titles)
-    dropped, filters = _of_dropped_users(ratings, rows, users, items, core, kept), told.filters
-    if filters:
-        reasons = {
-            "min_rating": f"ratings below `min_rating`={min_rating:g}",
-            "duplicates": f"repeats of a user and item (`duplicates`={duplicates})",
-            "min_user_items": f"users with fewer than `min_user_items`={min_user_items} items",
-            "min_item_users": f"items with fewer than `min_item_users`={min_item_users} users",
-        }
-        told_of = "; ".join(f"{_format(each)} for {reasons[each.setting]}" for each in filters)
-        served = (
-            f" {dropped.num_users:,} dropped user(s) are served by the items that they have left." if dropped else ""
-        )
-        notices.warning(f"{ratings.source or 'The data'}: dropped {told_of}.{served}")
-    return replace(kept, filters=filters, dropped=dropped)
+    dropped = _of_dropped_users(ratings, rows, users, items, core, kept)
+    tell_dropped(
+        ratings.source,
+        told.filters,
+        dropped.num_users if dropped else 0,
+        min_rating=min_rating,
+        min_user_items=min_user_items,
+        min_item_users=min_item_users,
+        duplicates=duplicates,
+    )
+    return replace(kept, filters=told.filters, dropped=dropped)
+
+
+def nothing_left(source: str, min_rating: float, min_user_items: int, min_item_users: int) -> InputError:
+    """The error for filters that leave no row."""
+    return InputError(
+        f"no user has {min_user_items} items left (ratings of at least {min_rating:g}, items with at least "
+        f"{min_item_users} users)",
+        path=source,
+        remedy="Lower `min_user_items`, `min_item_users` or `min_rating`, or check that the columns are right.",
+    )
+
+
+def tell_dropped(
+    source: str,
+    filters: tuple[Filter, ...],
+    num_dropped_users: int,
+    *,
+    min_rating: float,
+    min_user_items: int,
+    min_item_users: int,
+    duplicates: str,
+) -> None:
+    """Gives notice of what the filters of these settings dropped, if anything."""
+    if not filters:
+        return
+    reasons = {
+        "min_rating": f"ratings below `min_rating`={min_rating:g}",
+        "duplicates": f"repeats of a user and item (`duplicates`={duplicates})",
+        "min_user_items": f"users with fewer than `min_user_items`={min_user_items} items",
+        "min_item_users": f"items with fewer than `min_item_users`={min_item_users} users",
+    }
+    told_of = "; ".join(f"{_format(each)} for {reasons[each.setting]}" for each in filters)
+    served = f" {num_dropped_users:,} dropped user(s) are served by the items that they have left."
+    notices.warning(f"{source or 'The data'}: dropped {told_of}.{served if num_dropped_users else ''}")
 
 
 def _of_dropped_users(
@@ -238,29 +268,28 @@ def _of_dropped_users(
     return _rows(ratings, *of_others, timed=False, item_ids=kept.item_ids)
 
 
-def _none_reaches(min_rating: float, ratings: Ratings) -> InputError:
-    """The error for grades that are all below `min_rating`, which is of another scale."""
-    low, high = ratings.ratings.min(), ratings.ratings.max()
+def none_reaches(min_rating: float, low: float, high: float, source: str) -> InputError:
+    """The error for grades from `low` to `high` that are all below `min_rating`, which is of another scale."""
     remedy = f"Set `min_rating` to the lowest rating of this scale that means liked, {high:g} or less"
     if low >= 0 and high == 1:
         remedy = "Set `min_rating`=1: then 1 counts as liked"
     return InputError(
         f"the ratings go from {low:g} to {high:g}, and none reaches `min_rating`={min_rating:g}",
-        path=ratings.source,
+        path=source,
         remedy=f"{remedy}; or name no rating column, and every row counts.",
     )
 
 
-class _Told:
+class Told:
     """Keeps count of what each filter drops."""
 
-    def __init__(self, users: np.ndarray, items: np.ndarray) -> None:
-        self._before, self._dropped = _counts(users, items), {}
+    def __init__(self, rows: int, users: int, items: int) -> None:
+        """Args: how many there are before any filter."""
+        self._before, self._dropped = (rows, users, items), {}
 
-    def left(self, setting: str, users: np.ndarray, items: np.ndarray) -> None:
+    def left(self, setting: str, rows: int, users: int, items: int) -> None:
         """What is left after a filter, which may have its turn again."""
-        after = _counts(users, items)
-        former = self._dropped.get(setting, (0, 0, 0))
+        former, after = self._dropped.get(setting, (0, 0, 0)), (rows, users, items)
         self._dropped[setting] = tuple(n + old - new for n, old, new in zip(former, self._before, after, strict=True))
         self._before = after
 
@@ -279,7 +308,7 @@ def _format(dropped: Filter) -> str:
     return f"{dropped.rows:,} row(s), among them all those of {dropped.users:,} user(s) and {dropped.items:,} item(s),"
 
 
-def _core(users: np.ndarray, items: np.ndarray, min_user_items: int, min_item_users: int, told: _Told) -> np.ndarray:
+def _core(users: np.ndarray, items: np.ndarray, min_user_items: int, min_item_users: int, told: Told) -> np.ndarray:
     """Positions of the rows that are left when users and items with too few rows go, until there are none."""
     core, before = np.arange(len(users)), -1
     filters = ("min_user_items", users, min_user_items), ("min_item_users", items, min_item_users)
@@ -289,7 +318,7 @@ def _core(users: np.ndarray, items: np.ndarray, min_user_items: int, min_item_us
             enough = np.bincount(ids[core])[ids[core]] >= fewest
             if not enough.all():
                 core = core[enough]
-                told.left(setting, users[core], items[core])
+                told.left(setting, *_counts(users[core], items[core]))
     return core
 
 
@@ -327,21 +356,41 @@ def _without_repeats(
     rows: np.ndarray,
 ) -> np.ndarray:
     """Positions, ascending, of the rows that stay when each (user, item) may stand once."""
+    keep, repeat = without_repeats(users, items, times, duplicates)
+    if duplicates == "error" and repeat is not None:
+        row = rows[repeat]
+        raise repeated(ratings.users[row], ratings.items[row], row, ratings.source)
+    return keep
+
+
+def without_repeats(
+    users: np.ndarray, items: np.ndarray, times: np.ndarray | None, duplicates: str
+) -> tuple[np.ndarray, int | None]:
+    """Positions, ascending, of the rows that stay when each (user, item) may stand once; and the first of a repeat.
+
+    Args:
+      users: [num_rows] codes.
+      items: [num_rows] codes.
+      times: [num_rows], or None.
+      duplicates: as in `from_ratings`; of "error" the caller makes one.
+    """
     order = np.lexsort((items, users) if times is None else (times, items, users))
     same = (np.diff(users[order]) == 0) & (np.diff(items[order]) == 0)
-    if duplicates == "error" and same.any():
-        row = rows[order[1:][same]].min()
-        raise InputError(
-            f"user {ratings.users[row]} has item {ratings.items[row]} more than once (row {row + 1} of the data)",
-            path=ratings.source,
-            remedy="Remove the repeat, or choose `duplicates`=last or `duplicates`=first.",
-        )
     keep = np.ones(len(order), bool)
     if duplicates == "first":
         keep[1:] = ~same
     else:
         keep[:-1] = ~same
-    return np.sort(order[keep])
+    return np.sort(order[keep]), int(order[1:][same].min()) if same.any() else None
+
+
+def repeated(user: object, item: object, row: int, source: str) -> InputError:
+    """The error for a pair that stands once more in `row`, counted from 0."""
+    return InputError(
+        f"user {user} has item {item} more than once (row {row + 1} of the data)",
+        path=source,
+        remedy="Remove the repeat, or choose `duplicates`=last or `duplicates`=first.",
+    )
 
 
 def by_first_appearance(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

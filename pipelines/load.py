@@ -1,8 +1,9 @@
 """From the data settings to a split data set."""
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from types import ModuleType
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from pipelines.readers import reader
 from pipelines.readers.files import reading
 from pipelines.split import Split, by_ratio, leave_one_out
 from pipelines.time_cut import by_time, no_timestamps
+
+if TYPE_CHECKING:
+    from pipelines.streamed import StreamedSplit
 
 IN_MEMORY = "dataframe"
 """The `dataset` of what was made of DataFrames and can be loaded from nowhere."""
@@ -33,12 +37,13 @@ def _nobody(num_users: int, num_items: int) -> None:
     """Is told the sizes where nobody asks for them."""
 
 
-def load_dataset(config: DataConfig, sized: Sized = _nobody) -> Split:
+def load_dataset(config: DataConfig, sized: Sized = _nobody) -> "Split | StreamedSplit":
     """Reads, filters and splits the data set that `config` names.
 
-    What `config` leaves open is inferred: see `pipelines.infer`. `srns` and `saved` keep their own split and negatives,
-    and `planted` is generated whole: they are not filtered. Notices tell what was kept, what was dropped, and which of
-    the changed settings have no effect.
+    What `config` leaves open is inferred: see `pipelines.infer`. `srns`, `saved` and `ingested` keep their own split
+    and negatives, and `planted` is generated whole: they are not filtered. `ingested` is read by and by, as training
+    and evaluation go on. Notices tell what was kept, what was dropped, and which of the changed settings have no
+    effect.
 
     Args:
       config: the data settings.
@@ -55,12 +60,12 @@ def load_dataset(config: DataConfig, sized: Sized = _nobody) -> Split:
         )
     config = infer(config)
     module = reader(config.dataset)
-    _check_settings(config, module)
+    check_settings(config, module)
     if known := getattr(module, "sizes", None):
         sized(*known(config))
     with reading(config.data_dir):
         found = module.read(as_path(config.data_dir) if config.data_dir else None, config)
-    if not isinstance(found, Split):
+    if isinstance(found, Ratings):
         return split_ratings(found, config, sized)
     if not known:
         sized(found.train.num_users, found.train.num_items)
@@ -81,46 +86,80 @@ def split_ratings(ratings: Ratings, config: DataConfig, sized: Sized = _nobody) 
 
 
 def _split(ratings: Ratings, config: DataConfig, sized: Sized) -> Split:
-    by_moment = config.split_by == TIME
-    if by_moment and ratings.timestamps is None:
+    if config.split_by == TIME and ratings.timestamps is None:
         raise no_timestamps()
     interactions = from_ratings(
         ratings,
         min_rating=config.min_rating,
         min_user_items=config.min_user_items,
         min_item_users=config.min_item_users,
-        # What a user has had before the cut must not leave training for being had again after it.
-        duplicates="first" if by_moment and config.duplicates == "last" else config.duplicates,
+        duplicates=repeats_rule(config),
     )
-    notices.info(
-        f"{ratings.source}: {interactions.num_interactions:,} of {len(ratings.users):,} rows count as positives, "
-        f"of {interactions.num_users:,} users and {interactions.num_items:,} items."
-    )
+    grades = None if ratings.ratings is None else Grades.of(ratings.ratings, config.min_rating)
+    timed = ratings.timestamps is not None
+    tell_kept(interactions, len(ratings.users), grades, config, source=ratings.source, timed=timed)
     sized(interactions.num_users, interactions.num_items)
-    if ratings.ratings is not None:
-        _check_scale(ratings, config)
-    elif config.min_rating != DataConfig.min_rating:
-        notices.warning(f"`min_rating`={config.min_rating:g} has no effect: there are no ratings.")
-    if ratings.timestamps is None:
-        notices.warning(f"There are no timestamps: the split is random, from `split_seed`={config.split_seed}.")
     if config.split_by == LEAVE_ONE_OUT:
-        for name in SHARES:
-            if (value := getattr(config, name)) != getattr(DataConfig, name):
-                notices.warning(f"`{name}`={value:g} has no effect on `split_by`={LEAVE_ONE_OUT}.")
         return leave_one_out(config.dataset, interactions, config.split_seed)
     split = by_ratio if config.split_by == RATIO else by_time
     return split(config.dataset, interactions, config.valid_share, config.test_share, config.split_seed)
 
 
-def _check_scale(ratings: Ratings, config: DataConfig) -> None:
+def repeats_rule(config: DataConfig) -> str:
+    """Which row of a repeated pair counts, as `from_ratings` takes it."""
+    # What a user has had before the cut must not leave training for being had again after it.
+    return "first" if config.split_by == TIME and config.duplicates == "last" else config.duplicates
+
+
+@dataclass(frozen=True)
+class Grades:
+    """What ratings are like."""
+
+    low: float
+    high: float
+    positive: float
+    """The share of them that reach `min_rating`."""
+
+    @classmethod
+    def of(cls, ratings: np.ndarray, min_rating: float) -> "Grades":
+        return cls(ratings.min(), ratings.max(), np.mean(ratings >= min_rating))
+
+
+class Kept(Protocol):
+    """What is left of a source: counts, as `Interactions` has them."""
+
+    num_interactions: int
+    num_users: int
+    num_items: int
+
+
+def tell_kept(
+    kept: Kept, num_rows: int, grades: Grades | None, config: DataConfig, *, source: str, timed: bool
+) -> None:
+    """Gives notice of what counts of a source's rows, and of settings that do not suit it or have no effect."""
+    notices.info(
+        f"{source}: {kept.num_interactions:,} of {num_rows:,} rows count as positives, "
+        f"of {kept.num_users:,} users and {kept.num_items:,} items."
+    )
+    if grades is not None:
+        _check_scale(grades, config, source)
+    elif config.min_rating != DataConfig.min_rating:
+        notices.warning(f"`min_rating`={config.min_rating:g} has no effect: there are no ratings.")
+    if not timed:
+        notices.warning(f"There are no timestamps: the split is random, from `split_seed`={config.split_seed}.")
+    if config.split_by == LEAVE_ONE_OUT:
+        for name in SHARES:
+            if (value := getattr(config, name)) != getattr(DataConfig, name):
+                notices.warning(f"`{name}`={value:g} has no effect on `split_by`={LEAVE_ONE_OUT}.")
+
+
+def _check_scale(grades: Grades, config: DataConfig, source: str) -> None:
     """Gives notice of ratings that go beyond the scale that the default threshold is meant for."""
-    low, high = ratings.ratings.min(), ratings.ratings.max()
-    if high > _HIGHEST_STARS and config.min_rating == DataConfig.min_rating:
-        share = np.mean(ratings.ratings >= config.min_rating)
+    if grades.high > _HIGHEST_STARS and config.min_rating == DataConfig.min_rating:
         notices.warning(
-            f"{ratings.source}: the ratings go from {low:g} to {high:g}, and `min_rating`={config.min_rating:g} is for "
-            f"1 to {_HIGHEST_STARS}: {share:.0%} of the rows count as positives. Set `min_rating` to the lowest rating "
-            "that means liked; of counts that may be 1."
+            f"{source}: the ratings go from {grades.low:g} to {grades.high:g}, and `min_rating`={config.min_rating:g} "
+            f"is for 1 to {_HIGHEST_STARS}: {grades.positive:.0%} of the rows count as positives. Set `min_rating` to "
+            "the lowest rating that means liked; of counts that may be 1."
         )
 
 
@@ -133,7 +172,7 @@ def check_splittable(config: DataConfig) -> None:
         )
 
 
-def format_statistics(dataset: Split) -> str:
+def format_statistics(dataset: "Split | StreamedSplit") -> str:
     """The paper's Table 2 for one data set, and what else tells it from others, as lines with aligned columns."""
     statistics = dataset.statistics()
     held_out = statistics["#Valid"] + statistics["#Test"]
@@ -156,7 +195,7 @@ def format_statistics(dataset: Split) -> str:
     return "\n".join(f"{name:<{names}}  {value:>{values}}" for name, value in rows.items())
 
 
-def _check_settings(config: DataConfig, module: ModuleType) -> None:
+def check_settings(config: DataConfig, module: ModuleType) -> None:
     """Refuses settings that contradict the data set, and gives notice of those that it does not look at."""
     if config.data_dir and "data_dir" not in module.SETTINGS:
         raise InputError(

@@ -1,6 +1,7 @@
 """A split data set, fixed evaluation negatives, and the splits by user (paper, sections 4.1 and 4.3)."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -71,9 +72,37 @@ class Split:
         (valid_users, valid), (test_users, test) = self.valid.pairs, self.test.pairs
         return np.concatenate([valid_users, test_users]), np.concatenate([valid, test])
 
+    def select(self, users: np.ndarray) -> "Split":
+        """Of some users alone, numbered anew in the given order; the catalogue stays whole.
+
+        Args:
+          users: [n] different numbers.
+        """
+        num_users, liked = self.train.num_users, self.false_negatives
+        if liked is not None:
+            counts = np.diff(liked[0])[users]
+            offsets = np.concatenate([[0], np.cumsum(counts)])
+            places = np.repeat(liked[0][users] - offsets[:-1], counts) + np.arange(offsets[-1])
+            liked = offsets, liked[1][places]
+        return Split(
+            self.name,
+            replace(self.train.select(users), dropped=None),
+            self.valid.select(users, num_users),
+            self.test.select(users, num_users),
+            liked,
+        )
+
+    def blocks(self) -> Iterator["Block"]:
+        """All users in their order, so many at a time: here at once. Data that is not in memory is read by blocks."""
+        yield Block(slice(None), self)
+
     def all_interactions(self) -> Interactions:
         """Training, validation and test: all that a user is known to have seen; without times."""
         return self._train_and(self.valid, self.test)
+
+    def with_all_in_training(self) -> "Split":
+        """The same with the held-out items in training too: there they are known, and measure nothing any more."""
+        return replace(self, train=self.all_interactions())
 
     def seen_before(self, part: str) -> Interactions:
         """What a user has seen before the items of "valid" or "test", which lists that are asked for them leave out.
@@ -105,6 +134,16 @@ class Split:
         }
 
 
+@dataclass(frozen=True)
+class Block:
+    """Some users of a data set, in memory."""
+
+    users: slice | np.ndarray
+    """Their numbers in the data set, ascending."""
+    split: Split
+    """What there is of them, numbered anew from 0; the catalogue is whole."""
+
+
 def leave_one_out(name: str, interactions: Interactions, seed: int) -> Split:
     """Holds out each user's latest item for test and the one before for validation.
 
@@ -127,11 +166,15 @@ def by_ratio(name: str, interactions: Interactions, valid_share: float, test_sha
     Raises:
       InputError: as `leave_one_out`.
     """
-    counts = interactions.counts
+    return _latest_held_out(name, interactions, *ratio_counts(interactions.counts, valid_share, test_share), seed)
+
+
+def ratio_counts(counts: np.ndarray, valid_share: float, test_share: float) -> tuple[np.ndarray, np.ndarray]:
+    """How many of each user's `counts` [num_users] items `by_ratio` holds out for validation, and for test."""
     # A share of 0.29 of 100 is 29, though its product in binary is less.
     valid, test = (np.floor(share * counts + 1e-9).astype(np.int64) for share in (valid_share, test_share))
     test = np.clip(test, 1, counts - 2)
-    return _latest_held_out(name, interactions, np.clip(valid, 1, counts - test - 1), test, seed)
+    return np.clip(valid, 1, counts - test - 1), test
 
 
 def _latest_held_out(
@@ -145,16 +188,38 @@ def _latest_held_out(
             "have fewer than three; validation, test and training need one each",
             remedy="Set `min_user_items` to 3 or more.",
         )
-    users = interactions.users
     if interactions.timestamps is None:
-        recency = np.random.default_rng([seed, 0]).random(interactions.num_interactions)
+        recency = recency_draws(seed).random(interactions.num_interactions)
     else:
         recency = interactions.timestamps
+    return divide(name, interactions, *latest(interactions, recency, num_valid, num_test), seed)
+
+
+def recency_draws(seed: int) -> np.random.Generator:
+    """What draws, in the order of the interactions, how late each is where there are no timestamps."""
+    return np.random.default_rng([seed, 0])
+
+
+def latest(
+    interactions: Interactions, recency: np.ndarray, num_valid: np.ndarray, num_test: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which interactions are held out for validation and for test when these take each user's latest.
+
+    Args:
+      interactions: all of them.
+      recency: [num_interactions] how late each is.
+      num_valid: [num_users] how many of each user's go to validation.
+      num_test: [num_users] likewise.
+
+    Returns:
+      [num_interactions] bool, twice.
+    """
+    users, counts = interactions.users, interactions.counts
     latest_first = np.lexsort((-recency, users))  # stable: ties stay in the order of the source
     place = np.empty(len(users), np.int64)
     place[latest_first] = np.arange(len(users)) - np.repeat(interactions.offsets[:-1], counts)
     in_test = place < num_test[users]
-    return divide(name, interactions, (place < (num_test + num_valid)[users]) & ~in_test, in_test, seed)
+    return (place < (num_test + num_valid)[users]) & ~in_test, in_test
 
 
 def divide(name: str, interactions: Interactions, in_valid: np.ndarray, in_test: np.ndarray, seed: int) -> Split:
@@ -205,16 +270,35 @@ def draw_negatives(interactions: Interactions, count: int, seed: int, users: np.
     left = (interactions.num_items - interactions.counts)[users]
     if (left < count).any():
         row = int(np.argmin(left))
-        raise InputError(
-            f"user {interactions.user_ids[users[row]]} has {left[row]} unobserved item(s) of {interactions.num_items}, "
-            f"fewer than the {count} that evaluation ranks against",
-            remedy="Leave such users out, or lower `min_item_users` for a larger catalogue.",
-        )
-    rng = np.random.default_rng([seed, 1])
+        raise too_few_left(interactions.user_ids[users[row]], left[row], interactions.num_items, count)
+    rng = negatives_draws(seed)
     negatives = np.empty((len(users), count), np.int32)
     for row, user in enumerate(users.tolist()):
-        rank = np.sort(rng.choice(left[row], count, replace=False, shuffle=False))
-        seen = np.sort(interactions.of(user))
-        # The r-th unobserved item is r plus the number of observed items before it.
-        negatives[row] = rank + np.searchsorted(seen - np.arange(len(seen)), rank, side="right")
+        negatives[row] = unobserved_at(draw_ranks(rng, left[row], count), interactions.of(user))
     return negatives
+
+
+def too_few_left(user: object, left: int, num_items: int, count: int) -> InputError:
+    """The error for a user of whom fewer than `count` items are unobserved."""
+    return InputError(
+        f"user {user} has {left} unobserved item(s) of {num_items}, fewer than the {count} that evaluation ranks "
+        "against",
+        remedy="Leave such users out, or lower `min_item_users` for a larger catalogue.",
+    )
+
+
+def negatives_draws(seed: int) -> np.random.Generator:
+    """What draws the ranks of the evaluation negatives, user after user."""
+    return np.random.default_rng([seed, 1])
+
+
+def draw_ranks(rng: np.random.Generator, left: int, count: int) -> np.ndarray:
+    """[count] different ranks below `left`."""
+    return rng.choice(left, count, replace=False, shuffle=False)
+
+
+def unobserved_at(ranks: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """The unobserved items, ascending, that have these ranks [n] among those that are not in `items`."""
+    ranks, seen = np.sort(ranks), np.sort(items)
+    # The r-th unobserved item is r plus the number of observed items before it.
+    return ranks + np.searchsorted(seen - np.arange(len(seen)), ranks, side="right")

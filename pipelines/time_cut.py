@@ -12,7 +12,7 @@ from pipelines.interactions import Interactions
 from pipelines.notices import notices
 from pipelines.split import Split, divide
 
-_MORE = "Choose other shares (`test_share`, `valid_share`), or another `split_by`."
+REMEDY = "Choose other shares (`test_share`, `valid_share`), or another `split_by`."
 
 
 def by_time(name: str, interactions: Interactions, valid_share: float, test_share: float, seed: int) -> Split:
@@ -29,25 +29,20 @@ def by_time(name: str, interactions: Interactions, valid_share: float, test_shar
     """
     if interactions.timestamps is None:
         raise no_timestamps()
-    valid_from, test_from = _cuts(interactions.timestamps, valid_share, test_share)
+    ordered = np.sort(interactions.timestamps)
+    first, *cuts = ordered[cut_places(len(ordered), valid_share, test_share)].tolist()
+    valid_from, test_from = checked_cuts(first, *cuts)
     known = np.unique(interactions.users[interactions.timestamps < valid_from])
     new = np.setdiff1d(np.arange(interactions.num_users), known)
     kept = interactions.drop(new) if len(new) else interactions
     times = kept.timestamps
     in_test = times >= test_from
     split = divide(name, kept, (times >= valid_from) & ~in_test, in_test, seed)
-    notices.info(
-        f"Split by time: validation from {_moment(valid_from)} on, test from {_moment(test_from)} on; "
-        f"{split.train.num_interactions:,}, {len(split.valid.items):,} and {len(split.test.items):,} interactions."
-    )
+    tell_cuts(valid_from, test_from, split.train.num_interactions, len(split.valid.items), len(split.test.items))
     if len(new):
-        notices.warning(
-            f"{len(new):,} user(s) have nothing before validation begins, so that nothing can be learnt about them: "
-            f"left out of all parts, with {interactions.num_interactions - kept.num_interactions:,} interaction(s) and "
-            f"{interactions.num_items - kept.num_items:,} item(s) that nobody else has. No figure speaks of such new "
-            "users; a model serves them by their history."
-        )
-    tell_who_is_evaluated(split, _MORE)
+        gone = interactions.num_interactions - kept.num_interactions, interactions.num_items - kept.num_items
+        tell_new_users(len(new), *gone)
+    tell_who_is_evaluated(split, REMEDY)
     return split
 
 
@@ -57,21 +52,42 @@ def tell_who_is_evaluated(split: Split, remedy: str) -> None:
     Raises:
       InputError: nobody has a held-out item in one of the parts; with this remedy.
     """
-    total = split.train.num_users
-    for part, name in ((split.valid, "validation"), (split.test, "test")):
-        if not len(part.users):
+    evaluated = len(split.valid.users), len(split.test.users)
+    held_out = len(split.valid.items), len(split.test.items)
+    cold_items = int(np.count_nonzero(split.train.item_counts == 0))
+    tell_evaluated(split.train.num_users, evaluated, held_out, split.cold_held_out, cold_items, remedy)
+
+
+def tell_evaluated(
+    num_users: int,
+    evaluated: tuple[int, int],
+    held_out: tuple[int, int],
+    cold_held_out: tuple[int, int],
+    cold_items: int,
+    remedy: str,
+) -> None:
+    """`tell_who_is_evaluated` by counts.
+
+    Args:
+      num_users: of training.
+      evaluated: users with an item in validation, and in test.
+      held_out: items of validation, and of test.
+      cold_held_out: those of them that nobody has in training.
+      cold_items: different items that nobody has in training.
+      remedy: for the error.
+    """
+    for users, name in zip(evaluated, ("validation", "test"), strict=True):
+        if not users:
             raise InputError(f"no user of training has an item in {name}", remedy=remedy)
-    if not len(split.valid.users) == len(split.test.users) == total:
+    if not evaluated[0] == evaluated[1] == num_users:
         notices.warning(
-            f"Of {total:,} users {total - len(split.valid.users):,} have no item in validation and "
-            f"{total - len(split.test.users):,} none in test: they are trained on, and not evaluated there."
+            f"Of {num_users:,} users {num_users - evaluated[0]:,} have no item in validation and "
+            f"{num_users - evaluated[1]:,} none in test: they are trained on, and not evaluated there."
         )
-    if sum(split.cold_held_out):
-        cold_valid, cold_test = split.cold_held_out
-        items = np.count_nonzero(split.train.item_counts == 0)
+    if sum(cold_held_out):
         notices.warning(
-            f"{items:,} item(s) are in nobody's training: {cold_valid:,} of {len(split.valid.items):,} validation "
-            f"items and {cold_test:,} of {len(split.test.items):,} test items are such, which no model that learns "
+            f"{cold_items:,} item(s) are in nobody's training: {cold_held_out[0]:,} of {held_out[0]:,} validation "
+            f"items and {cold_held_out[1]:,} of {held_out[1]:,} test items are such, which no model that learns "
             "from interactions can know."
         )
 
@@ -84,17 +100,40 @@ def no_timestamps() -> InputError:
     )
 
 
-def _cuts(times: np.ndarray, valid_share: float, test_share: float) -> tuple[float, float]:
-    """When validation and test begin."""
-    ordered = np.sort(times)
-    tests, valids = (max(round(len(times) * share), 1) for share in (test_share, valid_share))
-    places = np.maximum(len(times) - tests - np.array([valids, 0]), 0)
-    valid_from, test_from = ordered[places].tolist()
-    if not ordered[0] < valid_from < test_from:
-        empty = "training" if ordered[0] == valid_from else "validation"
+def tell_cuts(valid_from: float, test_from: float, num_train: int, num_valid: int, num_test: int) -> None:
+    """Gives notice of where the parts begin, and how many interactions each has."""
+    notices.info(
+        f"Split by time: validation from {_moment(valid_from)} on, test from {_moment(test_from)} on; "
+        f"{num_train:,}, {num_valid:,} and {num_test:,} interactions."
+    )
+
+
+def tell_new_users(users: int, interactions: int, items: int) -> None:
+    """Gives notice of users who come after the cut only, and of what goes with them."""
+    notices.warning(
+        f"{users:,} user(s) have nothing before validation begins, so that nothing can be learnt about them: "
+        f"left out of all parts, with {interactions:,} interaction(s) and {items:,} item(s) that nobody else has. No "
+        "figure speaks of such new users; a model serves them by their history."
+    )
+
+
+def cut_places(count: int, valid_share: float, test_share: float) -> list[int]:
+    """Where in the ordered times of so many interactions stand the first one and those at which the parts begin."""
+    tests, valids = (max(round(count * share), 1) for share in (test_share, valid_share))
+    return [0, max(count - tests - valids, 0), max(count - tests, 0)]
+
+
+def checked_cuts(first: float, valid_from: float, test_from: float) -> tuple[float, float]:
+    """When validation and test begin, where neither training nor validation is empty then.
+
+    Raises:
+      InputError: one of them is.
+    """
+    if not first < valid_from < test_from:
+        empty = "training" if first == valid_from else "validation"
         raise InputError(
             f"a split by time leaves {empty} empty: too many interactions have the time {_moment(valid_from)}",
-            remedy=_MORE,
+            remedy=REMEDY,
         )
     return valid_from, test_from
 

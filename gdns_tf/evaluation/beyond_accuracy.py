@@ -25,12 +25,13 @@ def beyond_accuracy_of(model: Model, split: Split, held_out: str, k: int) -> dic
 
     Args:
       model: by factors or by weights between items.
-      split: the data that it was trained on.
+      split: the data that it was trained on, in memory or streamed; or a sample of its users.
       held_out: "valid" or "test".
       k: items a list.
     """
-    lists = top_items(model, split.seen_before(held_out), list_users(split, held_out), k)
-    return beyond_accuracy(lists, split.train)
+    users = list_users(split, held_out)
+    seen = split.select(users).seen_before(held_out)
+    return beyond_accuracy(top_items(model.of_users(users), seen, np.arange(len(users)), k), split.train)
 
 
 def beyond_accuracy(lists: np.ndarray, train: Interactions) -> dict[str, float]:
@@ -88,17 +89,18 @@ def intra_list_similarity(lists: np.ndarray, train: Interactions) -> float | Non
     shown, column_of = np.unique(lists[lists >= 0], return_inverse=True)
     number = np.full(train.num_items, -1)
     number[shown] = np.arange(len(shown))
-    of_shown = number[train.items] >= 0
-    users, items = train.users[of_shown], train.items[of_shown]
-    owners = sparse.csr_matrix((counts[items] ** -0.5, (number[items], users)), (len(shown), train.num_users))
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     rows = sparse.csr_matrix((np.ones(len(column_of)), column_of, offsets), (len(lists), len(shown)))
     # The square of a sum of vectors of length 1 is their number and twice the cosines of their pairs.
-    squares = np.empty(len(lists))
-    size = max(_LARGE // train.num_users, 1)
-    for start in range(0, len(lists), size):
-        sums = rows[start : start + size] @ owners
-        squares[start : start + size] = np.asarray(sums.multiply(sums).sum(axis=1)).ravel()
+    squares = np.zeros(len(lists))
+    for block in train.blocks():
+        of_shown = number[block.items] >= 0
+        users, items = block.users[of_shown], block.items[of_shown]
+        owners = sparse.csr_matrix((counts[items] ** -0.5, (number[items], users)), (len(shown), block.num_users))
+        size = max(_LARGE // block.num_users, 1)
+        for start in range(0, len(lists), size):
+            sums = rows[start : start + size] @ owners
+            squares[start : start + size] += np.asarray(sums.multiply(sums).sum(axis=1)).ravel()
     of_length_1 = rows @ (counts[shown] > 0)
     return float(((squares - of_length_1) / (lengths * (lengths - 1))).mean())
 

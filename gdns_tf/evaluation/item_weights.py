@@ -1,6 +1,6 @@
 """Models that score an item by what a user has and how much each of that speaks for it: neighbourhoods, SLIM, EASE."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
@@ -37,6 +37,10 @@ class ItemWeights:
     @property
     def num_items(self) -> int:
         return self.histories.shape[1]
+
+    def of_users(self, users: slice | np.ndarray) -> "ItemWeights":
+        """The same model of some users alone, in the given order: a slice, or [n] numbers."""
+        return replace(self, histories=self.histories[users])
 
     def scores(self, users: slice | np.ndarray) -> np.ndarray:
         """[num_users of them, num_items] float32."""

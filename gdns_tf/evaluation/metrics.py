@@ -41,6 +41,14 @@ class Ranks:
         users = np.repeat(np.arange(len(counts)), counts)
         return cls(irrelevant[np.lexsort((irrelevant, users))] + _nth(offsets), offsets)
 
+    @classmethod
+    def joined(cls, parts: "Sequence[Ranks]") -> "Ranks":
+        """Of several groups of users, one after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        counts = np.concatenate([part.counts for part in parts])
+        return cls(np.concatenate([part.places for part in parts]), np.concatenate([[0], np.cumsum(counts)]))
+
     @property
     def several(self) -> bool:
         """Whether any user has more than one relevant item."""

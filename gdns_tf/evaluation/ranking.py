@@ -22,7 +22,9 @@ from gdns_tf.evaluation.model import Model, scores_of
 from gdns_tf.models.factors import Factors
 from pipelines.errors import InputError
 from pipelines.held_out import HeldOut
+from pipelines.sample import Sample
 from pipelines.split import Split
+from pipelines.streamed import StreamedSplit
 
 SPLITS = ("valid", "test")
 PROTOCOLS = ("sampled", "full")
@@ -62,7 +64,7 @@ class Report:
 
 def evaluate(
     model: Model,
-    dataset: Split,
+    dataset: Split | StreamedSplit | Sample,
     split: str = "valid",
     protocol: str = "sampled",
     ties: str = "pessimistic",
@@ -72,7 +74,7 @@ def evaluate(
 
     Args:
       model: by factors or by weights between items.
-      dataset: the data it was trained on.
+      dataset: the data it was trained on, in memory or streamed; or a sample of its users.
       split: "valid" or "test".
       protocol: "sampled" ranks against the data set's evaluation negatives; "full" against all items but those of the
         user's training and, for test, validation, as RecBole does.
@@ -87,18 +89,25 @@ def evaluate(
         if value not in choices:
             raise InputError(f"{name}={value!r} is not known", remedy=f"Choose among {', '.join(choices)}.")
     check_fits(model, dataset)
+    numbers, users, ranks = np.arange(model.num_users, dtype=np.int32), [], []
+    for block in dataset.blocks():
+        users.append(numbers[block.users][getattr(block.split, split).users])
+        ranks.append(_ranks(model.of_users(block.users), block.split, split, protocol, ties))
+    return Report(split, protocol, ties, tuple(ks), np.concatenate(users), Ranks.joined(ranks), dataset.several)
+
+
+def _ranks(model: Model, dataset: Split, split: str, protocol: str, ties: str) -> Ranks:
+    """Where the held-out items of the data's users stand, all of whom are in memory."""
     part = getattr(dataset, split)
     if protocol == "sampled":
-        ranks = sampled_ranks(model, part, ties)
-    else:
-        masked = [(dataset.train.offsets, dataset.train.items)]
-        if split == "test":
-            masked.append((dataset.valid.offsets_over(model.num_users), dataset.valid.items))
-        ranks = full_ranks(model, part, masked, ties)
-    return Report(split, protocol, ties, tuple(ks), part.users, ranks, dataset.several)
+        return sampled_ranks(model, part, ties)
+    masked = [(dataset.train.offsets, dataset.train.items)]
+    if split == "test":
+        masked.append((dataset.valid.offsets_over(model.num_users), dataset.valid.items))
+    return full_ranks(model, part, masked, ties)
 
 
-def check_fits(model: Model, dataset: Split) -> None:
+def check_fits(model: Model, dataset: Split | StreamedSplit | Sample) -> None:
     """Raises InputError if the model has another number of users or items than the data."""
     shapes = (model.num_users, model.num_items), (dataset.train.num_users, dataset.train.num_items)
     if shapes[0] != shapes[1]:

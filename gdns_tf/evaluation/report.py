@@ -9,6 +9,7 @@ from gdns_tf.evaluation.model import Model
 from gdns_tf.evaluation.ranking import Report, evaluate
 from gdns_tf.evaluation.significance import PairedTest, bootstrap_intervals, paired_tests
 from gdns_tf.evaluation.user_groups import UserGroup, by_activity
+from pipelines.sample import Sample
 from pipelines.split import Split
 
 CONFIDENCE = 0.95
@@ -100,6 +101,7 @@ def as_json(
         "num_items": split.train.num_items,
         "split": report.split,
         "num_evaluated": len(report.users),
+        **({"sample": True} if isinstance(split, Sample) else {}),
         "num_held_out": len(report.ranks.places),
         "protocol": report.protocol,
         "ties": report.ties,
@@ -140,7 +142,8 @@ def format_table(summary: dict) -> str:
         f"Model     {summary['model']}",
         f"Data      {summary['dataset']}: {summary['num_users']:,} users, {summary['num_items']:,} items, "
         f"fingerprint {summary['data_fingerprint']}",
-        f"Protocol  {summary['num_held_out']:,} {summary['split']} items of {summary['num_evaluated']:,} users, "
+        f"Protocol  {summary['num_held_out']:,} {summary['split']} items of {summary['num_evaluated']:,} users"
+        f"{' (a sample, not all)' if summary.get('sample') else ''}, "
         f"{summary['protocol']}, {summary['ties']} about ties",
         "",
     ]

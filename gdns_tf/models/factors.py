@@ -63,6 +63,10 @@ class Factors:
     def dim(self) -> int:
         return self.items.shape[1]
 
+    def of_users(self, users: slice | np.ndarray) -> "Factors":
+        """The same model of some users alone, in the given order: a slice, or [n] numbers."""
+        return replace(self, queries=self.queries[users])
+
     def fault(self) -> str:
         """What keeps this from being a model, whatever the data: a clause, empty where nothing does.
 

@@ -141,7 +141,16 @@ class History(Scorer):
     @classmethod
     def factors(cls, arrays: Mapping[str, np.ndarray], train: Interactions) -> Factors:
         encoder = HistorySum(arrays["A"], float(arrays["history_power"]))
-        ones = np.ones(train.num_interactions, np.float32)
-        observed = sparse.csr_matrix((ones, train.items, train.offsets), (train.num_users, train.num_items))
-        scale = np.maximum(train.counts, 1).astype(np.float32) ** -np.float32(encoder.power)
-        return Factors(scale[:, None] * (observed @ encoder.vectors), arrays["Q"], encoder=encoder)
+        queries, start = np.empty((train.num_users, encoder.vectors.shape[1]), np.float32), 0
+        for block in train.blocks():
+            queries[start : start + block.num_users] = _sums(encoder, block)
+            start += block.num_users
+        return Factors(queries, arrays["Q"], encoder=encoder)
+
+
+def _sums(encoder: HistorySum, train: Interactions) -> np.ndarray:
+    """[num_users, d] float32: what the users' items come to."""
+    ones = np.ones(train.num_interactions, np.float32)
+    observed = sparse.csr_matrix((ones, train.items, train.offsets), (train.num_users, train.num_items))
+    scale = np.maximum(train.counts, 1).astype(np.float32) ** -np.float32(encoder.power)
+    return scale[:, None] * (observed @ encoder.vectors)

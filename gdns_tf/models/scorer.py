@@ -164,7 +164,7 @@ class Scorer(tf.keras.Model, ABC):
 
         Args:
           arrays: from `arrays`, or read back from `weights.npz`.
-          train: what users are known by.
+          train: what users are known by; of streamed data what there is in memory, and `blocks`.
         """
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:

@@ -3,17 +3,19 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+from gdns_tf.models.batch_histories import BatchHistories
 from gdns_tf.models.histories import Histories
 from pipelines.batches import steps_per_epoch
 from pipelines.interactions import Interactions
 from pipelines.shares import Share, whole
+from pipelines.streamed import StreamedInteractions
 
 
 @dataclass(frozen=True)
 class Setup:
     """The data of a run, and the training settings that scorers and samplers may depend on."""
 
-    train: Interactions
+    train: Interactions | StreamedInteractions
     """What the model learns from; everything else counts as unobserved."""
     dim: int = 32
     """d: latent factors."""
@@ -37,6 +39,11 @@ class Setup:
         return self.share or whole(self.train.num_users)
 
     @property
+    def is_streamed(self) -> bool:
+        """Whether the data is read from its shards, and batches bring along what their users have."""
+        return isinstance(self.train, StreamedInteractions)
+
+    @property
     def users_a_step(self) -> int:
         """At most, of all replicas together."""
         return min(self.batch_size, self.train.num_users)
@@ -51,10 +58,10 @@ class Setup:
         return steps_per_epoch(self.train.num_users, self.batch_size)
 
     @cached_property
-    def histories(self) -> Histories:
-        """What users have, in the graph: made once for all that ask.
+    def histories(self) -> Histories | BatchHistories:
+        """What users have, in the graph: made once for all that ask. Of streamed data it is what a batch brings along.
 
         Raises:
           InputError: a user has no item.
         """
-        return Histories(self.train)
+        return BatchHistories(self.train) if self.is_streamed else Histories(self.train)

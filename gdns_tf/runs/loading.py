@@ -22,6 +22,7 @@ from pipelines.notices import notices
 from pipelines.paths import as_path
 from pipelines.readers.saved import read_interactions
 from pipelines.split import Split
+from pipelines.streamed import StreamedSplit, needs_all
 
 
 def data_of(run_dir: str | Path) -> DataConfig:
@@ -108,6 +109,10 @@ def load_model(path: str | Path, split: Split) -> Factors:
     return _fitting(load_weights(path).factors(split.train), split, path)
 
 
+_STREAMS = "popularity"
+"""The baseline that needs no more than counts."""
+
+
 def check_compared(compare: str | Path) -> None:
     """Raises InputError where `load_compared` cannot work, as far as can be told without the data."""
     if str(compare) in UNTUNED:
@@ -128,10 +133,13 @@ def load_compared(compare: str | Path, split: Split, dim: int) -> Fitted:
       dim: d, of baselines that learn factors.
 
     Raises:
-      InputError: there is none, a package is missing, it would not fit into memory; or as `load_model`.
+      InputError: there is none, a package is missing, it would not fit into memory, the data is streamed and it is not
+        popularity; or as `load_model`.
     """
     check_compared(compare)
     if str(compare) in UNTUNED:
+        if str(compare) != _STREAMS and isinstance(split, StreamedSplit):
+            raise needs_all(f"`compare`={compare}")
         return fit_untuned(str(compare), split.train, dim=dim)
     return Fitted(load_model(compare, split), {})
 

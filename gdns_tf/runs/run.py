@@ -31,7 +31,9 @@ from gdns_tf.training.divergence import advice
 from gdns_tf.training.optimizers import rate_of_epoch
 from gdns_tf.training.replicas.base import ALONE, Replicas
 from pipelines.interactions import Filter
+from pipelines.sample import Sample, sampled
 from pipelines.split import Split
+from pipelines.streamed import StreamedInteractions, StreamedSplit
 
 KS = (1, 3, 10)
 
@@ -41,7 +43,7 @@ class Run:
 
     def __init__(
         self,
-        split: Split,
+        split: Split | StreamedSplit,
         config: TrainConfig,
         folder: RunFolder,
         callbacks: Sequence[Callback] = (),
@@ -70,6 +72,8 @@ class Run:
         self._selection, self._interrupts = SelectionMetric(config.select), Interrupts()
         self.metric_names = list(dict.fromkeys([*metrics.names(KS, split.several), config.select]))
         """Keys of the metrics of a validation, in the order of its history."""
+        self.measured_on = sampled(split, config.valid_users, config.seed)
+        """The data, or the sample of its users by whom the run is measured."""
         self.trainer = trainer or build_trainer(split.train, config, replicas)
         weights = self.trainer.scorer.trainable_variables
         self.average = WeightAverage(weights, config.average_decay)
@@ -110,7 +114,7 @@ class Run:
 
     def _measured(self, factors: Factors, held_out: str) -> dict[str, float]:
         """The metrics of `metric_names`."""
-        return self._selection.with_others(factors, self.split, held_out, KS)
+        return self._selection.with_others(factors, self.measured_on, held_out, KS)
 
     def fit(self) -> str:
         """Trains until a stopping rule holds.
@@ -177,7 +181,8 @@ class Run:
             self.trainer.reset_metrics()
             rate = rate_of_epoch(self.config.learning_rate, self.config.schedule, self.epoch, self.config.max_epochs)
             self.trainer.optimizer.learning_rate.assign(rate)
-            loss = train_epoch(batches)
+            with self._reading():
+                loss = train_epoch(batches)
             if not math.isfinite(loss):
                 raise self._diverged(f"the loss of epoch {self.epoch + 1} is {loss}")
             self.state.epoch.assign_add(1)
@@ -185,6 +190,11 @@ class Run:
             took = time.monotonic() - began
             self.state.seconds.assign_add(self.replicas.on_chief(lambda took=took: took))
             yield self.epoch, loss
+
+    def _reading(self) -> contextlib.AbstractContextManager:
+        """Has what is wrong with shards that are read meanwhile told by their names."""
+        train = self.split.train
+        return train.reading() if isinstance(train, StreamedInteractions) else contextlib.nullcontext()
 
     def _diverged(self, clause: str) -> FloatingPointError:
         return FloatingPointError(f"{clause}: the training diverged. {advice(self.config)}")
@@ -267,6 +277,7 @@ class Run:
             "seconds_per_epoch": self.seconds / max(1, self.epoch),
             "data_fingerprint": split.fingerprint,
             "dataset": split.statistics(),
+            **({"sample": _told_sample(self.measured_on)} if isinstance(self.measured_on, Sample) else {}),
             "dropped": {each.setting: _counts(each) for each in split.train.filters},
             "users_by_history": split.train.num_dropped_users,
             **more,
@@ -279,6 +290,11 @@ class Run:
         }
         self.folder.write_metrics(summary)
         return summary
+
+
+def _told_sample(sample: Sample) -> dict[str, int]:
+    """By how many users the metrics are, of how many who could be measured."""
+    return {"users": len(sample.users), "of": len(np.union1d(sample.whole.valid.users, sample.whole.test.users))}
 
 
 def _counts(dropped: Filter) -> dict[str, int]:

@@ -10,7 +10,9 @@ from pipelines.split import Split
 def format_metrics(metrics: dict) -> str:
     """A table of validation and test metrics, those of popularity beside them."""
     popular = metrics["popularity"]
+    sample = metrics.get("sample")
     lines = [
+        *([f"Measured on a sample of {sample['users']:,} users of {sample['of']:,}, not on all."] if sample else []),
         f"Best epoch {metrics['best_epoch']} of {metrics['epochs']} (stopped by {metrics['stopped_by']}), "
         f"{metrics['seconds_per_epoch'] * 1e3:.0f} ms an epoch",
         f"{'':14}{'validation':>12}{'popularity':>12}{'test':>12}{'popularity':>12}",
@@ -27,8 +29,10 @@ def format_recommendations(split: Split, factors: Factors, num_users: int, count
     names = train.item_ids if train.titles is None else train.titles
     users = np.linspace(0, train.num_users - 1, min(num_users, train.num_users)).astype(int)
     lines = []
-    for user, items in zip(users, top_items(factors, train, users, count), strict=True):
-        liked = "; ".join(str(names[item]) for item in train.of(user)[:count])
+    seen = train.select(users)
+    best = top_items(factors.of_users(users), seen, np.arange(len(users)), count)
+    for row, (user, items) in enumerate(zip(users, best, strict=True)):
+        liked = "; ".join(str(names[item]) for item in seen.of(row)[:count])
         lines += [f"User {train.user_ids[user]} liked: {liked}", "  may like:"]
         lines += [f"  {place}. {names[item]}" for place, item in enumerate(items[items >= 0], start=1)]
     return "\n".join(lines)

@@ -32,10 +32,11 @@ from pipelines.notices import notices
 from pipelines.paths import as_path, is_remote
 from pipelines.readers import saved
 from pipelines.split import Split
+from pipelines.streamed import StreamedSplit, needs_all
 
 
 def train(
-    split: Split,
+    split: Split | StreamedSplit,
     data: DataConfig,
     config: TrainConfig,
     callbacks: Sequence[Callback] = (),
@@ -70,6 +71,9 @@ def train(
       Interrupted: by SIGINT or SIGTERM, after saving.
       FloatingPointError: the training diverged.
     """
+    streamed = isinstance(split, StreamedSplit)
+    if config.warm_start and streamed:
+        raise needs_all("`warm_start`, to look for held-out items that were learnt before,")
     replicas = join(config.strategy, config.heartbeat_seconds)
     data, keeps_data = data_of_run(data, config.output_dir)
     opened = folder = RunFolder(config.output_dir)
@@ -96,7 +100,8 @@ def train(
                 return True
             if keeps_data:
                 saved.save(split, folder.data)
-            saved.save_interactions(trained_on, folder.trained_on)
+            if not streamed:  # of which the folder of the data and its fingerprint say as much
+                saved.save_interactions(trained_on, folder.trained_on)
             if start:
                 start.save(folder.start)
             return False
@@ -179,7 +184,7 @@ def _warn_if_unfit(run: Run, metrics: dict) -> None:
     select, best = run.config.select, run.best
     clauses = [degeneracy(best)]
     if not metrics["valid"][select] > run.popularity[select]:
-        clauses.append(no_better_than_popularity(best, run.split, select))
+        clauses.append(no_better_than_popularity(best, run.measured_on, select))
     if found := "; ".join(clause for clause in clauses if clause):
         told = "The model is no better than a list of the most popular items, which costs nothing: %s. %s Until then"
         notices.warning(f"{told} it is not exported, unless by `export_anyway`.", found, REMEDY)
@@ -217,7 +222,7 @@ def refit(
       progress: whether to show a progress bar.
       start: what the first training began with, if it began from another run's weights.
     """
-    whole = replace(run.split, train=run.split.all_interactions())
+    whole = run.split.with_all_in_training()
     config = replace(
         run.config,
         output_dir=str(RunFolder(run.config.output_dir).refit.path),

@@ -111,7 +111,9 @@ def _format_metrics(metrics: dict) -> str:
         if popular:
             columns[f"popularity, {title}"] = popular[held_out]
     rows = ((name, *(f"{column[name]:.4f}" for column in columns.values())) for name in metrics["valid"])
-    return (
+    sample = metrics.get("sample")
+    on_sample = f"On a sample of {sample['users']:,} users of {sample['of']:,}. " if sample else ""
+    return on_sample + (
         "The held-out item among 100 fixed items that the user has not (full_: among all), ties against it; "
         f"epoch {metrics['best_epoch']}.\n\n" + _table(("", *columns), rows)
     )

@@ -18,7 +18,7 @@ from pipelines.split import Split
 
 _OF_THE_MACHINE = ("data_dir", "output_dir", "export_dir", "export_anyway", "overwrite", "warm_start")
 """Settings that say nothing about the model."""
-_METRICS = ("best_epoch", "valid", "test", "popularity")
+_METRICS = ("best_epoch", "valid", "test", "popularity", "sample")
 REFIT_NOTE = (
     "The metrics are those of the first training. Then the model was trained once more, with the held-out items "
     "included; what is served comes from that, and cannot be measured on this data."

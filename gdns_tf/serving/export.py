@@ -29,7 +29,9 @@ from pipelines.errors import InputError, require
 from pipelines.interactions import Interactions
 from pipelines.load import load_dataset
 from pipelines.notices import notices
+from pipelines.sample import Sample, sampled
 from pipelines.split import Split
+from pipelines.streamed import StreamedSplit
 from pipelines.tf_files import tf_writing
 
 
@@ -90,13 +92,14 @@ def export_run(
         export_anyway=export_anyway,
         evaluated=trained.first,
         select=trained.config.select,
+        measured_on=sampled(split, trained.config.valid_users, trained.config.seed),
         about=about_training(trained, data),
     )
 
 
 def export_model(
     factors: Factors,
-    split: Split,
+    split: Split | StreamedSplit,
     export_dir: str | os.PathLike,
     *,
     k: int = 100,
@@ -109,6 +112,7 @@ def export_model(
     export_anyway: bool = False,
     evaluated: Factors | None = None,
     select: str = TrainConfig.select,
+    measured_on: Split | StreamedSplit | Sample | None = None,
     about: Mapping[str, object] | None = None,
 ) -> Path:
     """Exports a model as the next version of a served one; what was done goes to `pipelines.notices`.
@@ -133,6 +137,7 @@ def export_model(
         numbers never are.
       evaluated: the model as far as it knows no held-out items, by which it is judged; None: `factors`.
       select: the metric on validation that must be better than that of popularity.
+      measured_on: the data, or the sample of its users by whom it must be; None: `split`.
       about: what `describe` and the model card tell besides: "flags", "metrics" and "refit", as from `about_training`.
 
     Returns:
@@ -158,7 +163,7 @@ def export_model(
         remedy = "The training diverged: train again with a lower `learning_rate`."
         raise InputError(f"the model is not fit to be served: {fault}", remedy=remedy)
     about, strengths = about or {}, fold_in or FoldIn()
-    found = _objections(factors, split, select, evaluated, bool(about.get("refit")))
+    found = _objections(factors, measured_on or split, select, evaluated, bool(about.get("refit")))
     if found and not export_anyway:
         told = "; ".join(found)
         raise InputError(f"the model is not fit to be served: {told}", remedy=f"{REMEDY} Or set `export_anyway`.")
@@ -199,7 +204,9 @@ def export_model(
     return published
 
 
-def _objections(factors: Factors, split: Split, select: str, evaluated: Factors | None, refit: bool) -> list[str]:
+def _objections(
+    factors: Factors, split: Split | StreamedSplit | Sample, select: str, evaluated: Factors | None, refit: bool
+) -> list[str]:
     """What speaks against serving a model; one that was trained once more must pass by both trainings.
 
     The second one cannot be evaluated, but what it has learnt it must know better than popularity does.

@@ -28,14 +28,16 @@ def effect_of_rounding(factors: Factors, rounded: np.ndarray, split: Split, *, k
       ten best items, or their order, differ; "max_score_difference"; and unless it knows what was held out, of
       validation under the sampled protocol and by all users, "ndcg@3" before and "ndcg@3_rounded" after.
     """
-    after, seen = replace(factors, items=rounded.astype(np.float32)), split.all_interactions()
+    after = replace(factors, items=rounded.astype(np.float32))
     users = np.linspace(0, factors.num_users - 1, min(factors.num_users, _MOST_USERS)).astype(np.int64)
+    looked_at, seen = [model.of_users(users) for model in (factors, after)], split.select(users).all_interactions()
     changed, largest = 0, 0.0
     step = max(_FLOATS_AT_ONCE // factors.num_items, 1)
-    for block in (users[first : first + step] for first in range(0, len(users), step)):
-        before_top, after_top = (top_items(model, seen, block, TOP) for model in (factors, after))
+    for block in (np.arange(first, min(first + step, len(users))) for first in range(0, len(users), step)):
+        before_top, after_top = (top_items(model, seen, block, TOP) for model in looked_at)
         changed += int((before_top != after_top).any(axis=1).sum())
-        largest = max(largest, float(np.abs(factors.queries[block] @ (factors.items - after.items).T).max()))
+        queries = looked_at[0].queries[block]
+        largest = max(largest, float(np.abs(queries @ (factors.items - after.items).T).max()))
     effect = {"users": len(users), "top10_changed": changed / len(users), "max_score_difference": largest}
     if not knows_held_out:
         for name, model in (("ndcg@3", factors), ("ndcg@3_rounded", after)):

@@ -72,8 +72,8 @@ class Tables(tf.Module):
         else:
             self._penalty = table(penalty(items, fold_in_strengths), "fold_in_penalty")
         self._popularity = table(popularity.astype(np.float32), "popularity")
-        self._seen_offsets = table(seen.offsets.astype(np.int64), "seen_offsets")
-        self._seen_items = table(seen.items.astype(np.int32), "seen_items")
+        self._seen_offsets = table(np.asarray(seen.offsets, np.int64), "seen_offsets")
+        self._seen_items = table(np.asarray(seen.items, np.int32), "seen_items")
         self._num_items, self._dim, self._limits = factors.num_items, factors.dim, limits
         self._k = min(k, factors.num_items)
         parts = {"": description} | description

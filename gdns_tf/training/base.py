@@ -5,11 +5,15 @@ from abc import abstractmethod
 import tensorflow as tf
 
 from gdns_tf.models import stateless
+from gdns_tf.models.batch_histories import BatchHistories
 from gdns_tf.models.scorer import Scorer
 
 
 class ScorerTrainer(tf.keras.Model):
     """A Keras model around a scorer: its scores, a mean loss, and the seeds of its dropout. Subclasses train a step."""
+
+    batch_histories: BatchHistories | None = None
+    """Of streamed data: what answers from the batch in hand."""
 
     def __init__(self, scorer: Scorer, *, dropout: float, seed: int) -> None:
         """Args:
@@ -32,6 +36,7 @@ class ScorerTrainer(tf.keras.Model):
 
     def train_step(self, data: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """`step`, which draws the same whether it is compiled or not."""
+        self.take(data)
         with stateless.for_xla(bool(self.jit_compile)):
             return self.step(data)
 
@@ -45,6 +50,21 @@ class ScorerTrainer(tf.keras.Model):
         Returns:
           {"loss"}: the mean loss, without regularisation, since the metrics were last reset.
         """
+
+    # Keras would track it as if it were a layer.
+    @tf.__internal__.tracking.no_automatic_dependency_tracking
+    def answer_from_batches(self, histories: BatchHistories) -> None:
+        """Has each batch that is trained on answer for what its users have.
+
+        Args:
+          histories: those that the scorer and the rest were built with.
+        """
+        self.batch_histories = histories
+
+    def take(self, batch: dict) -> None:
+        """Takes a batch in hand, before anything is asked about its users."""
+        if self.batch_histories is not None:
+            self.batch_histories.take(batch)
 
     def mask_seed(self, step: tf.Tensor) -> tf.Tensor:
         """[2] int64: the seed of what a step [] hides."""

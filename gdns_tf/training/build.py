@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import tensorflow as tf
 
+from gdns_tf.models.batch_histories import BatchMasses
 from gdns_tf.models.losses import LOSSES
 from gdns_tf.models.scorer import Scorer
 from gdns_tf.models.setup import Setup
@@ -22,14 +23,17 @@ from gdns_tf.training.recipes import MULTINOMIAL, PAIRS, SAMPLED_SOFTMAX
 from gdns_tf.training.replicas.base import ALONE, Replicas
 from gdns_tf.training.sampled_softmax import SampledSoftmaxTrainer
 from gdns_tf.training.shared_negatives import SharedNegativesTrainer
-from pipelines.batches import shared_batches, user_batches, visits
+from pipelines import batches, streamed_batches
 from pipelines.draws import Masses
 from pipelines.errors import require
 from pipelines.interactions import Interactions
 from pipelines.shares import Share
+from pipelines.streamed import StreamedInteractions
 
 
-def build_trainer(train: Interactions, config: TrainConfig, replicas: Replicas = ALONE) -> ScorerTrainer:
+def build_trainer(
+    train: Interactions | StreamedInteractions, config: TrainConfig, replicas: Replicas = ALONE
+) -> ScorerTrainer:
     """The compiled Keras model; its train function runs one epoch a call.
 
     Args:
@@ -44,6 +48,8 @@ def build_trainer(train: Interactions, config: TrainConfig, replicas: Replicas =
     config = config.settled(own_users, train.num_items)
     setups = [replace(config.setup(train), share=share) for share in replicas.shares(train.num_users)]
     setup = setups[0]
+    rule = "cannot share out data that is read from its shards: train on them alone"
+    require(not setup.is_streamed or setup.own.of == 1, "strategy", config.strategy, rule)
     check_memory(config, setup, len(setups))
     _check_steps(setups)
     with replicas.scope():
@@ -51,6 +57,8 @@ def build_trainer(train: Interactions, config: TrainConfig, replicas: Replicas =
         optimizer = make_optimizer(config.optimizer, config.learning_rate, config.compiled)
         optimizer.build(scorer.trainable_variables)
     trainer = _TRAINERS[config.objective](scorer, _sampler(setups, config), setup, config)
+    if setup.is_streamed:
+        trainer.answer_from_batches(setup.histories)
     trainer.compile(optimizer=optimizer, jit_compile=config.compiled, steps_per_execution=setup.steps_per_epoch)
     return trainer
 
@@ -97,7 +105,11 @@ def _multinomial(scorer: Scorer, sampler: None, setup: Setup, config: TrainConfi
 
 def _sampled_softmax(scorer: Scorer, sampler: Sampler | None, setup: Setup, config: TrainConfig) -> ScorerTrainer:
     penalty = UserPenalty(setup.train, config.user_l2)
-    masses = Masses(setup.train, config.sampler_class.item_weights(config.sampler_config, setup))
+    weights = config.sampler_class.item_weights(config.sampler_config, setup)
+    if setup.is_streamed:
+        masses = BatchMasses(setup.train, setup.histories, weights)
+    else:
+        masses = Masses(setup.train, weights)
     options = {"dropout": config.dropout, "seed": config.seed}
     if config.shared_negatives:
         return SharedNegativesTrainer(scorer, setup.histories, penalty, masses=masses, **options)
@@ -114,16 +126,31 @@ _TRAINERS = {PAIRS: _pairs, MULTINOMIAL: _multinomial, SAMPLED_SOFTMAX: _sampled
 
 
 def build_batches(
-    train: Interactions, config: TrainConfig, first_epoch: int = 0, share: Share | None = None
+    train: Interactions | StreamedInteractions,
+    config: TrainConfig,
+    first_epoch: int = 0,
+    share: Share | None = None,
+    lists: Sequence[str] = (),
 ) -> tf.data.Dataset:
-    """The batches of a run from an epoch on: of all users, or of the share of one of several replicas."""
+    """The batches of a run from an epoch on.
+
+    Args:
+      train: what to learn from.
+      config: the settings.
+      first_epoch: the epoch, from 0, to begin with.
+      share: of one of several replicas; None: all users. Streamed data is not shared out.
+      lists: of streamed data, other lists of the records to bring along to a sampler's batches.
+    """
     setup = config.setup(train)
-    common = {"batch_size": setup.batch_size, "seed": config.seed, "first_epoch": first_epoch, "share": share}
+    common = {"batch_size": setup.batch_size, "seed": config.seed, "first_epoch": first_epoch}
+    common |= {} if setup.is_streamed else {"share": share}
+    source = streamed_batches if setup.is_streamed else batches
     if config.objective == MULTINOMIAL:
-        return visits(train.num_users, **common)
+        return source.visits(train if setup.is_streamed else train.num_users, **common)
     sampler = config.sampler_class
     common["item_weights"] = sampler.item_weights(config.sampler_config, setup)
     if config.objective == SAMPLED_SOFTMAX and config.shared_negatives:
-        return shared_batches(train, num_negatives=config.group_size, **common)
+        return source.shared_batches(train, num_negatives=config.group_size, **common)
     num_candidates = sampler.num_candidates(config.sampler_config, setup)
-    return user_batches(train, group_size=config.group_size, num_candidates=num_candidates, **common)
+    common |= {"lists": lists} if setup.is_streamed else {}
+    return source.user_batches(train, group_size=config.group_size, num_candidates=num_candidates, **common)

@@ -32,7 +32,7 @@ from pipelines.errors import InputError, require, shown
 from pipelines.interactions import Interactions
 from pipelines.nearest import did_you_mean
 from pipelines.notices import notices
-from pipelines.paths import as_path, is_remote, is_within
+from pipelines.paths import is_remote, is_within
 
 OPTIMIZERS = ("adagrad", "adam", "sgd")
 FLOAT32 = "float32"
@@ -175,6 +175,11 @@ class TrainConfig(Settings):
         0.0, "Stop after this many minutes of training, resumed runs counted in; 0: no limit.", at_least=0
     )
     eval_every: int = flag(10, "Epochs between validations.", at_least=1)
+    valid_users: int = flag(
+        0,
+        "Users to validate on and to measure by, drawn at random; 0: all. For data of very many users.",
+        at_least=0,
+    )
     select: str = flag("ndcg@3", "What weights are chosen by, on validation: ndcg@3, full_ndcg@20, mrr, ...", main=True)
     patience: int = flag(40, "Stop after this many validations that are not better.", main=True, at_least=1)
     refit: bool = flag(
@@ -244,7 +249,7 @@ class TrainConfig(Settings):
                 rule = "does not go with a sampler that is given as an object: it takes one for each replica"
             require(good, "strategy", self.strategy, rule)
             rule = "does not go with `strategy`=multiworker, whose workers need a folder of a file system that all see"
-            good = self.strategy != "multiworker" or not self.output_dir or not is_remote(as_path(self.output_dir))
+            good = self.strategy != "multiworker" or not self.output_dir or not is_remote(self.output_dir)
             require(good, "output_dir", self.output_dir, rule)
             require(not self.jit_compile, "jit_compile", True, f"does not go with `strategy`={self.strategy}")
         if self.jit_compile:

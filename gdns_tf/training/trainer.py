@@ -113,7 +113,8 @@ class Trainer(ScorerTrainer):
         return self.scorer.scores(tf.cast(queries, self._scored_in), items)
 
     def batch(self, data: dict[str, tf.Tensor]) -> Batch:
-        """What the sampler sees of a batch of the pipeline."""
+        """What the sampler sees of a batch of the pipeline, which is in hand from now on."""
+        self.take(data)
         seed = stateless.fold_in(tf.constant([self._seed, 0x5A3], tf.int64), data["step"])
         seed = of_replica(seed)
         step = data["step"] - self._uniform_steps

@@ -1,4 +1,4 @@
-"""Readers, one module per source: each turns what lies on disk into `Ratings`, or into a `Split` where it brings one.
+"""Readers, one module per source: each turns what lies on disk into `Ratings`, or into a split where it brings one.
 
 A reader's module has
 
@@ -19,6 +19,7 @@ from pipelines.nearest import did_you_mean
 
 READERS: dict[str, str] = {
     "planted": "planted",
+    "planted_large": "planted_large",
     "srns": "srns",
     "ml-1m": "movielens",
     "ml-100k": "movielens",
@@ -29,6 +30,7 @@ READERS: dict[str, str] = {
     "inter": "inter",
     "table": "table",
     "saved": "saved",
+    "ingested": "ingested",
     "tfds:": "tfds_ratings",
 }
 """What `dataset` says -> the module here; a name that ends in a colon is followed by one of the source's own."""

@@ -85,11 +85,12 @@ def read_parts(
     sources: Sequence[Source], form: Format, kinds: Mapping[str, Kind]
 ) -> dict[str, Ids | pa.DictionaryArray]:
     """`read_columns` of a table that is spread over several files, one after the other."""
-    tables = [table for source in sources for table in _tables(source, form, kinds)]
-    if not sum(table.num_rows for table in tables):
-        raise InputError("empty: there are no rows", path=sources[0], remedy="Check that the file was copied whole.")
-    table = _without_headers(pa.concat_tables(tables), kinds, sources[0])
-    del tables
+    blocks = [table for source in sources for table in tables(source, form, kinds)]
+    if not sum(table.num_rows for table in blocks):
+        raise no_rows(sources[0])
+    table, again = without_headers(pa.concat_tables(blocks), kinds)
+    del blocks
+    tell_headers(again, sources[0])
     columns = {}
     for name, kind in kinds.items():
         if kind.arrow == WORDS:
@@ -100,8 +101,12 @@ def read_parts(
     return columns
 
 
-def _tables(source: Source, form: Format, kinds: Mapping[str, Kind]) -> Iterator[pa.Table]:
-    """The columns that `kinds` names, a block of the file at a time."""
+def tables(source: Source, form: Format, kinds: Mapping[str, Kind]) -> Iterator[pa.Table]:
+    """The columns that `kinds` names, a block of the file at a time: each of its kind's Arrow type.
+
+    Raises:
+      InputError: as `read_columns`, but for a file without rows.
+    """
     unnamed, header = [position for position, name in enumerate(form.names or ()) if not name], _Record(0, 0, [])
     if form.names is None:
         header = next(iter(_head(source, form, 1)), header)
@@ -120,21 +125,30 @@ def _tables(source: Source, form: Format, kinds: Mapping[str, Kind]) -> Iterator
             notices.info(f"{source}: {blank:,} blank line(s) are passed over.")
 
 
-def _without_headers(table: pa.Table, kinds: Mapping[str, Kind], source: Source) -> pa.Table:
-    """Without rows that say the names of the columns once more, as files do that were put together from several.
+def no_rows(source: Source) -> InputError:
+    """The error for a table without rows."""
+    return InputError("empty: there are no rows", path=source, remedy="Check that the file was copied whole.")
+
+
+def without_headers(table: pa.Table, kinds: Mapping[str, Kind]) -> tuple[pa.Table, int]:
+    """Without rows that say the names of the columns once more, as files do that were put together; and their number.
 
     Where a column holds numbers, such a row is an error of its own.
     """
     if any(kind.arrow != WORDS for kind in kinds.values()):
-        return table
+        return table, 0
     again = np.ones(table.num_rows, bool)
     for name in kinds:
         if all(pc.index(chunk.dictionary, name).as_py() < 0 for chunk in table[name].chunks):  # for speed
-            return table
+            return table, 0
         again &= pc.equal(table[name].cast(pa.string()), name).to_numpy()
-    if again.any():
-        notices.warning(f"{source}: {np.count_nonzero(again):,} row(s) that repeat the header are left out.")
-    return table.filter(~again)
+    return table.filter(~again), int(np.count_nonzero(again))
+
+
+def tell_headers(count: int, source: Source) -> None:
+    """Gives notice of so many rows that repeat the header, if there are any."""
+    if count:
+        notices.warning(f"{source}: {count:,} row(s) that repeat the header are left out.")
 
 
 def _ids(words: pa.DictionaryArray, name: str, sources: Sequence[Source], form: Format) -> Ids:
@@ -142,10 +156,15 @@ def _ids(words: pa.DictionaryArray, name: str, sources: Sequence[Source], form: 
     try:
         return decode_ids(words, name, sources[0])
     except InputError:
-        for source in sources:
-            for _ in _tables(source, form, {name: INTEGER_ID}):
-                pass
+        find_no_number(sources, form, name)
         raise
+
+
+def find_no_number(sources: Sequence[Source], form: Format, name: str) -> None:
+    """Raises InputError about the first line in which a column of ids that are numbers has none, if there is one."""
+    for source in sources:
+        for _ in tables(source, form, {name: INTEGER_ID}):
+            pass
 
 
 def _positions(source: Source, form: Format, kinds: Mapping[str, Kind]) -> dict[int, Kind]:

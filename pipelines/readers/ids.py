@@ -5,6 +5,8 @@ zeros, no sign but a minus), the column is int64 and none may be negative or bey
 column is kept as the text it is. So `7` and `007` stay two ids, and a CSV and a Parquet file of the same table agree.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,17 +33,11 @@ def decode_ids(tokens: pa.DictionaryArray, name: str, source: object) -> Ids:
     Raises:
       InputError: an integer id is negative or does not fit int64; or a text is too long or holds a NUL.
     """
+    check_words(tokens, name, source)
     words, codes = tokens.dictionary, tokens.indices.to_numpy()
-    for wrong, says in (
-        (pc.greater(pc.binary_length(words), MAX_ID_BYTES), f"is an id of more than {MAX_ID_BYTES:,} bytes"),
-        (pc.match_substring(words, "\0"), "is an id with a NUL, which many programs take for its end"),
-    ):
-        if (row := _first_row(codes, wrong.to_numpy(zero_copy_only=False))) is not None:
-            found = shown(words[codes[row]].as_py(), quoted=True)
-            problem = f"{name} {found} in row {row + 1} of the data {says}"
-            raise InputError(problem, path=str(source), remedy=_REMEDY)
-    if not pc.all(pc.match_substring_regex(words, _PLAIN_INTEGER), min_count=0).as_py():
-        _tell_white_space(words, name, source)
+    if not pc.all(is_plain_integer(words), min_count=0).as_py():
+        padded, twins = with_white_space(words)
+        tell_white_space(padded, twins, name, source)
         return IdColumn(text_array(words.to_pylist()), codes)
     numbers = [int(word) for word in words.to_pylist()]
     if (row := _first_row(codes, np.array([not 0 <= number <= MAX_ID for number in numbers], bool))) is not None:
@@ -49,20 +45,44 @@ def decode_ids(tokens: pa.DictionaryArray, name: str, source: object) -> Ids:
     return np.array(numbers, dtype=np.int64)[codes]
 
 
+def check_words(tokens: pa.DictionaryArray, name: str, source: object, first_row: int = 0) -> None:
+    """Raises InputError where a text is too long for an id or holds a NUL; rows are counted from `first_row`."""
+    words, codes = tokens.dictionary, tokens.indices.to_numpy()
+    for wrong, says in (
+        (pc.greater(pc.binary_length(words), MAX_ID_BYTES), f"is an id of more than {MAX_ID_BYTES:,} bytes"),
+        (pc.match_substring(words, "\0"), "is an id with a NUL, which many programs take for its end"),
+    ):
+        if (row := _first_row(codes, wrong.to_numpy(zero_copy_only=False))) is not None:
+            found = shown(words[codes[row]].as_py(), quoted=True)
+            problem = f"{name} {found} in row {first_row + row + 1} of the data {says}"
+            raise InputError(problem, path=str(source), remedy=_REMEDY)
+
+
+def is_plain_integer(words: pa.StringArray) -> pa.BooleanArray:
+    """Which texts are decimal integers as Python writes them, of whatever size."""
+    return pc.match_substring_regex(words, _PLAIN_INTEGER)
+
+
 def _first_row(codes: np.ndarray, wrong: np.ndarray) -> int | None:
     """The first row whose code [num_rows] is one of those that are wrong [num_different]; None if there is none."""
     return int(np.argmax(wrong[codes])) if wrong.any() else None
 
 
-def _tell_white_space(words: pa.StringArray, name: str, source: object) -> None:
-    """Gives notice of ids that white space around them makes others than they seem."""
+def with_white_space(words: pa.StringArray) -> tuple[pa.StringArray, int]:
+    """The texts that have white space around them, and how many of these are there without it too."""
     trimmed = pc.utf8_trim_whitespace(words)
     padded = words.filter(pc.not_equal(words, trimmed))
+    if not len(padded):
+        return padded, 0
+    return padded, pc.sum(pc.is_in(pc.utf8_trim_whitespace(padded), words)).as_py()
+
+
+def tell_white_space(padded: Sequence, twins: int, name: str, source: object) -> None:
+    """Gives notice of ids that white space around them makes others than they seem: see `with_white_space`."""
     if len(padded):
-        twins = pc.sum(pc.is_in(pc.utf8_trim_whitespace(padded), words)).as_py()
         notices.warning(
             f"{source}: {len(padded):,} id(s) of column {name!r} have white space around them, such as "
-            f"{padded[0].as_py()!r}, and count as written; {twins:,} of them are also there without it."
+            f"{str(padded[0])!r}, and count as written; {twins:,} of them are also there without it."
         )
 
 
@@ -88,6 +108,11 @@ def titles_by_item(items: Ids, titles: pa.DictionaryArray, source: object) -> di
     _, first, number = np.unique(codes_of(items)[rows], return_index=True, return_inverse=True)
     other = codes[rows] != codes[rows[first]][number]
     if several := len(np.unique(number[other])):
-        item = items[rows[first[number[np.argmax(other)]]]]
-        notices.info(f"{source}: {several:,} item(s) have several titles, such as item {item}: the first counts.")
+        tell_several_titles(several, items[rows[first[number[np.argmax(other)]]]], source)
     return dict(zip(items[rows[first]].tolist(), words[codes[rows[first]].astype(np.int64)].tolist(), strict=True))
+
+
+def tell_several_titles(count: int, item: object, source: object) -> None:
+    """Gives notice of so many items with several titles, of which this is one, if there are any."""
+    if count:
+        notices.info(f"{source}: {count:,} item(s) have several titles, such as item {item}: the first counts.")

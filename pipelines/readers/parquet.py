@@ -35,10 +35,9 @@ def read_parts(
     try:
         table = pa.concat_tables(tables, promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        problem = f"the parts differ in their types ({shown(str(error))})"
-        raise InputError(problem, path=str(whole), remedy=_AGAIN) from None
+        raise differ(error, whole) from None
     if not table.num_rows:
-        raise InputError("empty: there are no rows", path=str(whole), remedy="Check that the file was written whole.")
+        raise no_rows(whole)
     return {name: convert(table[name], kind, name, whole) for name, kind in kinds.items()}
 
 
@@ -66,15 +65,55 @@ _FREE_TEXT, _MAX_TEXT_A_BYTE = 1 << 30, 100
 """Bytes of text that all rows may have, and beyond them how many for each of the file's."""
 
 
-def _read(source: Source, kinds: Mapping[str, Kind]) -> pa.Table:
+def no_rows(whole: object) -> InputError:
+    """The error for a table without rows."""
+    return InputError("empty: there are no rows", path=str(whole), remedy="Check that the file was written whole.")
+
+
+def differ(error: Exception, whole: object) -> InputError:
+    """The error for parts that have not the same types."""
+    problem = f"the parts differ in their types ({shown(str(error))})"
+    return InputError(problem, path=str(whole), remedy=_AGAIN)
+
+
+def layout(source: Source, kinds: Mapping[str, Kind]) -> tuple[pa.Schema, list[int]]:
+    """The types of the columns that `kinds` names, and how many rows each group of rows has.
+
+    Raises:
+      InputError: the file is damaged, lacks a column, or has absurdly many rows.
+    """
     size = _size(source)
     with _opened(source) as content:
-        require_columns(kinds, content.schema_arrow.names, source)
-        if (rows := content.metadata.num_rows) > max(_FREE_ROWS, _MAX_ROWS_A_BYTE * size):
-            raise _bomb(f"{rows:,} rows", size, source)
+        _check_layout(content, kinds, size, source)
+        schema = pa.schema([content.schema_arrow.field(name).remove_metadata() for name in kinds])
+        rows = [content.metadata.row_group(number).num_rows for number in range(content.num_row_groups)]
+        return schema, rows
+
+
+def read_groups(source: Source, kinds: Mapping[str, Kind], groups: Sequence[int]) -> pa.Table:
+    """The columns that `kinds` names of some groups of rows.
+
+    Raises:
+      InputError: the file is damaged, or has absurdly much text.
+    """
+    return _read(source, kinds, groups)
+
+
+def _check_layout(content: pyarrow.parquet.ParquetFile, kinds: Mapping[str, Kind], size: int, source: Source) -> None:
+    require_columns(kinds, content.schema_arrow.names, source)
+    if (rows := content.metadata.num_rows) > max(_FREE_ROWS, _MAX_ROWS_A_BYTE * size):
+        raise _bomb(f"{rows:,} rows", size, source)
+
+
+def _read(source: Source, kinds: Mapping[str, Kind], groups: Sequence[int] | None = None) -> pa.Table:
+    size = _size(source)
+    with _opened(source) as content:
+        _check_layout(content, kinds, size, source)
         texts = [name for name in kinds if content.schema_arrow.field(name).type in _TEXT] if size < _SMALL else []
     with _opened(source, texts) as content:
-        return _written_out(content.read(columns=list(kinds)), size, source)
+        names = list(kinds)
+        table = content.read(columns=names) if groups is None else content.read_row_groups(groups, columns=names)
+        return _written_out(table, size, source)
 
 
 def _written_out(table: pa.Table, size: int, source: Source) -> pa.Table:

@@ -70,14 +70,14 @@ def generate(config: DataConfig) -> Split:
     rng = np.random.default_rng(config.planted_seed)
     genre_tastes = rng.standard_normal((len(GENRES), _DIMENSIONS))
     item_genres = np.sort(rng.integers(len(GENRES), size=num_items))
-    item_tastes = _around(genre_tastes[item_genres], rng)
+    item_tastes = around(genre_tastes[item_genres], rng)
     # Zipf's law, flattened at its head so that no item comes before everybody.
     exposure = 1 / (6 + rng.permutation(num_items))
 
     liked, taken = [], []
     for start in range(0, num_users, _USERS_AT_ONCE):  # which bounds the memory that scores need
         size = min(_USERS_AT_ONCE, num_users - start)
-        user_tastes = _around(genre_tastes[rng.integers(len(GENRES), size=(size, 2))].mean(axis=1), rng)
+        user_tastes = around(genre_tastes[rng.integers(len(GENRES), size=(size, 2))].mean(axis=1), rng)
         num_liked = rng.integers(*(int(share * num_items) for share in LIKED_SHARE), size=size, endpoint=True)
         liked.append(_lowest(-(user_tastes @ item_tastes.T), num_liked))
         # Heavy-tailed: the square of an exponential variable.
@@ -95,7 +95,7 @@ def generate(config: DataConfig) -> Split:
         user_ids=np.arange(num_users),
         item_ids=np.arange(num_items),
         timestamps=rng.integers(_SECONDS_A_YEAR, size=len(items)).astype(np.float64),
-        titles=_titles(item_genres),
+        titles=titles_by_genre(item_genres),
     )
     offsets, items = _rows_of(liked)
     all_liked = replace(interactions, offsets=offsets, items=items, timestamps=None)
@@ -109,7 +109,7 @@ def generate(config: DataConfig) -> Split:
     )
 
 
-def _around(centres: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def around(centres: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Points near `centres`, in multiples of 1/64: their inner products are then exact, on any machine."""
     return np.round((centres + 0.6 * rng.standard_normal(centres.shape)) * 64) / 64
 
@@ -126,7 +126,7 @@ def _rows_of(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([[0], np.cumsum(mask.sum(axis=1))]), np.nonzero(mask)[1].astype(np.int32)
 
 
-def _titles(item_genres: np.ndarray) -> np.ndarray:
+def titles_by_genre(item_genres: np.ndarray) -> np.ndarray:
     """Titles such as "Noir 017", counted from 1 in each genre; `item_genres` ascends."""
     numbers = np.arange(len(item_genres)) - np.searchsorted(item_genres, item_genres) + 1
     return text_array(f"{GENRES[genre]} {number:03d}" for genre, number in zip(item_genres, numbers, strict=True))

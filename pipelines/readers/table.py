@@ -26,14 +26,14 @@ from pipelines.readers.files import Source, require_given
 from pipelines.readers.kinds import DATE, SECONDS, ZONED_DATE, Kind
 
 SETTINGS = ("data_dir", *FILTERS, *COLUMNS)
-_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 
 def recognise(path: AnyPath) -> str:
     """The data set's name if this is such a file, or a folder of such parts; "" if not."""
-    parts = _listed(path)
-    alike = len({_suffix(part) for part in parts}) == 1 and not any(part.is_dir() for part in parts)
-    return "table" if alike and _suffix(parts[0]) in (".parquet", *_DELIMITERS) else ""
+    found = _listed(path)
+    alike = len({suffix_of(part) for part in found}) == 1 and not any(part.is_dir() for part in found)
+    return "table" if alike and suffix_of(found[0]) in (".parquet", *DELIMITERS) else ""
 
 
 def header(path: AnyPath) -> tuple[list[str], Source]:
@@ -42,11 +42,11 @@ def header(path: AnyPath) -> tuple[list[str], Source]:
     Raises:
       InputError: there is no table, or it is empty.
     """
-    sources = [Source(part) for part in _parts(path)]
-    suffix = _suffix(sources[0].path)
+    sources = [Source(part) for part in parts(path)]
+    suffix = suffix_of(sources[0].path)
     if suffix == ".parquet":
         return parquet.header(sources[0]), sources[0]
-    heads = ((delimited.peek(source, Format(_DELIMITERS[suffix], quoted=True), 1), source) for source in sources)
+    heads = ((delimited.peek(source, Format(DELIMITERS[suffix], quoted=True), 1), source) for source in sources)
     found = next(((head[0], source) for head, source in heads if head), None)
     if found is None:
         raise InputError("empty", path=sources[0], remedy="The first line must name the columns.")
@@ -63,16 +63,16 @@ def read(path: AnyPath | None, config: DataConfig) -> Ratings:
       InputError: the file is of another type, a column is missing, or a value is missing or malformed.
     """
     require_given(path, "a .csv, .tsv or .parquet file, or a folder of such parts")
-    sources, kinds = [Source(part) for part in _parts(path)], wanted_columns(config)
-    suffix = _suffix(sources[0].path)
+    sources, kinds = [Source(part) for part in parts(path)], wanted_columns(config)
+    suffix = suffix_of(sources[0].path)
     if suffix == ".parquet":
         columns = parquet.read_parts(sources, kinds, path)
     else:
-        columns = _text(sources, Format(_DELIMITERS[suffix], quoted=True), kinds, config.timestamp_column)
+        columns = _text(sources, Format(DELIMITERS[suffix], quoted=True), kinds, config.timestamp_column)
     return to_ratings(columns, config, path)
 
 
-def _suffix(file: AnyPath) -> str:
+def suffix_of(file: AnyPath) -> str:
     """The ending of a file's name that tells its format."""
     return PurePath(file.name.removesuffix(".gz")).suffix.lower()
 
@@ -84,41 +84,51 @@ def _listed(path: AnyPath) -> list[AnyPath]:
     return sorted((part for part in path.iterdir() if not part.name.startswith((".", "_"))), key=str)
 
 
-def _parts(path: AnyPath) -> list[AnyPath]:
+def parts(path: AnyPath) -> list[AnyPath]:
     """The file itself, or the files of a folder that have something to say, in the order of their names."""
-    parts = _listed(path)
+    found = _listed(path)
     if path.is_dir():
-        if folders := [part.name for part in parts if part.is_dir()]:
+        if folders := [part.name for part in found if part.is_dir()]:
             raise InputError(
                 f"this folder of parts holds a folder, {folders[0]}", path=path, remedy="Write the parts side by side."
             )
-        if not parts or len({_suffix(part) for part in parts}) > 1:
+        if not found or len({suffix_of(part) for part in found}) > 1:
             raise InputError(
-                f"this folder holds {[part.name for part in parts[:10]]}, not the parts of one table",
+                f"this folder holds {[part.name for part in found[:10]]}, not the parts of one table",
                 path=path,
                 remedy="Keep parts of one format in it (part-00000.csv, ...), or set `data_dir` to a file.",
             )
-    if _suffix(parts[0]) not in (".parquet", *_DELIMITERS):
+    if suffix_of(found[0]) not in (".parquet", *DELIMITERS):
         remedy = "Convert it, or choose another `dataset`."
-        raise InputError("not a .csv, .tsv or .parquet file", path=parts[0], remedy=remedy)
-    return parts
+        raise InputError("not a .csv, .tsv or .parquet file", path=found[0], remedy=remedy)
+    return found
 
 
 def _text(
     sources: Sequence[Source], form: Format, kinds: dict[str, Kind], time_column: str
 ) -> dict[str, Ids | pa.DictionaryArray]:
     """`delimited.read_parts`, with dates in the time column turned into seconds since 1970."""
+    sources, time_kind = with_content(sources, form, time_column)
+    if time_kind is SECONDS:
+        return delimited.read_parts(sources, form, kinds)
+    columns = delimited.read_parts(sources, form, kinds | {time_column: time_kind})
+    columns[time_column] = seconds_of(columns[time_column])
+    return columns
+
+
+def seconds_of(dates: np.ndarray) -> np.ndarray:
+    """[n] datetime64[ns] as seconds since 1970."""
+    return dates.astype(np.int64) / 1e9
+
+
+def with_content(sources: Sequence[Source], form: Format, time_column: str) -> tuple[list[Source], Kind]:
+    """The parts that are not empty, or all if all are; and what the time column holds: seconds or dates."""
     heads = [delimited.peek(source, form, 2) for source in sources]
     if any(heads):  # Spark writes a file without even a header where a part has no rows
         if silent := heads.count([]):
             notices.info(f"{sources[0].path.parent}: {silent} part(s) are empty.")
         sources = [source for source, head in zip(sources, heads, strict=True) if head]
-    time_kind = _time_kind(next((head for head in heads if len(head) == 2), []), time_column)
-    if time_kind is SECONDS:
-        return delimited.read_parts(sources, form, kinds)
-    columns = delimited.read_parts(sources, form, kinds | {time_column: time_kind})
-    columns[time_column] = columns[time_column].astype(np.int64) / 1e9
-    return columns
+    return list(sources), _time_kind(next((head for head in heads if len(head) == 2), []), time_column)
 
 
 def _time_kind(head: list[list[str]], time_column: str) -> Kind:
