@@ -150,7 +150,7 @@ def big_run(config: BigRunConfig) -> list[Stage]:
         "train": ["-m", "gdns_tf.train", f"--data_dir={data}", f"--output_dir={run}", *train],
         "evaluate, sampled": ["-m", "gdns_tf.evaluate", *evaluated, "--compare=popularity"],
         "evaluate, full": ["-m", "gdns_tf.evaluate", *evaluated, "--compare=popularity", "--protocol=full", "--k=20"],
-        "export": ["-m", "gdns_tf.export", f"--run_dir={run}", f"--export_dir={model}"],
+        "export": ["-m", "gdns_tf.export", f"--run_dir={run}", f"--export_dir={model}", "--export_anyway"],
     }
     stages = []
     for name, command in commands.items():
@@ -211,7 +211,7 @@ def _serve(config: BigRunConfig, data: Path, run: Path, model: Path) -> Stage:
             asked = time.monotonic()
             found = recommender.recommend([split.train.user_ids[user]], k=_K)
             waits.append(1e3 * (time.monotonic() - asked))
-            items[row] = found["item_id"]
+            items[row] = found["item"]
             if not np.allclose(found["score"], expected[row], rtol=1e-4, atol=1e-5):
                 raise InputError(f"user {split.train.user_ids[user]}: not the highest scores of what they have not")
         peak = _peak_gib(server)
