@@ -368,6 +368,13 @@ def test_folders_of_something_else_are_left_alone(rows, tmp_path):
         IngestConfig()
 
 
+def test_workers_that_do_not_reach_the_folder_are_told(rows, tmp_path, monkeypatch):
+    table = write_parts(rows, tmp_path / "table", "csv")
+    monkeypatch.setattr(beam, "_run_by_beam", lambda tasks, arguments: None)
+    with pytest.raises(InputError, match=r"a task of stage partition left no result.* Set `output_dir` to a place"):
+        ingest(DataConfig(dataset="table", data_dir=table), IngestConfig(output_dir=tmp_path / "out"))
+
+
 def test_to_and_from_a_store(rows, tmp_path, store):
     config = DataConfig(dataset="table", data_dir=write_parts(rows, tmp_path / "table", "csv"), split_by="ratio")
     manifest = ingest(config, IngestConfig(output_dir=f"{store}/out", shards=2))
