@@ -25,7 +25,7 @@ from gdns_tf.command import Read, run_command
 from pipelines.atomic import write_text, writing
 from pipelines.checks import Settings
 from pipelines.config import flag
-from pipelines.errors import InputError
+from pipelines.errors import InputError, shown
 from pipelines.nearest import did_you_mean
 
 BASE = Sizes(num_users=100_000, num_items=10_000, group_size=32, num_candidates=400, dim=80)
@@ -38,6 +38,7 @@ AXES: Mapping[str, tuple[int, ...]] = {
     "dim": (8, 25, 80, 250, 800),
 }
 """Two decades of each."""
+TITLES = dict(zip(AXES, ("users", "items", "N", "M", "d"), strict=True))
 COSTS = {"seconds": "seconds an epoch", "memory": "peak memory, GB"}
 
 
@@ -54,7 +55,7 @@ class CostCurvesConfig(Settings):
             raise InputError("`output_dir` is empty", remedy="Name a folder for the curves.")
         for name in self.points:
             if name not in (known := points()):
-                raise InputError(f"`points`: there is no point {name}{did_you_mean(name, known)}")
+                raise InputError(f"`points`: there is no point {shown(name, quoted=True)}{did_you_mean(name, known)}")
 
 
 def points() -> dict[str, Sizes]:
@@ -150,12 +151,12 @@ def _machine(path: Path) -> Machine:
 def _plotted(curves: Curves, cost: str) -> dict[str, Curve]:
     unit = 1e9 if cost == "memory" else 1.0
     plotted = {}
-    for axis, title in zip(AXES, ("users", "items", "N", "M", "d"), strict=True):
+    for axis in AXES:
         x, y = curve(curves.points, axis, cost)
         fitted = np.array([getattr(curves, cost)(replace(BASE, **{axis: int(value)})) for value in x])
         law = curves.laws[cost][axis]
         scaled = replace(law, fixed=law.fixed / unit, factor=law.factor / unit)
-        plotted[title] = (x, y / unit, fitted / unit, scaled)
+        plotted[TITLES[axis]] = (x, y / unit, fitted / unit, scaled)
     return plotted
 
 

@@ -96,8 +96,8 @@ def measure(sizes: Sizes, seconds: float) -> Cost:
         gain_slots=GAIN_SLOTS if sizes.num_items > GAIN_SLOTS else 0,
     )
     steps = math.ceil(sizes.num_users / min(config.batch_size, sizes.num_users))
-    trainer, batches = build_trainer(train, config), iter(build_batches(train, config))
-    drawn = iter(build_batches(train, config, first_epoch=1))
+    trainer, dataset = build_trainer(train, config), build_batches(train, config)
+    batches, drawn = iter(dataset), iter(dataset)
 
     @tf.function
     def training(count: tf.Tensor) -> None:

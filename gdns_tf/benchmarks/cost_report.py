@@ -95,7 +95,7 @@ def _how_measured(curves: Curves, machine: Machine, seconds: float) -> str:
         "every point, so that it fits at a million users and its size does not depend on the machine. *Draws* are the "
         "seconds in which the pipeline by itself draws the positives and candidates of an epoch, with all cores to "
         "itself; in training it does so beside the step. Memory is the largest resident set of the whole process, "
-        "with Python, TensorFlow and the data."
+        "with Python, TensorFlow and the data; a run also keeps the factors averaged and as they were best."
     )
 
 

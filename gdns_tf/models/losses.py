@@ -36,9 +36,8 @@ class RankingLoss(ABC):
         Returns:
           [batch, group_size, group_size] (positive, negative), or [batch, group_size] if pair-wise.
         """
-        if self.pairing == "group":
-            negatives, positives = negatives[:, None, :], positives[:, :, None]
-        return negatives - positives + self.margin
+        reach = negatives + self.margin  # before there are as many as pairs
+        return reach[:, None, :] - positives[:, :, None] if self.pairing == "group" else reach - positives
 
     def __call__(self, positives: tf.Tensor, negatives: tf.Tensor, weights: tf.Tensor | None = None) -> tf.Tensor:
         """The loss of each user, summed over its pairs.

@@ -16,6 +16,7 @@ from absl import flags as absl_flags
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gdns_tf.benchmarks.cost_curves import CostCurvesConfig
 from gdns_tf.benchmarks.requests import RequestsBenchConfig
 from gdns_tf.benchmarks.retrieval import RetrievalBenchConfig
 from gdns_tf.benchmarks.serving import ServingBenchConfig
@@ -55,6 +56,7 @@ BASES = [
     FoldInBenchConfig(),
     WarmStartStudyConfig(),
     BenchConfig(),
+    CostCurvesConfig(output_dir="o"),
     ServingBenchConfig(),
     SoakConfig(),
     RequestsBenchConfig(),
@@ -132,7 +134,7 @@ def check_kept(config, folder):
     path.write_text(replayable([config]), encoding="utf-8")
     assert read_config(path, type(config)) == config
     kept = [getattr(config, field.name) for field in fields(config) if "help" in field.metadata]
-    assert {type(value) for value in kept} <= {str, int, float, bool, tuple}
+    assert {type(value) for value in kept} <= {str, int, float, bool, tuple, type(None)}
     if isinstance(config, TrainConfig):
         assert config.with_settings() == config == TrainConfig.from_settings(**config.settings())
 

@@ -91,7 +91,7 @@ def test_random_interactions_are_distinct():
 def test_bad_settings_are_refused(tmp_path):
     with pytest.raises(InputError, match="`output_dir`"):
         CostCurvesConfig()
-    with pytest.raises(InputError, match="no point dim=801; did you mean 'dim=800'"):
+    with pytest.raises(InputError, match="no point 'dim=801'; did you mean 'dim=800'"):
         CostCurvesConfig(output_dir=str(tmp_path), points=("dim=801",))
 
 

@@ -29,8 +29,8 @@ SMALLEST, LARGEST = 2.0**-126, float(np.finfo(np.float32).max)
 def ends(field):
     """What a setting may just be: the ends of its bounds, something between them, and its choices."""
     bounds, default = field.metadata["bounds"], field.default
-    if isinstance(default, bool):
-        return [not default]
+    if default is None or isinstance(default, bool):
+        return [value for value in (True, False) if value is not default]
     if isinstance(default, str):
         return [choice for choice in field.metadata["choices"] if choice != default]
     if isinstance(default, int):
