@@ -240,9 +240,9 @@ def _tfds(rows, path):
 
 def _srns(_rows, path):
     rng = np.random.default_rng(0)
-    items = np.array([rng.permutation(60) for _ in range(30)])
+    items = np.array([rng.permutation(130) for _ in range(30)])
     users = np.arange(30)
-    parts = {"train": np.stack([np.repeat(users, 8), items[:, :8].ravel()], axis=1), "test_neg": items[:, 10:50]}
+    parts = {"train": np.stack([np.repeat(users, 8), items[:, :8].ravel()], axis=1), "test_neg": items[:, 10:110]}
     parts |= {name: np.stack([users, items[:, 8 + n]], axis=1) for n, name in enumerate(("val", "test"))}
     for name, array in parts.items():
         (path / f"{name}.pkl").write_bytes(pickle.dumps(array))
