@@ -32,6 +32,9 @@ class GainTable(tf.Module, ABC):
           setup: the data.
         """
         train, options = setup.train, {"cells": config.gain_cells, "compiled": setup.compiled}
+        if config.is_bounded(train.num_items) and config.gain_ways > 1:
+            slots, options = config.slots(train.num_items), options | {"ways": config.gain_ways}
+            return SetAssociativeGainTable(train.num_users, slots, **options)
         if config.is_bounded(train.num_items) and config.gain_slots:
             return BoundedGainTable(train.num_users, config.slots(train.num_items), **options)
         return DenseGainTable(train.num_users, train.num_items, **options)
@@ -162,6 +165,104 @@ class BoundedGainTable(GainTable):
     def visited(self, users: tf.Tensor) -> tf.Tensor:
         slots = tf.gather(self.cells, self.cell(users, tf.range(self._num_slots)[None, :]))
         return self._unpacked(tf.boolean_mask(slots, slots[..., 0] != _EMPTY))
+
+
+_NOTHING, _WRITTEN = -3e38, 3e38
+"""The worth of an empty slot, and of one that is written in this step, beside the indicators of all others."""
+
+
+class SetAssociativeGainTable(GainTable):
+    """A fixed number of slots a user, in sets of a few: an item may have any slot of its set.
+
+    Newcomers to a full set take the places of those with the lowest indicator that are not written in the same step; of
+    more newcomers than places those with the highest indicators stay, of equals those with the lowest numbers.
+    """
+
+    def __init__(
+        self,
+        num_users: int,
+        num_slots: int,
+        *,
+        ways: int = 4,
+        indicator: int = 1,
+        cells: str = "float32",
+        compiled: bool = False,
+    ) -> None:
+        """Args:
+        num_users, num_slots: the size of the table.
+        ways: slots of a set.
+        indicator: by what those go that have to: 0, H, or 1, G.
+        cells: the type of the numbers that it keeps.
+        compiled: whether `write` is called under XLA.
+        """
+        super().__init__(name="gain_table")
+        self._ways = min(ways, num_slots)
+        self._num_sets = -(-num_slots // self._ways)
+        self._indicator, self._compiled = indicator, compiled
+        self._cell_dtype = tf.as_dtype(cells)
+        self._words = 1 + self._cell_dtype.size // 2
+        self._empty = self._packed(tf.constant([[_EMPTY]]), tf.ones([1, 1, 2]))[0, 0]
+        self._nowhere = num_users * self._num_sets  # a set that is nobody's
+        empty = tf.tile(self._empty[None], [self._nowhere + 1, self._ways])
+        self.sets = tf.Variable(empty, trainable=False, name="sets")
+
+    def _packed(self, items: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+        cells = tf.bitcast(tf.cast(values, self._cell_dtype), tf.int32)
+        return tf.concat([items[..., None], cells if self._words == 3 else cells[..., None]], axis=2)
+
+    def _unpacked(self, cells: tf.Tensor) -> tf.Tensor:
+        return tf.cast(tf.bitcast(cells if self._words == 3 else cells[..., 0], self._cell_dtype), tf.float32)
+
+    def _set(self, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        return tf.cast(users, tf.int64)[:, None] * self._num_sets + tf.cast(items % self._num_sets, tf.int64)
+
+    def _slots(self, sets: tf.Tensor) -> tf.Tensor:
+        """[batch, n, ways, words]: the slots of sets [batch, n]."""
+        rows = tf.gather(self.sets, sets)
+        return tf.reshape(rows, [*tf.unstack(tf.shape(sets)), self._ways, self._words])
+
+    def read(self, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        slots = self._slots(self._set(users, items))
+        held = slots[..., 0] == items[..., None]
+        cells = tf.reduce_sum(tf.where(held[..., None], slots[..., 1:], 0), axis=2)  # of the one slot that has it
+        return tf.where(tf.reduce_any(held, axis=2)[..., None], self._unpacked(cells), 1.0)
+
+    def write(self, users: tf.Tensor, items: tf.Tensor, values: tf.Tensor) -> None:
+        # By sets, and in them the highest indicator first; what is there twice comes last, to nowhere.
+        order = tf.argsort(items, axis=1, stable=True)
+        items, values = (tf.gather(x, order, batch_dims=1) for x in (items, values))
+        repeated = tf.pad(items[:, 1:] == items[:, :-1], [[0, 0], [1, 0]])
+        sets = tf.where(repeated, tf.constant(self._nowhere, tf.int64), self._set(users, items))
+        lowest = tf.cast(2**31 - 1 - tf.bitcast(values[..., self._indicator], tf.int32), tf.int64)
+        order = tf.argsort(sets * 2**31 + lowest, axis=1, stable=True)
+        items, values, sets = (tf.gather(x, order, batch_dims=1) for x in (items, values, sets))
+        first = tf.pad(sets[:, 1:] != sets[:, :-1], [[0, 0], [1, 0]], constant_values=True) & (sets != self._nowhere)
+
+        # What the first of each set writes: its new slots, and of the old ones those that are worth most.
+        written, shape = self._packed(items, values), tf.shape(sets)
+        new, is_there = [], []
+        for later in range(self._ways):
+            there = tf.pad(sets[:, later:], [[0, 0], [0, later]], constant_values=_EMPTY) == sets
+            is_there.append(there)
+            new.append(
+                tf.where(there[..., None], tf.pad(written[:, later:], [[0, 0], [0, later], [0, 0]]), self._empty)
+            )
+        new, is_there = tf.stack(new, axis=2), tf.stack(is_there, axis=2)
+        old = self._slots(sets)
+        gone = tf.reduce_any(old[..., :1] == new[:, :, None, :, 0], axis=3) | (old[..., 0] == _EMPTY)
+        old = tf.where(gone[..., None], self._empty, old)
+        worth = tf.where(gone, _NOTHING, self._unpacked(old[..., 1:])[..., self._indicator])
+        worth = tf.concat([tf.where(is_there, _WRITTEN, _NOTHING), worth], axis=2)
+        kept = tf.math.top_k(worth, self._ways).indices
+        slots = tf.reshape(tf.gather(tf.concat([new, old], axis=2), kept, batch_dims=2), [*tf.unstack(shape), -1])
+        slots = tf.where(first[..., None], slots, tf.tile(self._empty, [self._ways]))
+        write_rows(self.sets, tf.where(first, sets, tf.constant(self._nowhere, tf.int64)), slots, self._compiled)
+
+    def visited(self, users: tf.Tensor) -> tf.Tensor:
+        slots = self._slots(
+            tf.cast(users, tf.int64)[:, None] * self._num_sets + tf.range(self._num_sets, dtype=tf.int64)
+        )
+        return self._unpacked(tf.boolean_mask(slots, slots[..., 0] != _EMPTY)[:, 1:])
 
 
 def _last_of_equals(keys: tf.Tensor) -> tf.Tensor:

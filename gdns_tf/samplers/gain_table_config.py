@@ -37,6 +37,9 @@ class GainTableConfig(SamplerConfig):
     gain_cells: str = flag(
         "float32", "Numbers that the gain table keeps: 8 bytes a pair, or 4, and 4 more if bounded.", tuple(CELLS)
     )
+    gain_ways: int = flag(
+        1, "Slots of a bounded gain table that an item may have; the lowest indicator goes. 1: its own.", at_least=1
+    )
     gain_memory_share: float = flag(
         0.5, "Share of the free memory, a GPU's if there is one, that such a gain table may take.", above=0, at_most=1
     )

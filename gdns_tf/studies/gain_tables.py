@@ -39,6 +39,8 @@ def arms(session: Session) -> list[Arm]:
         slots = round(_fraction(share) * num_items)
         overrides = {"gain_table": "bounded", "gain_slots": slots}
         bounded.append(Arm(f"{share}, float32", f"bounded-{slots}", overrides, TASK))
+        ways = overrides | {"gain_ways": 4}
+        bounded.append(Arm(f"{share}, float32, sets of 4", f"sets-{slots}", ways, TASK))
     return [*dense, *bounded]
 
 
