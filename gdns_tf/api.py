@@ -170,7 +170,7 @@ def export_trained(model: "Model") -> None:
     def export() -> None:
         model.export(config.export_dir, keep_versions=config.keep_versions, export_anyway=config.export_anyway)
 
-    replicas = join(config.strategy)
+    replicas = join(config.strategy, config.heartbeat_seconds)
     with replicas.together():
         replicas.on_chief(export)
 

@@ -32,7 +32,7 @@ def train(data: DataConfig, config: TrainConfig) -> dict:
     """
     if config.export_dir:
         check_options(config.export_dir, keep_versions=config.keep_versions)  # before anything that takes a while
-    replicas = join(config.strategy)  # before TensorFlow works
+    replicas = join(config.strategy, config.heartbeat_seconds)  # before TensorFlow works
     data = infer(data)  # which the run's flags then name
     folder = RunFolder(config.output_dir)
 

@@ -9,7 +9,9 @@ from scipy import stats
 _BLOCK = 2**20
 """Numbers that one block of sign patterns holds at most (8 MB), unless a single one has more."""
 _RESAMPLES_AT_ONCE = 250
-"""Of users, which bounds the memory."""
+"""Of users, where they are not very many."""
+_COUNTS_AT_ONCE = 2**26
+"""Numbers that resamples of users hold at most (1 GB), unless a single one has more."""
 
 
 @dataclass(frozen=True)
@@ -168,8 +170,9 @@ def _resampled_means(values: np.ndarray, resamples: int, rng: np.random.Generato
     num_metrics, num_seeds, num_users = values.shape
     columns = values.reshape(-1, num_users).T.astype(np.float64)
     means = np.empty((resamples, num_metrics))
-    for start in range(0, resamples, _RESAMPLES_AT_ONCE):
-        count = min(_RESAMPLES_AT_ONCE, resamples - start)
+    at_once = min(_RESAMPLES_AT_ONCE, max(_COUNTS_AT_ONCE // num_users, 1))
+    for start in range(0, resamples, at_once):
+        count = min(at_once, resamples - start)
         users = [np.bincount(rng.integers(0, num_users, num_users), minlength=num_users) for _ in range(count)]
         drawn = (np.array(users, np.float64) @ columns / num_users).reshape(count, num_metrics, num_seeds)
         if num_seeds > 1:

@@ -74,7 +74,7 @@ def train(
     streamed = isinstance(split, StreamedSplit)
     if config.warm_start and streamed:
         raise needs_all("`warm_start`, to look for held-out items that were learnt before,")
-    replicas = join(config.strategy)
+    replicas = join(config.strategy, config.heartbeat_seconds)
     data, keeps_data = data_of_run(data, config.output_dir)
     opened = folder = RunFolder(config.output_dir)
     uploads = []

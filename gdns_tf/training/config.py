@@ -32,7 +32,7 @@ from pipelines.errors import InputError, require, shown
 from pipelines.interactions import Interactions
 from pipelines.nearest import did_you_mean
 from pipelines.notices import notices
-from pipelines.paths import as_path, is_remote, is_within
+from pipelines.paths import is_remote, is_within
 
 OPTIMIZERS = ("adagrad", "adam", "sgd")
 FLOAT32 = "float32"
@@ -55,6 +55,7 @@ HARMLESS = {
     "keep_versions",
     "gain_memory_share",
     "jit_compile",
+    "heartbeat_seconds",
 }
 """Settings in which a run may differ when it is gone on with."""
 _SILENCE = logging.Logger("silence", logging.CRITICAL + 1)
@@ -157,6 +158,9 @@ class TrainConfig(Settings):
         STRATEGIES,
         main=True,
     )
+    heartbeat_seconds: float = flag(
+        30.0, "multiworker: a worker that is silent for so long counts as lost.", at_least=2, at_most=3600
+    )
     jit_compile: bool | None = flag(
         None, "Compile the step by XLA; auto: where there is a GPU and what is chosen compiles. Slower on CPUs."
     )
@@ -245,7 +249,7 @@ class TrainConfig(Settings):
                 rule = "does not go with a sampler that is given as an object: it takes one for each replica"
             require(good, "strategy", self.strategy, rule)
             rule = "does not go with `strategy`=multiworker, whose workers need a folder of a file system that all see"
-            good = self.strategy != "multiworker" or not self.output_dir or not is_remote(as_path(self.output_dir))
+            good = self.strategy != "multiworker" or not self.output_dir or not is_remote(self.output_dir)
             require(good, "output_dir", self.output_dir, rule)
             require(not self.jit_compile, "jit_compile", True, f"does not go with `strategy`={self.strategy}")
         if self.jit_compile:

@@ -13,6 +13,7 @@ from gdns_tf.runs.callbacks import Callback
 from gdns_tf.training.config import TrainConfig
 from gdns_tf.training.replicas.strategies import join
 from pipelines.config import DataConfig
+from pipelines.infer import infer
 from pipelines.load import load_dataset
 
 
@@ -28,8 +29,8 @@ class Kills(Callback):
 
 
 def main(read: Read) -> None:
-    config, data = read(TrainConfig), read(DataConfig)
-    join(config.strategy)
+    config, data = read(TrainConfig), infer(read(DataConfig))
+    join(config.strategy, config.heartbeat_seconds)
     train_model(load_dataset(data), data, config, [Kills(int(sys.argv[1]), int(sys.argv[2]))])
 
 

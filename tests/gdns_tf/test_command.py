@@ -49,7 +49,7 @@ def test_help_of_training_shows_a_dozen_or_so_and_groups_the_rest_by_sampler(cap
         assert exit_code(lambda read: None, "Trains.", [TrainConfig], ["train", flag]) == 0
         return capsys.readouterr().out
 
-    assert 10 <= show("--help").count("\n  --") <= 16
+    assert 10 <= show("--help").count("\n  --") <= 18
     full = show("--helpfull")
     gdns, srns = full.index("sampler gdns:"), full.index("sampler srns:")
     assert "--smoothing" in full[gdns:]

@@ -16,7 +16,7 @@ STEPS = 5  # of 30 users, 7 at a time
 
 @pytest.fixture
 def train(tmp_path, monkeypatch):
-    """Of 30 users in 4 shards, of which a window has 14 or so."""
+    """Of 30 users in 4 shards, of whom a window has fewer."""
     monkeypatch.setattr(pipelines.streamed_batches, "WINDOW_BYTES", 8000)
     save_shards(PLANTED, tmp_path, num_shards=4)
     return StreamedSplit(StreamedFolder(tmp_path)).train

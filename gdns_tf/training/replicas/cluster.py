@@ -74,7 +74,8 @@ def tf_config(environment: Mapping[str, str]) -> str:
 
 
 def own_cluster() -> Cluster:
-    """The cluster of this process, which TensorFlow finds in TF_CONFIG from then on."""
+    """The cluster of this process, which TensorFlow finds in TF_CONFIG from then on: all in it are workers."""
     cluster = cluster_of(os.environ)
-    os.environ[TF_CONFIG] = tf_config(os.environ)
+    task = {"type": "worker", "index": cluster.number}
+    os.environ[TF_CONFIG] = json.dumps({"cluster": {"worker": cluster.addresses}, "task": task})
     return cluster

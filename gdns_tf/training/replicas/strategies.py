@@ -16,7 +16,7 @@ import tensorflow as tf
 from gdns_tf.training.base import ScorerTrainer
 from gdns_tf.training.replicas.base import ALONE, Replicas, Result
 from gdns_tf.training.replicas.cluster import Cluster, own_cluster
-from gdns_tf.training.replicas.watched import peers_watched
+from gdns_tf.training.replicas.watched import await_heartbeats, peers_watched
 from pipelines.errors import InputError, StorageError
 from pipelines.shares import Share
 
@@ -134,9 +134,15 @@ class Workers(Mirrored):
         return peers_watched(self.worker, self.workers)
 
 
-@functools.cache
-def join(strategy: str) -> Replicas:
-    """Those that train together by the setting `strategy`; of a cluster once all its workers are there.
+_joined: dict[str, Replicas] = {}
+
+
+def join(strategy: str, heartbeat_seconds: float = 30.0) -> Replicas:
+    """Those that train together by the setting `strategy`, the same at every call; of a cluster once all are there.
+
+    Args:
+      strategy: which.
+      heartbeat_seconds: after how long a silent worker counts as lost.
 
     Raises:
       InputError: the environment names no cluster; or TensorFlow has worked before, after which it joins none.
@@ -144,12 +150,21 @@ def join(strategy: str) -> Replicas:
     """
     if strategy == NONE:
         return ALONE
-    if strategy == MIRRORED:
-        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-        return Mirrored(tf.distribute.MirroredStrategy([device.name for device in devices]))
+    if strategy not in _joined:
+        _joined[strategy] = _mirrored() if strategy == MIRRORED else _workers(heartbeat_seconds)
+    return _joined[strategy]
+
+
+def _mirrored() -> Replicas:
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return Mirrored(tf.distribute.MirroredStrategy([device.name for device in devices]))
+
+
+def _workers(heartbeat_seconds: float) -> Replicas:
     cluster = own_cluster()
     with peers_watched(cluster.number, len(cluster.addresses)):
         try:
+            await_heartbeats(len(cluster.addresses), heartbeat_seconds)
             return Workers(tf.distribute.MultiWorkerMirroredStrategy(), cluster)
         except RuntimeError as error:
             raise InputError(

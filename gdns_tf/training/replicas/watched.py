@@ -4,6 +4,8 @@ import contextlib
 from collections.abc import Iterator
 
 import tensorflow as tf
+from tensorflow.compiler.xla.tsl.protobuf.coordination_config_pb2 import CoordinatedJob
+from tensorflow.python.eager import context
 
 from gdns_tf.training.replicas.lost import PeerLost
 
@@ -32,3 +34,17 @@ def peers_watched(worker: int, workers: int) -> Iterator[None]:
             f"worker {worker} of {workers} has lost another one: {clue}. Start all workers again by the same command: "
             "they go on together from the newest checkpoint"
         ) from error
+
+
+def await_heartbeats(workers: int, seconds: float) -> None:
+    """Sets how long a worker may be silent before it counts as lost; to be called before the strategy is made.
+
+    The strategy would set the ten seconds of TensorFlow, for which a machine that is short of time may well be silent;
+    it leaves what is set already, for which there is no public function.
+    """
+    context.context().configure_coordination_service(
+        service_type="standalone",
+        service_leader="/job:worker/replica:0/task:0",
+        heartbeat_timeout_in_ms=round(1000 * seconds),
+        coordinated_jobs=[CoordinatedJob(name="worker", num_tasks=workers)],
+    )
