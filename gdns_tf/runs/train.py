@@ -23,7 +23,7 @@ from gdns_tf.samplers.given import Given
 from gdns_tf.training.base import ScorerTrainer
 from gdns_tf.training.build import build_trainer
 from gdns_tf.training.config import TrainConfig
-from gdns_tf.training.replicas.base import Replicas
+from gdns_tf.training.replicas.base import ALONE, Replicas
 from gdns_tf.training.replicas.strategies import join
 from pipelines.config import DataConfig
 from pipelines.errors import InputError
@@ -165,7 +165,7 @@ def settled(folder: RunFolder, config: TrainConfig, replicas: Replicas, num_user
 
 
 def _build(split: Split, config: TrainConfig, replicas: Replicas) -> ScorerTrainer:
-    return build_trainer(split.train, config, *([replicas] if replicas.count > 1 else []))
+    return build_trainer(split.train, config, *([] if replicas is ALONE else [replicas]))
 
 
 def check_same_data(split: Split, replicas: Replicas) -> None:

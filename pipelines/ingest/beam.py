@@ -191,7 +191,14 @@ class Stages:
             bar.update(len(tasks) - len(pending))
             if pending:
                 self._run(pending, folder, bar, in_processes)
-        results = [self.job.result(stage, task.number) for task in tasks]
+        try:
+            results = [self.job.result(stage, task.number) for task in tasks]
+        except FileNotFoundError as error:
+            raise InputError(
+                f"a task of stage {stage} left no result ({error})",
+                path=folder,
+                remedy="Set `output_dir` to a place that all workers of the runner reach.",
+            ) from None
         for level, message in dict.fromkeys(tuple(each) for result in results for each in result.facts["notices"]):
             notices.log(level, message)
         return results
@@ -236,19 +243,17 @@ class Stages:
 
     def _options(self, num_tasks: int, in_processes: bool) -> list[str]:
         """Beam's options, with as many local workers as there are cores where nothing is said of them."""
-        from apache_beam.options.pipeline_options import DirectOptions, StandardOptions
+        from apache_beam.options.pipeline_options import StandardOptions
 
         options = _options_of(self._arguments)
         if (options.view_as(StandardOptions).runner or _LOCAL) != _LOCAL:
             return self._arguments
-        added = [f"--runner={_LOCAL_PYTHON}"]
-        direct, cores = options.view_as(DirectOptions), len(os.sched_getaffinity(0))
+        added, cores = ["--default_sdk_harness_log_level=ERROR"], len(os.sched_getaffinity(0))
         said = any(each.startswith(("--direct_num_workers", "--direct_running_mode")) for each in self._arguments)
         if not said and num_tasks > 1 and cores > 1:
             mode = "multi_processing" if in_processes else "multi_threading"
             added += [f"--direct_num_workers={min(cores, num_tasks)}", f"--direct_running_mode={mode}"]
-        del direct
-        return [*self._arguments, *added]
+        return [*added, *self._arguments, "--runner", _LOCAL_PYTHON]
 
 
 def _options_of(arguments: Sequence[str]) -> object:
@@ -261,9 +266,22 @@ def _run_by_beam(tasks: list[_Task], arguments: Sequence[str]) -> None:
     with _quiet():
         import apache_beam
 
-        pipeline = apache_beam.Pipeline(options=_options_of(arguments))
+        options = _options_of(arguments)
+        runner = _local_runner(options) if arguments[-1:] == [_LOCAL_PYTHON] else None
+        pipeline = apache_beam.Pipeline(runner, options)
         _ = pipeline | "Tasks" >> apache_beam.Create(tasks, reshuffle=True) | "Run" >> apache_beam.Map(_run_task)
         pipeline.run().wait_until_finish()
+
+
+def _local_runner(options: object) -> object:
+    """Beam's local runner as its DirectRunner makes it: its workers get the options, and so are quiet."""
+    from apache_beam.portability.api import beam_provision_api_pb2
+    from apache_beam.runners.portability.fn_api_runner import fn_runner
+    from apache_beam.runners.portability.portable_runner import JobServiceHandle
+
+    encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options())
+    info = beam_provision_api_pb2.ProvisionInfo(pipeline_options=encoded)
+    return fn_runner.FnApiRunner(provision_info=fn_runner.ExtendedProvisionInfo(info))
 
 
 def _run_task(task: _Task) -> None:

@@ -3,18 +3,16 @@
 python fatal_chief.py PID EPOCH FLAGS...
 """
 
+import functools
 import os
 import signal
 import sys
 
-from gdns_tf.api import train_model
-from gdns_tf.command import Read, run_command
+import gdns_tf.train
+from gdns_tf.command import run_command
 from gdns_tf.runs.callbacks import Callback
 from gdns_tf.training.config import TrainConfig
-from gdns_tf.training.replicas.strategies import join
 from pipelines.config import DataConfig
-from pipelines.infer import infer
-from pipelines.load import load_dataset
 
 
 class Kills(Callback):
@@ -28,11 +26,7 @@ class Kills(Callback):
             os.kill(self._process, signal.SIGKILL)
 
 
-def main(read: Read) -> None:
-    config, data = read(TrainConfig), infer(read(DataConfig))
-    join(config.strategy, config.heartbeat_seconds)
-    train_model(load_dataset(data), data, config, [Kills(int(sys.argv[1]), int(sys.argv[2]))])
-
-
 if __name__ == "__main__":
-    run_command(main, __doc__, [TrainConfig, DataConfig], [sys.argv[0], *sys.argv[3:]])
+    kills = Kills(int(sys.argv[1]), int(sys.argv[2]))
+    gdns_tf.train.train_model = functools.partial(gdns_tf.train.train_model, callbacks=[kills])
+    run_command(gdns_tf.train.main, __doc__, [TrainConfig, DataConfig], [sys.argv[0], *sys.argv[3:]])

@@ -18,6 +18,7 @@ from gdns_tf.training.replicas.base import ALONE, Replicas, Result
 from gdns_tf.training.replicas.cluster import Cluster, own_cluster
 from gdns_tf.training.replicas.watched import await_heartbeats, peers_watched
 from pipelines.errors import InputError, StorageError
+from pipelines.notices import notices
 from pipelines.shares import Share
 
 NONE, MIRRORED, MULTIWORKER = "none", "mirrored", "multiworker"
@@ -157,6 +158,9 @@ def join(strategy: str, heartbeat_seconds: float = 30.0) -> Replicas:
 
 def _mirrored() -> Replicas:
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    if len(devices) == 1:
+        notices.info("`strategy`=mirrored: there is one device here, %s, and so one replica.", devices[0].name)
+        return ALONE
     return Mirrored(tf.distribute.MirroredStrategy([device.name for device in devices]))
 
 

@@ -240,9 +240,9 @@ def _tfds(rows, path):
 
 def _srns(_rows, path):
     rng = np.random.default_rng(0)
-    items = np.array([rng.permutation(60) for _ in range(30)])
+    items = np.array([rng.permutation(130) for _ in range(30)])
     users = np.arange(30)
-    parts = {"train": np.stack([np.repeat(users, 8), items[:, :8].ravel()], axis=1), "test_neg": items[:, 10:50]}
+    parts = {"train": np.stack([np.repeat(users, 8), items[:, :8].ravel()], axis=1), "test_neg": items[:, 10:110]}
     parts |= {name: np.stack([users, items[:, 8 + n]], axis=1) for n, name in enumerate(("val", "test"))}
     for name, array in parts.items():
         (path / f"{name}.pkl").write_bytes(pickle.dumps(array))
@@ -366,6 +366,13 @@ def test_folders_of_something_else_are_left_alone(rows, tmp_path):
     assert len(list((tmp_path / "new").glob("users-*"))) == 2
     with pytest.raises(InputError, match="`output_dir` is not set"):
         IngestConfig()
+
+
+def test_workers_that_do_not_reach_the_folder_are_told(rows, tmp_path, monkeypatch):
+    table = write_parts(rows, tmp_path / "table", "csv")
+    monkeypatch.setattr(beam, "_run_by_beam", lambda tasks, arguments: None)
+    with pytest.raises(InputError, match=r"a task of stage partition left no result.* Set `output_dir` to a place"):
+        ingest(DataConfig(dataset="table", data_dir=table), IngestConfig(output_dir=tmp_path / "out"))
 
 
 def test_to_and_from_a_store(rows, tmp_path, store):
