@@ -88,7 +88,9 @@ class HomogeneousLoss(RankingLoss):
         of_positives = tf.linalg.matvec(slopes, weights)
         of_negatives = tf.linalg.matvec(slopes, tf.ones_like(positives), transpose_a=True)
         reach = negatives + self.margin
-        losses = tf.reduce_sum(weights * reach * of_negatives - positives * of_positives, axis=1) / self.degree
+        # Each by itself: there may be one positive against many negatives.
+        gaps = tf.reduce_sum(weights * reach * of_negatives, axis=1) - tf.reduce_sum(positives * of_positives, axis=1)
+        losses = gaps / self.degree
 
         def backward(upstream: tf.Tensor) -> tuple:
             upstream = upstream[:, None]
