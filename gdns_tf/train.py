@@ -57,9 +57,9 @@ def train(data: DataConfig, config: TrainConfig) -> dict:
         print(format_metrics(model.metrics))
         if config.show_users:
             print(format_recommendations(split, model.factors, config.show_users))
-        print(
-            f"Weights, metrics and curves are in {folder.path}: tensorboard --logdir {folder.tensorboard}", flush=True
-        )
+        curves = f" and curves are in {folder.path}: tensorboard --logdir {folder.tensorboard}"
+        told = f"Weights, metrics{curves}" if config.tensorboard else f"Weights and metrics are in {folder.path}"
+        print(told, flush=True)
     export_trained(model)
     return model.metrics
 

@@ -26,7 +26,7 @@ def positive_drawer(train: Interactions, count: int) -> Drawer:
 
     def draw(users: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         first, end = tf.gather(offsets, users), tf.gather(offsets, users + 1)
-        places = _uniform_below((end - first)[:, None], [tf.shape(users)[0], count], seed)
+        places = uniform_below((end - first)[:, None], [tf.shape(users)[0], count], seed)
         return tf.gather(items, first[:, None] + places)
 
     return draw
@@ -72,8 +72,8 @@ class Masses:
 def item_drawer(train: Interactions, count: int, weights: np.ndarray | None = None) -> Callable[[tf.Tensor], tf.Tensor]:
     """Draws [count] items from the whole catalogue by a seed, independently and in proportion to the weights."""
     masses = item_masses(train, weights)
-    item_at, total = _item_at(masses), int(masses.sum())
-    return lambda seed: item_at(_uniform_below(total, [count], seed))
+    item_at, total = item_at_of(masses), int(masses.sum())
+    return lambda seed: item_at(uniform_below(total, [count], seed))
 
 
 def item_masses(train: Interactions, weights: np.ndarray | None) -> np.ndarray:
@@ -99,11 +99,11 @@ def unobserved_drawer(train: Interactions, count: int, weights: np.ndarray | Non
     """
     masses = item_masses(train, weights)
     exact = exact_drawer(train, masses)
-    observed, item_at, total = Observed(train), _item_at(masses), int(masses.sum())
+    observed, item_at, total = Observed(train), item_at_of(masses), int(masses.sum())
 
     def draw(users: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         seeds = tf.random.experimental.stateless_split(seed, num=2)
-        items = item_at(_uniform_below(total, [tf.shape(users)[0], count], seeds[0]))
+        items = item_at(uniform_below(total, [tf.shape(users)[0], count], seeds[0]))
         places = tf.where(observed.contains(users, items))
         again = exact(tf.gather(users, places[:, 0]), seeds[1])
         return tf.tensor_scatter_nd_update(items, places, again)
@@ -129,10 +129,10 @@ def exact_drawer(train: Interactions, masses: np.ndarray) -> Drawer:
     left = total - np.diff(cut_before[train.offsets])
     _check_each(train, left, "every item" if masses.all() else "every item that has a weight")
     starts, left, cut_before = (tf.constant(values, tf.int64) for values in (starts, left, cut_before))
-    item_at = _item_at(masses)
+    item_at = item_at_of(masses)
 
     def draw(users: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        points = tf.gather(starts, users) + _uniform_below(tf.gather(left, users), tf.shape(users), seed)
+        points = tf.gather(starts, users) + uniform_below(tf.gather(left, users), tf.shape(users), seed)
         cut = tf.gather(cut_before, tf.searchsorted(cuts, points, side="right"))
         return item_at(points + cut - tf.cast(users, tf.int64) * total)
 
@@ -148,7 +148,7 @@ def _masses(weights: np.ndarray, num_items: int) -> np.ndarray:
     return np.where(weights > 0, np.maximum(masses, 1), 0)
 
 
-def _item_at(masses: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:
+def item_at_of(masses: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:
     """From points (int64, any shape) on a line of items, each as long as its mass, to the items (int32) there."""
     if (masses == 1).all():
         return lambda points: tf.cast(points, tf.int32)
@@ -156,7 +156,7 @@ def _item_at(masses: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:
     return lambda points: tf.reshape(tf.searchsorted(ends, tf.reshape(points, [-1]), side="right"), tf.shape(points))
 
 
-def _uniform_below(limits: tf.Tensor | int, shape: Sequence[tf.Tensor | int], seed: tf.Tensor) -> tf.Tensor:
+def uniform_below(limits: tf.Tensor | int, shape: Sequence[tf.Tensor | int], seed: tf.Tensor) -> tf.Tensor:
     """int64 draws from 0 .. limits - 1, of a shape that the limits, int64 and below 2^31, can be broadcast to.
 
     Multiplies 32 random bits by the limit and keeps the high word; the bias is below limit / 2^32.

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from pipelines.draws import _item_at, _uniform_below, item_masses
+from pipelines.draws import item_at_of, item_masses, uniform_below
 from pipelines.streamed import NOTHING_TO_DRAW, StreamedInteractions
 
 RaggedDrawer = Callable[[tf.RaggedTensor, tf.Tensor], tf.Tensor]
@@ -23,7 +23,7 @@ def draw_positives(rows: tf.RaggedTensor, count: int, seed: tf.Tensor) -> tf.Ten
       count: how many to draw from each.
       seed: [2].
     """
-    places = _uniform_below(rows.row_lengths()[:, None], [rows.nrows(), count], seed)
+    places = uniform_below(rows.row_lengths()[:, None], [rows.nrows(), count], seed)
     return tf.gather(rows.values, rows.row_starts()[:, None] + places)
 
 
@@ -46,13 +46,13 @@ def unobserved_drawer(train: StreamedInteractions, count: int, weights: np.ndarr
       ValueError: the weights are no such numbers.
     """
     num_items, masses = train.num_items, item_masses(train, weights)
-    item_at, total = _item_at(masses), int(masses.sum())
+    item_at, total = item_at_of(masses), int(masses.sum())
     before, masses = tf.constant(np.cumsum(masses) - masses, tf.int64), tf.constant(masses, tf.int64)
 
     def draw(rows: tf.RaggedTensor, seed: tf.Tensor) -> tf.Tensor:
         seeds = tf.random.experimental.stateless_split(seed, num=2)
         pairs = sorted_pairs(rows, num_items)
-        items = item_at(_uniform_below(total, [rows.nrows(), count], seeds[0]))
+        items = item_at(uniform_below(total, [rows.nrows(), count], seeds[0]))
         places = tf.where(contains(pairs, items, num_items))
         again = exact(rows.row_splits, pairs, places[:, 0], seeds[1])
         return tf.tensor_scatter_nd_update(items, places, again)
@@ -66,7 +66,7 @@ def unobserved_drawer(train: StreamedInteractions, count: int, weights: np.ndarr
         left = total - (of_rows[1:] - of_rows[:-1])
         with tf.control_dependencies([tf.debugging.assert_positive(left, message=NOTHING_TO_DRAW)]):
             points = (
-                rows * total - tf.gather(of_rows, rows) + _uniform_below(tf.gather(left, rows), tf.shape(rows), seed)
+                rows * total - tf.gather(of_rows, rows) + uniform_below(tf.gather(left, rows), tf.shape(rows), seed)
             )
         cut = tf.gather(cut_before, tf.searchsorted(cuts, points, side="right"))
         return item_at(points + cut - rows * total)
