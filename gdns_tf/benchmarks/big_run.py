@@ -36,7 +36,7 @@ from pipelines.readers.planted_large import NAME as DATASET
 from pipelines.readers.planted_large import law_of
 from pipelines.streamed import StreamedSplit
 
-_SECONDS_BETWEEN_SAMPLES = 0.2
+_SECONDS_BETWEEN_SAMPLES = 0.5
 _MODEL, _K = "big", 20
 _HEADER = ("stage", "seconds", "peak GiB", "what it says")
 
@@ -52,7 +52,9 @@ class BigRunConfig(Settings):
     epochs: int = flag(1, "Epochs of training.", main=True, at_least=1)
     evaluated_users: int = flag(20_000, "Users that are evaluated, drawn at random.", main=True, at_least=1)
     questions: int = flag(50, "Users whose lists are asked for.", main=True, at_least=1)
-    train_flags: str = flag("", "Further flags of gdns_tf.train, as on a command line.", main=True)
+    train_flags: str = flag(
+        "--gain_memory_share=0.2", "Further flags of gdns_tf.train, as on a command line.", main=True
+    )
 
     def check(self) -> None:
         if not self.output_dir:
