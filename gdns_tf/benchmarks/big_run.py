@@ -5,8 +5,10 @@
 
 Generates and ingests `planted_large`, whose true preferences are known; trains with GDNS; evaluates on some users
 by both protocols, beside popularity; exports; serves, and compares answers with inner products of the run's weights in
-NumPy, and with what users truly like. Each stage is the command that a user would give, in a process of its own. Memory
-is the resident memory of the process and those that it starts, sampled; a stage that is done is not done again.
+NumPy, and with what users truly like. The scorer is `history`: in one epoch a GMF visits each user once, with factors
+that are still what they were drawn as, and learns nothing. Each stage is the command that a user would give, in a
+process of its own. Memory is the resident memory of the process and those that it starts, sampled; a stage that is done
+is not done again.
 """
 
 import json
@@ -53,7 +55,7 @@ class BigRunConfig(Settings):
     evaluated_users: int = flag(20_000, "Users that are evaluated, drawn at random.", main=True, at_least=1)
     questions: int = flag(50, "Users whose lists are asked for.", main=True, at_least=1)
     train_flags: str = flag(
-        "--gain_memory_share=0.2", "Further flags of gdns_tf.train, as on a command line.", main=True
+        "--scorer=history --gain_memory_share=0.2", "Further flags of gdns_tf.train, as on a command line.", main=True
     )
 
     def check(self) -> None:
@@ -229,10 +231,15 @@ def _serve(config: BigRunConfig, data: Path, run: Path, model: Path) -> Stage:
 
 def _best_unseen(run: Path, split: StreamedSplit, users: np.ndarray) -> np.ndarray:
     """[n, k] the highest scores of each user among items that they have not, by the run's weights in NumPy."""
+    chosen = split.select(users)
     with np.load(RunFolder(str(run)).weights) as weights:
-        queries, items = weights["P"][users] * weights["w"], weights["Q"]
-    scores = queries @ items.T
-    seen = split.select(users).all_interactions()
+        if "P" in weights:
+            queries = weights["P"][users] * weights["w"]
+        else:
+            power, had = weights["history_power"], (chosen.train.of(row) for row in range(len(users)))
+            queries = np.stack([len(of) ** -power * weights["A"][of].sum(axis=0) for of in had])
+        scores = queries @ weights["Q"].T
+    seen = chosen.all_interactions()
     scores[seen.users, seen.items] = -np.inf
     return -np.sort(-scores, axis=1)[:, :_K]
 
