@@ -20,7 +20,7 @@ _numbers = itertools.count()
 
 
 def pytest_addoption(parser):
-    parser.addoption("--exhaustive", action="store_true", help="crash points: all of them")
+    parser.addoption("--exhaustive", action="store_true", help="all crash points, and XLA for every sampler")
 
 
 @pytest.fixture
