@@ -16,7 +16,9 @@ from absl import flags as absl_flags
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gdns_tf.benchmarks.big_run import BigRunConfig
 from gdns_tf.benchmarks.cost_curves import CostCurvesConfig
+from gdns_tf.benchmarks.profile import ProfileConfig
 from gdns_tf.benchmarks.requests import RequestsBenchConfig
 from gdns_tf.benchmarks.retrieval import RetrievalBenchConfig
 from gdns_tf.benchmarks.serving import ServingBenchConfig
@@ -40,6 +42,7 @@ from gdns_tf.tuning.config import TuneConfig
 from pipelines.checks import Settings
 from pipelines.config import DataConfig
 from pipelines.errors import InputError, shown
+from pipelines.ingest.config import IngestConfig
 
 ROOT = Path(__file__).parents[2]
 BASES = [
@@ -56,6 +59,9 @@ BASES = [
     FoldInBenchConfig(),
     WarmStartStudyConfig(),
     BenchConfig(),
+    BigRunConfig(output_dir="o"),
+    ProfileConfig(),
+    IngestConfig(output_dir="o"),
     CostCurvesConfig(output_dir="o"),
     ServingBenchConfig(),
     SoakConfig(),
