@@ -17,7 +17,8 @@ from gdns_tf.training.config import TrainConfig
 from gdns_tf.training.replicas.strategies import join
 from pipelines.config import DataConfig
 from pipelines.infer import infer
-from pipelines.load import format_statistics, load_dataset
+from pipelines.load import INGESTED, format_statistics, load_dataset
+from pipelines.shares import even_share
 
 
 def train(data: DataConfig, config: TrainConfig) -> dict:
@@ -47,9 +48,10 @@ def train(data: DataConfig, config: TrainConfig) -> dict:
     def settle(num_users: int, num_items: int) -> None:
         nonlocal config
         with replicas.together():
-            config = settled(folder, config, replicas, num_users, num_items)
+            config = settled(folder, config, replicas, even_share(num_users, 0, replicas.count), num_items)
 
-    split = load_dataset(data, settle)
+    # Data in shards is shared out by these, and quickly read: training settles it soon enough.
+    split = load_dataset(data) if data.dataset == INGESTED else load_dataset(data, settle)
     if replicas.is_chief:
         print(format_statistics(split), flush=True)
     model = train_model(split, data, config)

@@ -15,6 +15,17 @@ _ORDER = 0x6D5
 """Tells the seeds of the order of users from others."""
 
 
+def root_seed(seed: int, share: Share | None = None) -> tf.Tensor:
+    """[2] int64: what all seeds of batches are made of; of several replicas each has another one.
+
+    Args:
+      seed: of the run.
+      share: of a replica; None: what all replicas have in common.
+    """
+    root = tf.constant([seed, _ORDER], tf.int64)
+    return root if share is None or share.of == 1 else tf.random.experimental.stateless_fold_in(root, share.number)
+
+
 def steps_per_epoch(num_users: int, batch_size: int) -> int:
     """How many batches visit every user once."""
     return -(-num_users // batch_size)
@@ -37,17 +48,16 @@ def visits(
       A dataset of dictionaries: "users" [batch] int32, and "step" [] int64, counted from the start of epoch 0.
     """
     steps, share = steps_per_epoch(num_users, batch_size), share or whole(num_users)
-    root_seed = _of_share(tf.constant([seed, _ORDER], tf.int64), share)
+    root = root_seed(seed, share)
 
     def batches_of(epoch: tf.Tensor) -> tf.data.Dataset:
         order = tf.random.experimental.stateless_shuffle(
             tf.range(share.first, share.first + share.size, dtype=tf.int32),
-            seed=tf.random.experimental.stateless_fold_in(root_seed, epoch),
+            seed=tf.random.experimental.stateless_fold_in(root, epoch),
         )
 
         def visit(number: tf.Tensor) -> dict[str, tf.Tensor]:
-            first = number * batch_size
-            first, end = (first, first + batch_size) if share.of == 1 else share.bounds(number, steps)
+            first, end = bounds(share, number, steps, batch_size)
             return {"step": epoch * steps + number, "users": order[first:end]}
 
         return tf.data.Dataset.range(steps).map(visit)
@@ -55,9 +65,18 @@ def visits(
     return tf.data.Dataset.counter(first_epoch).flat_map(batches_of)
 
 
-def _of_share(seed: tf.Tensor, share: Share) -> tf.Tensor:
-    """Another seed for each replica, where there are several."""
-    return seed if share.of == 1 else tf.random.experimental.stateless_fold_in(seed, share.number)
+def bounds(share: Share, step: tf.Tensor, steps: int, batch_size: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """From where to where in its order of users a replica goes in a step of an epoch; alone it takes full batches.
+
+    Args:
+      share: the replica's users.
+      step: [] int64, from 0.
+      steps: in an epoch.
+      batch_size: users a step, of all replicas together; alone the last step has what is left, and ends before.
+    """
+    if share.of == 1:
+        return step * batch_size, (step + 1) * batch_size
+    return share.bounds(step, steps)
 
 
 def shared_batches(
@@ -81,10 +100,10 @@ def shared_batches(
       item_weights: [num_items] numbers >= 0 in proportion to which items are drawn; None: uniformly.
       share: see `visits`; the negatives of a step are the same for all replicas.
     """
-    draw, root_seed = item_drawer(train, num_negatives, item_weights), tf.constant([seed, _ORDER], tf.int64)
+    draw, root = item_drawer(train, num_negatives, item_weights), root_seed(seed)
 
     def with_negatives(visit: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return visit | {"negatives": draw(tf.random.experimental.stateless_fold_in(root_seed + 2, visit["step"]))}
+        return visit | {"negatives": draw(tf.random.experimental.stateless_fold_in(root + 2, visit["step"]))}
 
     of_users = visits(train.num_users, batch_size=batch_size, seed=seed, first_epoch=first_epoch, share=share)
     return of_users.map(with_negatives, num_parallel_calls=2, deterministic=True).prefetch(4)
@@ -122,11 +141,11 @@ def user_batches(
     """
     draw_positives = positive_drawer(train, group_size)
     draw_candidates = unobserved_drawer(train, num_candidates, item_weights)
-    root_seed = _of_share(tf.constant([seed, _ORDER], tf.int64), share or whole(train.num_users))
+    root = root_seed(seed, share)
 
     def draw(visit: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         seeds = tf.random.experimental.stateless_split(
-            tf.random.experimental.stateless_fold_in(root_seed + 1, visit["step"]), num=2
+            tf.random.experimental.stateless_fold_in(root + 1, visit["step"]), num=2
         )
         return visit | {
             "positives": draw_positives(visit["users"], seeds[0]),

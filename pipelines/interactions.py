@@ -8,6 +8,7 @@ import numpy as np
 from pipelines.errors import InputError
 from pipelines.notices import notices
 from pipelines.raw_ids import Ids, codes_of
+from pipelines.shares import Share, even_share
 from pipelines.titles import title_array
 
 
@@ -103,6 +104,10 @@ class Interactions:
     def blocks(self) -> Iterator["Interactions"]:
         """All users in their order, so many at a time: here at once. Data that is not in memory is read by blocks."""
         yield self
+
+    def share(self, number: int, of: int) -> Share:
+        """The users of one of several replicas that train together: as many as any other has."""
+        return even_share(self.num_users, number, of)
 
     def keep(self, mask: np.ndarray) -> "Interactions":
         """The same users and items with only the interactions where `mask` [num_interactions] is true."""

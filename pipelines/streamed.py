@@ -21,6 +21,7 @@ from pipelines.ingested import USERS, Items, Manifest, Users
 from pipelines.interactions import Filter, Interactions
 from pipelines.paths import AnyPath
 from pipelines.records import Rows, Shard, parse_arrays, read_shard
+from pipelines.shares import Share, whole
 from pipelines.split import NUM_EVALUATION_NEGATIVES, Block, Split
 
 USERS_AT_ONCE = 8192
@@ -60,7 +61,7 @@ class StreamedFolder:
         Raises:
           InputError: a shard is damaged, truncated or not of this data set; it is named.
         """
-        first = dict(zip(self.manifest.shards, self._firsts(), strict=True))
+        first = dict(zip(self.manifest.shards, self.firsts, strict=True))
         for shard in self.manifest.shards if shards is None else shards:
             path, expected = self.path / shard.file, first[shard]
             for serialized in read_shard(path, at_once):
@@ -77,8 +78,8 @@ class StreamedFolder:
         Raises:
           InputError: as `blocks`.
         """
-        found, firsts = [], self._firsts()
-        for shard, first in zip(self.manifest.shards, firsts, strict=True):
+        found = []
+        for shard, first in zip(self.manifest.shards, self.firsts, strict=True):
             wanted = users[np.searchsorted(users, first) : np.searchsorted(users, first + shard.users)] - first
             path, start, records = self.path / shard.file, 0, []
             for serialized in read_shard(path) if len(wanted) else ():
@@ -93,7 +94,8 @@ class StreamedFolder:
                 raise _foreign(path, f"fewer users than the {shard.users:,} that the manifest tells of")
         return {name: _joined([rows[name] for rows in found]) for name in lists}
 
-    def _firsts(self) -> list[int]:
+    @property
+    def firsts(self) -> list[int]:
         """The number of each shard's first user."""
         return np.cumsum([0, *(shard.users for shard in self.manifest.shards)])[:-1].tolist()
 
@@ -184,16 +186,12 @@ class StreamedInteractions:
     items, offsets, users = (_NotHeld(f"`{name}` of the interactions") for name in ("items", "offsets", "users"))
     timestamps = None
 
-    def __init__(
-        self, folder: StreamedFolder, lists: Sequence[str] = _TRAIN, shards: Sequence[Shard] | None = None
-    ) -> None:
+    def __init__(self, folder: StreamedFolder, lists: Sequence[str] = _TRAIN) -> None:
         """Args:
         folder: where they lie.
         lists: the lists of the records that are meant, in this order: "items", or held-out items besides.
-        shards: those that are read in training; None: all.
         """
         self.folder, self.lists = folder, tuple(lists)
-        self.shards = folder.manifest.shards if shards is None else tuple(shards)
         self.user_ids, self.item_ids, self.titles = folder.users.ids, folder.items.ids, folder.items.titles
 
     @property
@@ -240,17 +238,33 @@ class StreamedInteractions:
     def num_dropped_users(self) -> int:
         return self.folder.manifest.num_dropped_users
 
-    @property
-    def users_read(self) -> int:
-        """How many users the shards have that are read in training: all, but of a `part`."""
-        return sum(shard.users for shard in self.shards)
+    def share(self, number: int, of: int) -> Share:
+        """The users of one of several replicas that train together: those of shards in a row, which no other reads.
 
-    def part(self, number: int, count: int) -> "StreamedInteractions":
-        """The same users and items, of which training reads only every `count`-th shard, from `number` on.
+        A share ends where that shard ends which ends nearest to where it would if all were alike.
 
-        For workers that share an epoch: users keep their numbers.
+        Raises:
+          InputError: there are fewer shards than replicas.
         """
-        return StreamedInteractions(self.folder, self.lists, self.shards[number::count])
+        if of == 1:
+            return whole(self.num_users)
+        ends = np.unique([first for first in self.folder.firsts if 0 < first < self.num_users])
+        if len(ends) < of - 1:  # ends of all shards that have users, but for the last
+            problem = f"{of} replicas train together (`strategy`), and the users are in {len(ends) + 1} shards"
+            remedy = f"Ingest it into more shards (pipelines.ingest, --shards), best several times {of}; or take fewer."
+            raise InputError(problem, path=self.folder.path, remedy=remedy)
+        starts, at = [0], 0
+        for replica in range(1, of):
+            left = ends[at : len(ends) - (of - 1 - replica)]  # each of the others is to have a shard too
+            at += int(np.argmin(np.abs(left * of - replica * self.num_users))) + 1
+            starts.append(int(ends[at - 1]))
+        return Share(number, (*starts, self.num_users))
+
+    def shards_of(self, share: Share) -> list[Shard]:
+        """The shards that hold the users of a replica, by `share`."""
+        end = share.first + share.size
+        firsts = zip(self.folder.manifest.shards, self.folder.firsts, strict=True)
+        return [shard for shard, first in firsts if shard.users and share.first <= first < end]
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -264,7 +278,7 @@ class StreamedInteractions:
             if NOTHING_TO_DRAW in str(error):
                 remedy = "Drop such users: there is nothing to tell apart."
                 raise InputError(NOTHING_TO_DRAW, path=self.folder.path, remedy=remedy) from None
-            for _ in self.folder.blocks(self.lists, self.shards):
+            for _ in self.folder.blocks(self.lists):
                 pass
             raise
 

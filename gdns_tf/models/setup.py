@@ -50,8 +50,10 @@ class Setup:
 
     @property
     def own_users_a_step(self) -> int:
-        """At most, of one replica; the same number for each."""
-        return -(-self.users_a_step // self.own.of) + (1 if self.own.of > 1 else 0)
+        """At most, of one replica; the same number for each, also where one has more users than another."""
+        if self.own.of == 1:
+            return self.users_a_step
+        return max(-(-self.users_a_step // self.own.of) + 1, -(-max(self.own.sizes) // self.steps_per_epoch))
 
     @property
     def steps_per_epoch(self) -> int:

@@ -6,11 +6,13 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
 from pipelines.atomic import is_temporary, remove, write_text, writing
 from pipelines.errors import InputError, StorageError
 from pipelines.notices import notices
+from pipelines.shares import Share
 from pipelines.tf_files import tf_writing
 
 INDEX = "checkpoint"
@@ -22,7 +24,7 @@ _OF_A_CHECKPOINT = re.compile(r"ckpt-([0-9]{1,18})(\..*|_temp.*)")
 OF_A_WORKER = re.compile(r"worker-[0-9]{1,9}")
 """Folders of what workers keep of their own users: see `gdns_tf.runs.worker_checkpoints`."""
 _FINGERPRINT = "state/data_fingerprint/.ATTRIBUTES/VARIABLE_VALUE"
-_REPLICAS = "replicas/count/.ATTRIBUTES/VARIABLE_VALUE"
+_STARTS = "replicas/starts/.ATTRIBUTES/VARIABLE_VALUE"
 
 
 class Checkpoints:
@@ -34,21 +36,21 @@ class Checkpoints:
         large: Iterable[tf.Variable] = (),
         *,
         kept: int = KEPT,
-        replicas: int = 1,
+        share: Share | None = None,
         **objects: tf.Module,
     ) -> None:
         """Args:
         folder: made at the first checkpoint.
         large: variables, of `objects`, whose memory is given back before they are restored: else it is taken twice.
         kept: how many checkpoints to keep.
-        replicas: how many train together; what they keep of users fits no other number.
+        share: of one of several replicas that train together; what they keep of users fits no other shares.
         **objects: what a checkpoint holds, "state" with the data's fingerprint among it.
         """
         self._folder, self._large, self._most = folder, list(large), kept
-        self._replicas = replicas
-        if replicas > 1:
+        self._starts = share.starts if share and share.of > 1 else ()
+        if self._starts:
             objects["replicas"] = tf.Module()
-            objects["replicas"].count = tf.Variable(replicas, trainable=False)
+            objects["replicas"].starts = tf.Variable(np.array(self._starts), trainable=False)
         self._checkpoint = tf.train.Checkpoint(**objects)
         self._kept: list[int] = []
         """Numbers of the checkpoints that are there and whole, as far as is known; the newest last."""
@@ -80,13 +82,13 @@ class Checkpoints:
         """What is wrong with a checkpoint; empty where it is whole.
 
         Raises:
-          InputError: it was made on other data, or by another number of replicas.
+          InputError: it was made on other data, by another number of replicas, or by such as had other users.
         """
         try:
             _check(self._folder, number)
             stored = tf.train.load_checkpoint(self._prefix(number))
             made_on = stored.get_tensor(_FINGERPRINT).decode()
-            made_by = int(stored.get_tensor(_REPLICAS)) if stored.has_tensor(_REPLICAS) else 1
+            starts = tuple(stored.get_tensor(_STARTS).tolist()) if stored.has_tensor(_STARTS) else ()
         except (OSError, ValueError, tf.errors.OpError) as error:  # OpErrors are of those without checksums
             return f"{_name(number)} is damaged ({_first_line(error)})"
         if made_on != data_fingerprint:
@@ -95,11 +97,18 @@ class Checkpoints:
                 path=self._folder.parent,
                 remedy="Give the same data, or start afresh with `overwrite`.",
             )
-        if made_by != self._replicas:
+        if len(starts) != len(self._starts):
+            before, now = (max(len(found) - 1, 1) for found in (starts, self._starts))
             raise InputError(
-                f"the run was begun by {made_by} replicas (devices of all workers), and now there are {self._replicas}",
+                f"the run was begun by {before} replicas (devices of all workers), and now there are {now}",
                 path=self._folder.parent,
                 remedy="Start as many as there were, or start afresh with `overwrite`.",
+            )
+        if starts != self._starts:
+            raise InputError(
+                "the run was begun on the same data in other shards, by which its replicas had other users",
+                path=self._folder.parent,
+                remedy="Give the shards that there were, or start afresh with `overwrite`.",
             )
         return ""
 

@@ -62,7 +62,7 @@ class Diagnostics(Callback):
         self._false_negatives = None if streamed else FalseNegatives(run.split)
         self._lists = run.split.known_lists if streamed else ()
         # Batches of a stream of its own: looking at the sampler must not change what it is trained on.
-        share, *_ = run.replicas.shares(run.split.train.num_users)
+        share, *_ = run.replicas.shares(run.split.train)
         config = replace(run.config, seed=run.config.seed + 1)
         batches = build_batches(run.split.train, config, share=share, lists=self._lists)
         self._batches = iter(batches.skip(run.epoch // run.config.eval_every))

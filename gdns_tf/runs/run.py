@@ -79,11 +79,12 @@ class Run:
         self.average = WeightAverage(weights, config.average_decay)
         self.state = RunState(weights, split.fingerprint)
         large = self.trainer.sampler.variables
-        several = replicas.workers > 1
+        several = {"replicas": replicas} if replicas.workers > 1 else {}
         self._checkpoints = (WorkerCheckpoints if several else Checkpoints)(
             folder.checkpoints,
             large,
-            replicas=replicas if several else replicas.count,
+            **several,
+            share=replicas.shares(split.train)[0],
             scorer=self.trainer.scorer,
             optimizer=self.trainer.optimizer,
             sampler=self.trainer.sampler,
@@ -172,16 +173,15 @@ class Run:
         if self._stop_reason():
             return
         train, first = self.split.train, self.epoch
-        batches = iter(
-            self.replicas.batches(lambda share: build_batches(train, self.config, first, share), train.num_users)
-        )
+        batches = iter(self.replicas.batches(lambda share: build_batches(train, self.config, first, share), train))
         train_epoch = self.replicas.train_function(self.trainer, self.config.setup(train).steps_per_epoch)
         while not self._stop_reason():
             began = time.monotonic()
             self.trainer.reset_metrics()
             rate = rate_of_epoch(self.config.learning_rate, self.config.schedule, self.epoch, self.config.max_epochs)
             self.trainer.optimizer.learning_rate.assign(rate)
-            with self._reading():
+            # The loss of another worker first: the shards are not to be looked through for what it ends with.
+            with self._reading(), self.replicas.together():
                 loss = train_epoch(batches)
             if not math.isfinite(loss):
                 raise self._diverged(f"the loss of epoch {self.epoch + 1} is {loss}")

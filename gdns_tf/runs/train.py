@@ -31,6 +31,7 @@ from pipelines.load import IN_MEMORY, SAVED
 from pipelines.notices import notices
 from pipelines.paths import as_path, is_remote
 from pipelines.readers import saved
+from pipelines.shares import Share
 from pipelines.split import Split
 from pipelines.streamed import StreamedSplit, needs_all
 
@@ -81,8 +82,8 @@ def train(
     with ExitStack() as stack:
         stack.enter_context(replicas.together())
         replicas.on_chief(lambda: _lock(stack, data, config))
-        check_same_data(split, replicas)
-        config = settled(opened, config, replicas, split.train.num_users, split.train.num_items)
+        share = shared_alike(split, replicas)
+        config = settled(opened, config, replicas, share, split.train.num_items)
         # Both may find that settings do not go with the data: before `claim`.
         trainer, start, trained_on = _build(split, config, replicas), None, split.train
         begins = config.overwrite or not replicas.on_chief(lambda: opened.has_checkpoint)
@@ -144,17 +145,17 @@ def _lock(stack: ExitStack, data: DataConfig, config: TrainConfig) -> None:
     opened.prepare(data, config)  # another process may have been there in between
 
 
-def settled(folder: RunFolder, config: TrainConfig, replicas: Replicas, num_users: int, num_items: int) -> TrainConfig:
+def settled(folder: RunFolder, config: TrainConfig, replicas: Replicas, share: Share, num_items: int) -> TrainConfig:
     """A run with what it leaves open decided, by the chief for all workers: see `RunFolder.settled`.
 
     Args:
       folder: of the run.
       config: the run.
       replicas: those that train together.
-      num_users: how many there are in all.
+      share: of one of them.
       num_items: how many there are.
     """
-    own_users = sum(share.size for share in replicas.shares(num_users))
+    own_users = replicas.most_users(share)
 
     def decided() -> dict[str, object]:
         before, after = config.settings(), folder.settled(config, own_users, num_items).settings()
@@ -168,15 +169,24 @@ def _build(split: Split, config: TrainConfig, replicas: Replicas) -> ScorerTrain
     return build_trainer(split.train, config, *([] if replicas is ALONE else [replicas]))
 
 
-def check_same_data(split: Split, replicas: Replicas) -> None:
-    """Raises InputError where not all workers have the same data."""
-    found = replicas.everywhere(lambda: split.fingerprint) if replicas.workers > 1 else []
-    if len(set(found)) > 1:
-        other = next(worker for worker, fingerprint in enumerate(found) if fingerprint != found[0])
-        raise InputError(
-            f"worker {other} has data {found[other]}, and the chief {found[0]}",
-            remedy="Give all workers the same data, by the same flags.",
-        )
+def shared_alike(split: Split | StreamedSplit, replicas: Replicas) -> Share:
+    """The share of this process' first replica, of data that is the same and is shared out alike in all processes.
+
+    Raises:
+      InputError: it is not, or cannot be shared out among so many.
+    """
+
+    if replicas.workers == 1:
+        return replicas.shares(split.train)[0]
+    found = replicas.everywhere(lambda: [split.fingerprint, replicas.shares(split.train)[0].starts])
+    for worker, (fingerprint, starts) in enumerate(found):
+        if fingerprint != found[0][0]:
+            problem = f"worker {worker} has data {fingerprint}, and the chief {found[0][0]}"
+            raise InputError(problem, remedy="Give all workers the same data, by the same flags.")
+        if starts != found[0][1]:
+            problem = f"worker {worker} has the same data in other shards than the chief"
+            raise InputError(problem, remedy="Give all workers the same folder, or copies of it.")
+    return replicas.shares(split.train)[0]
 
 
 def _warn_if_unfit(run: Run, metrics: dict) -> None:

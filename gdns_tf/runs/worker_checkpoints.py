@@ -9,6 +9,7 @@ from gdns_tf.runs.checkpoints import Checkpoints, all_damaged, numbers
 from gdns_tf.training.replicas.base import Replicas
 from pipelines.atomic import writing
 from pipelines.notices import notices
+from pipelines.shares import Share
 
 _SHARDS_KEPT = 3
 """One more than of the chief's: until that has its newest, its oldest may be what all go on from."""
@@ -28,6 +29,7 @@ class WorkerCheckpoints:
         large: Iterable[tf.Variable],
         replicas: Replicas,
         *,
+        share: Share,
         sampler: tf.Module,
         state: tf.Module,
         **objects: tf.Module,
@@ -36,17 +38,18 @@ class WorkerCheckpoints:
         folder: of the run's checkpoints.
         large: see `Checkpoints`; of `sampler`.
         replicas: those that train together.
+        share: of one of them.
         sampler: what is each worker's own.
         state: of the run, with the data's fingerprint.
         **objects: what else all have in common.
         """
         self._folder, self._replicas = folder, replicas
-        self._common = Checkpoints(folder, replicas=replicas.count, state=state, **objects)
+        self._common = Checkpoints(folder, share=share, state=state, **objects)
         shard = tf.Module(name="shard")
         shard.data_fingerprint = state.data_fingerprint
         self._name = f"worker-{replicas.worker}"
         own = folder / self._name
-        self._own = Checkpoints(own, large, kept=_SHARDS_KEPT, replicas=replicas.count, sampler=sampler, state=shard)
+        self._own = Checkpoints(own, large, kept=_SHARDS_KEPT, share=share, sampler=sampler, state=shard)
 
     @property
     def exist(self) -> bool:

@@ -44,14 +44,12 @@ def build_trainer(
     Raises:
       InputError: it would not fit into memory, or a setting does not go with the data.
     """
-    own_users = sum(share.size for share in replicas.shares(train.num_users))
-    config = config.settled(own_users, train.num_items)
-    setups = [replace(config.setup(train), share=share) for share in replicas.shares(train.num_users)]
+    shares = replicas.shares(train)
+    config = config.settled(replicas.most_users(shares[0]), train.num_items)
+    setups = [replace(config.setup(train), share=share) for share in shares]
     setup = setups[0]
-    rule = "cannot share out data that is read from its shards: train on them alone"
-    require(not setup.is_streamed or setup.own.of == 1, "strategy", config.strategy, rule)
-    check_memory(config, setup, len(setups))
-    _check_steps(setups)
+    check_memory(config, max(setups, key=lambda each: each.own.size), len(setups))
+    _check_steps(setup)
     with replicas.scope():
         scorer = config.scorer_class.create(config.scorer_config, setup)
         optimizer = make_optimizer(config.optimizer, config.learning_rate, config.compiled)
@@ -63,11 +61,10 @@ def build_trainer(
     return trainer
 
 
-def _check_steps(setups: Sequence[Setup]) -> None:
+def _check_steps(setup: Setup) -> None:
     """Raises InputError where a replica had no user in some step."""
-    size = min(setup.own.size for setup in setups)
-    rule = f"is too little for {setups[0].own.of} replicas: one would have no user in some step"
-    require(size >= setups[0].steps_per_epoch, "batch_size", setups[0].batch_size, rule)
+    rule = f"is too little for {setup.own.of} replicas: one would have no user in some step"
+    require(min(setup.own.sizes) >= setup.steps_per_epoch, "batch_size", setup.batch_size, rule)
 
 
 def _sampler(setups: Sequence[Setup], config: TrainConfig) -> Sampler | None:
@@ -138,12 +135,11 @@ def build_batches(
       train: what to learn from.
       config: the settings.
       first_epoch: the epoch, from 0, to begin with.
-      share: of one of several replicas; None: all users. Streamed data is not shared out.
+      share: of one of several replicas; None: all users.
       lists: of streamed data, other lists of the records to bring along to a sampler's batches.
     """
     setup = config.setup(train)
-    common = {"batch_size": setup.batch_size, "seed": config.seed, "first_epoch": first_epoch}
-    common |= {} if setup.is_streamed else {"share": share}
+    common = {"batch_size": setup.batch_size, "seed": config.seed, "first_epoch": first_epoch, "share": share}
     source = streamed_batches if setup.is_streamed else batches
     if config.objective == MULTINOMIAL:
         return source.visits(train if setup.is_streamed else train.num_users, **common)

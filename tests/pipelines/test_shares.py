@@ -5,7 +5,7 @@ import pytest
 
 from pipelines.batches import shared_batches, steps_per_epoch, user_batches, visits
 from pipelines.interactions import Interactions
-from pipelines.shares import even_share, whole
+from pipelines.shares import Share, even_share, whole
 
 
 @pytest.mark.parametrize(("users", "replicas"), [(1, 1), (7, 2), (7, 7), (1000, 3), (6040, 16)])
@@ -32,6 +32,14 @@ def test_an_epoch_visits_every_user_once_in_as_many_steps_everywhere(users, batc
     assert np.min(sizes) >= 1
     assert np.max(np.sum(sizes, axis=0)) <= batch_size + replicas
     assert visited[0][:steps] != visited[0][steps:]
+
+
+@pytest.mark.parametrize(("size", "steps"), [(1, 1), (7, 7), (7, 3), (100, 9), (64, 16)])
+def test_steps_within_some_users_are_those_that_end_there(size, steps):
+    share = Share(1, (0, 5, 5 + size, 20 + size))
+    ends = [share.bounds(step, steps)[1] for step in range(steps)]
+    for users in range(size + 1):
+        assert share.steps_within(users, steps) == sum(end <= users for end in ends)
 
 
 def test_the_share_of_one_replica_is_what_there_is_without_shares():

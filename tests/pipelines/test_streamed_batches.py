@@ -1,5 +1,8 @@
 """Batches from shards: who is in them, that seed and epoch give their order, and that they begin anywhere."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -8,10 +11,13 @@ from test_ingested import PLANTED
 import pipelines.streamed_batches
 from pipelines.errors import InputError
 from pipelines.ingested import save_shards
-from pipelines.streamed import StreamedFolder, StreamedSplit
+from pipelines.records import Shard
+from pipelines.shares import Share
+from pipelines.streamed import StreamedFolder, StreamedInteractions, StreamedSplit
 from pipelines.streamed_batches import shared_batches, user_batches, visits, window_users
 
 STEPS = 5  # of 30 users, 7 at a time
+EMPTY = SimpleNamespace(ids=None, titles=None)
 
 
 @pytest.fixture
@@ -88,31 +94,103 @@ def test_with_the_held_out_items_in_training(train):
         assert batch["histories"] == [expected.of(user).tolist() for user in batch["users"]]
 
 
-def test_parts_share_the_users(train):
-    parts = [train.part(number, 3) for number in range(3)]
-    users = [
-        {
-            user
-            for batch in taken(visits(part, batch_size=4, seed=0), -(-part.users_read // 4))
-            for user in batch["users"]
-        }
-        for part in parts
-    ]
-    assert [len(part) for part in users] == [part.users_read for part in parts]
-    assert set.union(*users) == set(range(30))
+@pytest.mark.parametrize(
+    ("sizes", "of", "starts"),
+    [
+        ([8, 7, 8, 7], 2, (0, 15, 30)),
+        ([8, 7, 8, 7], 4, (0, 8, 15, 23, 30)),
+        ([20, 5, 5], 2, (0, 20, 30)),  # 20 is nearer to 15 than nothing else
+        ([20, 5, 5], 3, (0, 20, 25, 30)),
+        ([1, 1, 28], 3, (0, 1, 2, 30)),  # the last shard is needed for the last replica
+        ([10, 10, 10], 2, (0, 10, 30)),  # 10 and 20 are as near
+        ([0, 10, 0, 20, 0], 2, (0, 10, 30)),  # nobody gets a shard without users alone
+        ([3, 4, 3, 4, 3, 4, 3, 4, 2], 3, (0, 10, 21, 30)),
+    ],
+)
+def test_a_share_is_the_users_of_shards_in_a_row(sizes, of, starts):
+    train = in_shards(sizes)
+    assert [train.share(number, of) for number in range(of)] == [Share(number, starts) for number in range(of)]
+    files = [[shard.file for shard in train.shards_of(train.share(number, of))] for number in range(of)]
+    assert [file for of_one in files for file in of_one] == [str(place) for place, users in enumerate(sizes) if users]
+    assert [sum(sizes[int(file)] for file in of_one) for of_one in files] == np.diff(starts).tolist()
+
+
+def in_shards(sizes):
+    """Interactions of which nothing is there but how many users their shards have."""
+    shards = tuple(Shard(str(place), users, interactions=users, bytes=users) for place, users in enumerate(sizes))
+    manifest = SimpleNamespace(shards=shards, num_users=sum(sizes))
+    folder = StreamedFolder.__new__(StreamedFolder)
+    folder.path, folder.manifest, folder.users, folder.items = Path("data"), manifest, EMPTY, EMPTY
+    return StreamedInteractions(folder)
+
+
+@pytest.mark.parametrize("sizes", [[8, 7, 8, 7], [15, 0, 15, 0, 0]])
+def test_fewer_shards_than_replicas_are_refused_with_a_way_out(sizes):
+    train = in_shards(sizes)
+    with pytest.raises(InputError, match=r"^data: 5 replicas .*`strategy`.* in [24] shards.* into more shards"):
+        train.share(0, 5)
+
+
+@pytest.mark.parametrize(
+    ("shards", "replicas", "batch_size", "window_bytes"), [(4, 2, 7, 1), (5, 3, 6, 8000), (2, 2, 30, 1 << 26)]
+)
+def test_replicas_share_the_users_of_an_epoch(tmp_path, monkeypatch, shards, replicas, batch_size, window_bytes):
+    """Their windows end within a step, after some steps, and with the epoch."""
+    monkeypatch.setattr(pipelines.streamed_batches, "WINDOW_BYTES", window_bytes)
+    save_shards(PLANTED, tmp_path, num_shards=shards)
+    train, steps = StreamedSplit(StreamedFolder(tmp_path)).train, -(-30 // batch_size)
+    visited = []
+    for number in range(replicas):
+        share = train.share(number, replicas)
+        found = taken(visits(train, batch_size=batch_size, seed=1, share=share), 2 * steps)
+        assert [batch["step"] for batch in found] == list(range(2 * steps))
+        sizes = [len(batch["users"]) for batch in found]
+        assert sizes[:steps] == sizes[steps:]
+        assert set(sizes) <= {share.size // steps, -(-share.size // steps)}
+        assert min(sizes) >= 1
+        orders = [[user for batch in part for user in batch["users"]] for part in (found[:steps], found[steps:])]
+        assert sorted(orders[0]) == sorted(orders[1])
+        assert orders[0] != orders[1]
+        visited += orders[0]
+    assert sorted(visited) == list(range(30))
+    again = taken(visits(train, batch_size=batch_size, seed=1, share=share, first_epoch=1), steps)
+    assert again == found[steps:]  # as a run resumes
+
+
+def test_replicas_draw_for_themselves(train):
+    found = [taken(batches(train, share=train.share(number, 2)), STEPS) for number in range(2)]
+    for number, of_replica in enumerate(found):
+        for batch in of_replica:
+            for row, user in enumerate(batch["users"]):
+                items = set(PLANTED.train.of(user).tolist())
+                assert (user >= 15) == number
+                assert set(batch["positives"][row]) <= items
+                assert not set(batch["candidates"][row]) & items
+    one, other = (batches_of[0]["candidates"] for batches_of in found)
+    assert one != other
+
+
+def test_negatives_for_a_whole_batch_are_those_of_all_replicas(train):
+    options = {"batch_size": 7, "num_negatives": 50, "seed": 0}
+    alone, *shared = (
+        taken(shared_batches(train, share=share, **options), 2 * STEPS)
+        for share in (None, train.share(0, 2), train.share(1, 2))
+    )
+    for of_replica in shared:
+        assert [batch["negatives"] for batch in of_replica] == [batch["negatives"] for batch in alone]
 
 
 def test_a_window_has_whole_batches(train, monkeypatch):
     for size in (1, 5_000, 1 << 26):
         monkeypatch.setattr(pipelines.streamed_batches, "WINDOW_BYTES", size)
-        found = window_users(train, 7)
+        found = window_users(train.folder.manifest.shards, 7)
         assert found % 7 == 0
         assert found >= 7
     assert found > 30
 
 
 def test_a_damaged_shard_is_told_by_name_while_batches_are_drawn(train):
-    path = train.folder.path / train.shards[2].file
+    path = train.folder.path / train.folder.manifest.shards[2].file
     content = bytearray(path.read_bytes())
     content[-7] ^= 1
     path.write_bytes(bytes(content))

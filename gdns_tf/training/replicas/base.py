@@ -2,12 +2,15 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import TypeVar
 
 import tensorflow as tf
 
 from gdns_tf.training.base import ScorerTrainer
-from pipelines.shares import Share, even_share
+from pipelines.interactions import Interactions
+from pipelines.shares import Share
+from pipelines.streamed import StreamedInteractions
 
 Result = TypeVar("Result")
 
@@ -32,22 +35,33 @@ class Replicas:
         """Whether this is the process that writes what there is one of: metrics, weights, history."""
         return self.worker == 0
 
-    def shares(self, num_users: int) -> list[Share]:
-        """The users of each replica of this process."""
-        return [even_share(num_users, number, self.count) for number in self.local]
+    def shares(self, train: Interactions | StreamedInteractions) -> list[Share]:
+        """The users of each replica of this process.
+
+        Raises:
+          InputError: the data cannot be shared out among so many.
+        """
+        return [train.share(number, self.count) for number in self.local]
+
+    def most_users(self, share: Share) -> int:
+        """How many users a process has, of whose replicas one has this share, or any other process, if it has more."""
+        of_processes = share.starts[:: self.count // self.workers]
+        return max(end - start for start, end in pairwise(of_processes))
 
     def scope(self) -> contextlib.AbstractContextManager:
         """Within it variables are made that all replicas have in common."""
         return contextlib.nullcontext()
 
-    def batches(self, of_share: Callable[[Share | None], tf.data.Dataset], num_users: int) -> tf.data.Dataset:
+    def batches(
+        self, of_share: Callable[[Share | None], tf.data.Dataset], train: Interactions | StreamedInteractions
+    ) -> tf.data.Dataset:
         """What `train_function` takes an iterator of.
 
         Args:
           of_share: the batches of a replica.
-          num_users: how many there are.
+          train: whose users they visit.
         """
-        del num_users
+        del train
         return of_share(None)
 
     def train_function(self, trainer: ScorerTrainer, steps: int) -> Callable[[Iterator], float]:

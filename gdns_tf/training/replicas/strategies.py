@@ -18,8 +18,10 @@ from gdns_tf.training.replicas.base import ALONE, Replicas, Result
 from gdns_tf.training.replicas.cluster import Cluster, own_cluster
 from gdns_tf.training.replicas.watched import await_heartbeats, peers_watched
 from pipelines.errors import InputError, StorageError
+from pipelines.interactions import Interactions
 from pipelines.notices import notices
 from pipelines.shares import Share
+from pipelines.streamed import StreamedInteractions
 
 NONE, MIRRORED, MULTIWORKER = "none", "mirrored", "multiworker"
 _TOLD = {kind.__name__: kind for kind in (InputError, StorageError, FloatingPointError)}
@@ -39,9 +41,11 @@ class Mirrored(Replicas):
     def scope(self) -> contextlib.AbstractContextManager:
         return self._strategy.scope()
 
-    def batches(self, of_share: Callable[[Share | None], tf.data.Dataset], num_users: int) -> tf.data.Dataset:
+    def batches(
+        self, of_share: Callable[[Share | None], tf.data.Dataset], train: Interactions | StreamedInteractions
+    ) -> tf.data.Dataset:
         """Tuples: a batch for each replica of this process."""
-        return tf.data.Dataset.zip(tuple(of_share(share) for share in self.shares(num_users)))
+        return tf.data.Dataset.zip(tuple(of_share(share) for share in self.shares(train)))
 
     def train_function(self, trainer: ScorerTrainer, steps: int) -> Callable[[Iterator], float]:
         (mean_loss,) = trainer.metrics

@@ -12,6 +12,7 @@ from gdns_tf.runs.state import RunState
 from gdns_tf.runs.worker_checkpoints import WorkerCheckpoints
 from gdns_tf.training.replicas.base import Replicas
 from pipelines.errors import InputError
+from pipelines.shares import Share, even_share
 
 WORKERS = 2
 
@@ -44,11 +45,15 @@ class Threads(Replicas):
 class Worker:
     """A worker with a table of its own, and what all have in common."""
 
+    share = staticmethod(lambda number, of: even_share(6, number, of))
+
     def __init__(self, folder, replicas, fingerprint="data"):
         self.state, self.sampler = RunState([], fingerprint), tf.Module()
         self.table = self.sampler.table = tf.Variable(tf.zeros([3, 2]), trainable=False)
         self.number = replicas.worker
-        self.checkpoints = WorkerCheckpoints(folder, [self.table], replicas, sampler=self.sampler, state=self.state)
+        share = self.share(self.number, replicas.count)
+        known = {"share": share, "sampler": self.sampler, "state": self.state}
+        self.checkpoints = WorkerCheckpoints(folder, [self.table], replicas, **known)
 
     def train(self, epoch):
         self.state.epoch.assign(epoch)
@@ -146,6 +151,14 @@ def test_another_number_of_workers_is_refused(folder, monkeypatch):
     for error in together(folder, Worker.restored):
         assert isinstance(error, InputError)
         assert "begun by 2 replicas (devices of all workers), and now there are 3" in str(error)
+
+
+def test_other_users_of_the_same_workers_are_refused(folder, monkeypatch):
+    """As of the same data in other shards."""
+    monkeypatch.setattr(Worker, "share", lambda self, number, of: Share(number, (0, 4, 6)))
+    for error in together(folder, Worker.restored):
+        assert isinstance(error, InputError)
+        assert "in other shards, by which its replicas had other users" in str(error)
 
 
 def test_other_data_are_refused(folder):
