@@ -1,6 +1,8 @@
-"""The first of two workers, which kills the other one in the midst of a run, as a machine does that goes down.
+"""The first of two workers, which kills the other one, or itself, in a run, as a machine does that goes down.
 
-python fatal_chief.py PID EPOCH FLAGS...
+    python fatal_chief.py PID EPOCH FLAGS...
+
+PID is the other one's; 0: itself.
 """
 
 import functools
@@ -23,7 +25,7 @@ class Kills(Callback):
 
     def on_epoch(self, run, loss) -> None:
         if run.epoch == self._epoch:
-            os.kill(self._process, signal.SIGKILL)
+            os.kill(self._process or os.getpid(), signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Run in a process of its own: the same steps by one replica, and by two on two devices; prints what they come to.
 
-    python two_devices.py OUTPUT_DIR
+    python two_devices.py OUTPUT_DIR SHARDS
+
+SHARDS is the folder of the data that is read from its shards.
 
 TensorFlow splits a CPU into two devices only before it begins to work.
 """
@@ -23,14 +25,17 @@ STEPS = 8
 COMMON = {"batch_size": 16, "dim": 4, "dropout": 0.0, "init_scale": 0.5, "strategy": "mirrored"}
 PAIRS = COMMON | {"group_size": 4, "num_candidates": 8, "uniform_epochs": 0, "learning_rate": 0.1}
 LIKELIHOOD = COMMON | {"history_dropout": 0.0}
+SHARED = LIKELIHOOD | {"objective": "sampled_softmax", "shared_negatives": True, "group_size": 16}
 CASES = {
     "gdns": PAIRS | {"sampler": "gdns"},
-    "srns, adam": PAIRS | {"sampler": "srns", "uniform_epochs": 1, "optimizer": "adam"},
-    "shared negatives": LIKELIHOOD | {"objective": "sampled_softmax", "shared_negatives": True, "group_size": 16},
+    "shards, srns, adam": PAIRS | {"sampler": "srns", "uniform_epochs": 1, "optimizer": "adam"},
+    "shards, shared negatives": SHARED,
+    "shards, multinomial, svdpp": LIKELIHOOD | {"objective": "multinomial", "scorer": "svdpp"},
 }
+DATA = DataConfig(dataset="planted", planted_users=61, planted_items=140)
+NUM_SHARDS = 5
+"""Of which the first replica gets three, with 36 users, and the other one two, with 25."""
 RUN = {
-    "planted_users": 61,
-    "planted_items": 140,
     "strategy": "mirrored",
     "sampler": "gdns",
     "batch_size": 16,
@@ -44,7 +49,7 @@ RUN = {
     "checkpoint_minutes": 0.0,
     "tensorboard": False,
 }
-"""Settings of a whole run, of its data too."""
+"""Settings of a whole run, on data that is read from its shards."""
 
 
 def of_all(batches):
@@ -55,12 +60,12 @@ def of_all(batches):
     }
 
 
-def distances(settings, users_train):
+def distances(settings, train):
     """How far the weights, and the tables of users, of two replicas are from those of one after the same steps."""
     config = TrainConfig.from_settings(**settings)
     replicas = join("mirrored")
-    one, two = build_trainer(users_train, config), build_trainer(users_train, config, replicas)
-    batches = replicas.batches(lambda share: build_batches(users_train, config, share=share), users_train.num_users)
+    one, two = build_trainer(train, config), build_trainer(train, config, replicas)
+    batches = replicas.batches(lambda share: build_batches(train, config, share=share), train)
     for step in batches.take(STEPS):
         one.train_step(of_all(step))
     train_epoch, batches = replicas.train_function(two, STEPS // 2), iter(batches)
@@ -72,7 +77,7 @@ def distances(settings, users_train):
     told = {
         "weights": furthest(one.scorer.get_weights(), two.scorer.get_weights()),
         "loss": abs(losses[-1] - one_loss),
-        "moved": furthest(one.scorer.get_weights(), build_trainer(users_train, config).scorer.get_weights()),
+        "moved": furthest(one.scorer.get_weights(), build_trainer(train, config).scorer.get_weights()),
     }
     if settings.get("sampler") == "gdns":
         ours = one.sampler.table.cells.numpy()
@@ -82,19 +87,20 @@ def distances(settings, users_train):
     return told
 
 
-def main(output_dir: str) -> None:
+def main(output_dir: str, shards: str) -> None:
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    settings = dict(RUN)
-    data = DataConfig(planted_users=settings.pop("planted_users"), planted_items=settings.pop("planted_items"))
-    split = load_dataset(data)
-    told = {name: distances(settings, split.train) for name, settings in CASES.items()}
+    in_memory, streamed = load_dataset(DATA), load_dataset(DataConfig(data_dir=shards))
+    told = {
+        name: distances(settings, (streamed if name.startswith("shards") else in_memory).train)
+        for name, settings in CASES.items()
+    }
 
     for max_epochs in (6, RUN["max_epochs"]):  # the second goes on with the first
-        config = TrainConfig.from_settings(**settings | {"max_epochs": max_epochs}, output_dir=output_dir)
-        train(split, data, config, progress=False)
+        config = TrainConfig.from_settings(**RUN | {"max_epochs": max_epochs}, output_dir=output_dir)
+        train(streamed, streamed.source, config, progress=False)
     print(json.dumps(told))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from two_devices import CASES, RUN
+from two_devices import CASES, DATA, NUM_SHARDS, RUN
+
+from pipelines.ingested import save_shards
+from pipelines.load import load_dataset
 
 ROOT = Path(__file__).parents[3]
 SCRIPTS = Path(__file__).parents[1]
-KILLED_AFTER = 5
+KILLED_AFTER = {"worker": 3, "chief": 5}
 PATIENCE = 400
 """Seconds until a process hangs; on a good day they take 15."""
 
@@ -55,9 +58,15 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def at_work(folder):
+def shards(folder):
+    save_shards(load_dataset(DATA), folder / "shards", DATA, NUM_SHARDS)
+    return folder / "shards"
+
+
+@pytest.fixture(scope="module")
+def at_work(folder, shards):
     """`two_devices.py`, which is at work while the workers are."""
-    process = started([str(SCRIPTS / "two_devices.py"), str(folder / "devices")])
+    process = started([str(SCRIPTS / "two_devices.py"), str(folder / "devices"), str(shards)])
     yield process
     process.kill()
 
@@ -71,20 +80,25 @@ def devices(at_work, workers):
 
 
 @pytest.fixture(scope="module")
-def workers(folder, at_work):
-    """How two workers ended, the second of which was killed; and how they did when both were started again."""
-    arguments = flags(output_dir=folder / "workers", strategy="multiworker", heartbeat_seconds=10)
-    for _ in range(3):  # another process may take a port in between
-        configs = cluster()
-        second = started(["-m", "gdns_tf.train", *arguments], TF_CONFIG=configs[1])
-        fatal = [str(SCRIPTS / "fatal_chief.py"), str(second.pid), str(KILLED_AFTER), *arguments]
-        first = ended(started(fatal, TF_CONFIG=configs[0]), second)
-        if not any("in use" in complaint for _, _, complaint in first):
-            break
-    assert not (folder / "workers/metrics.json").exists()
-    configs = cluster()
-    again = ended(*(started(["-m", "gdns_tf.train", *arguments], TF_CONFIG=config) for config in configs))
-    return first, again
+def workers(folder, shards, at_work):
+    """How two workers ended, of whom one was killed; how they did when both were started again, and the other one was
+    killed; and when both were started again.
+    """
+    arguments = flags(output_dir=folder / "workers", data_dir=shards, strategy="multiworker", heartbeat_seconds=10)
+    found = []
+    for victim in ("worker", "chief", ""):
+        for _ in range(3):  # another process may take a port in between
+            configs = cluster()
+            second = started(["-m", "gdns_tf.train", *arguments], TF_CONFIG=configs[1])
+            killed = {"worker": second.pid, "chief": 0}.get(victim)
+            fatal = [str(SCRIPTS / "fatal_chief.py"), str(killed), str(KILLED_AFTER.get(victim))]
+            first = started([*(fatal if victim else ["-m", "gdns_tf.train"]), *arguments], TF_CONFIG=configs[0])
+            both = ended(first, second)
+            if not any("in use" in complaint for _, _, complaint in both):
+                break
+        found.append(both)
+        assert (folder / "workers/metrics.json").exists() == (not victim)
+    return found
 
 
 def weights(path):
@@ -92,19 +106,21 @@ def weights(path):
 
 
 def test_a_worker_that_loses_the_other_says_so_and_asks_to_be_started_again(workers):
-    (code, _, complaint), (killed, *_) = workers[0]
-    assert killed == -9
-    assert code == 75, complaint
-    assert "error: worker 0 of 2 has lost another one: " in complaint
-    assert "Start all workers again by the same command" in complaint
+    by_worker, by_chief = workers[:2]
+    for number, ((code, _, complaint), (killed, *_)) in enumerate([by_worker, by_chief[::-1]]):
+        assert killed == -9
+        assert code == 75, complaint
+        assert f"error: worker {number} of 2 has lost another one: " in complaint
+        assert "Start all workers again by the same command" in complaint
 
 
 def test_both_go_on_from_where_both_were(workers):
-    (chief, told, complaint), (other, nothing, others) = workers[1]
+    (chief, told, complaint), (other, nothing, others) = workers[2]
     assert chief == 0, complaint
     assert other == 0, others
-    for text in (complaint, others):
-        assert f"Going on after epoch {KILLED_AFTER - 1} of " in text
+    for before, victim in enumerate(KILLED_AFTER):
+        for text in (complaint for _, _, complaint in workers[before + 1]):
+            assert f"Going on after epoch {KILLED_AFTER[victim] - 1} of " in text
     assert "Best epoch" in told
     assert nothing == ""  # the chief tells
 
