@@ -1,4 +1,7 @@
-"""Two devices of a process, and two processes of a cluster: what they train, and that one of them may be killed."""
+"""Two devices of a process, and two processes of a cluster: what they train, and that one of them may be killed.
+
+The suite kills the chief. `pytest --exhaustive` kills the other worker before, which takes as long again.
+"""
 
 import json
 import os
@@ -17,6 +20,7 @@ from pipelines.load import load_dataset
 ROOT = Path(__file__).parents[3]
 SCRIPTS = Path(__file__).parents[1]
 KILLED_AFTER = {"worker": 3, "chief": 5}
+"""Who is killed, and in which epoch."""
 PATIENCE = 400
 """Seconds until a process hangs; on a good day they take 15."""
 
@@ -80,13 +84,18 @@ def devices(at_work, workers):
 
 
 @pytest.fixture(scope="module")
-def workers(folder, shards, at_work):
-    """How two workers ended, of whom one was killed; how they did when both were started again, and the other one was
-    killed; and when both were started again.
-    """
-    arguments = flags(output_dir=folder / "workers", data_dir=shards, strategy="multiworker", heartbeat_seconds=10)
+def victims(pytestconfig):
+    """Who is killed, one after the other."""
+    return list(KILLED_AFTER) if pytestconfig.getoption("--exhaustive") else ["chief"]
+
+
+@pytest.fixture(scope="module")
+def workers(folder, shards, at_work, victims):
+    """How two workers ended, of whom one was killed, each time; and how they did when both were started once more."""
+    settings = {"strategy": "multiworker", "heartbeat_seconds": 10, "show_users": 0}
+    arguments = flags(output_dir=folder / "workers", data_dir=shards, **settings)
     found = []
-    for victim in ("worker", "chief", ""):
+    for victim in (*victims, ""):
         for _ in range(3):  # another process may take a port in between
             configs = cluster()
             second = started(["-m", "gdns_tf.train", *arguments], TF_CONFIG=configs[1])
@@ -105,21 +114,22 @@ def weights(path):
     return dict(np.load(path / "weights.npz"))
 
 
-def test_a_worker_that_loses_the_other_says_so_and_asks_to_be_started_again(workers):
-    by_worker, by_chief = workers[:2]
-    for number, ((code, _, complaint), (killed, *_)) in enumerate([by_worker, by_chief[::-1]]):
+def test_a_worker_that_loses_the_other_says_so_and_asks_to_be_started_again(workers, victims):
+    for victim, both in zip(victims, workers[:-1], strict=True):
+        number = int(victim == "chief")
+        (code, _, complaint), (killed, *_) = both[number], both[1 - number]
         assert killed == -9
         assert code == 75, complaint
         assert f"error: worker {number} of 2 has lost another one: " in complaint
         assert "Start all workers again by the same command" in complaint
 
 
-def test_both_go_on_from_where_both_were(workers):
-    (chief, told, complaint), (other, nothing, others) = workers[2]
+def test_both_go_on_from_where_both_were(workers, victims):
+    (chief, told, complaint), (other, nothing, others) = workers[-1]
     assert chief == 0, complaint
     assert other == 0, others
-    for before, victim in enumerate(KILLED_AFTER):
-        for text in (complaint for _, _, complaint in workers[before + 1]):
+    for victim, both in zip(victims, workers[1:], strict=True):
+        for _, _, text in both:
             assert f"Going on after epoch {KILLED_AFTER[victim] - 1} of " in text
     assert "Best epoch" in told
     assert nothing == ""  # the chief tells
