@@ -60,6 +60,15 @@ def test_likeness_within_lists_whatever_the_blocks(monkeypatch, size):
     assert "similarity@1" not in beyond_accuracy(lists[:, :1], nobody)
 
 
+def test_likeness_of_some_lists_where_their_items_have_too_many_owners(monkeypatch):
+    lists = np.array([np.random.default_rng(row).permutation(30)[:5] for row in range(13)])
+    of_all = [mean_cosine(row) for row in lists]
+    owners = TRAIN.item_counts[lists].sum()
+    for most, looked_at in ((owners, range(13)), (owners * 0.4, [0, 3, 6, 9, 12]), (1, [0])):
+        monkeypatch.setattr(module, "MOST_OWNERS", most)
+        assert intra_list_similarity(lists, TRAIN) == pytest.approx(np.mean([of_all[row] for row in looked_at]))
+
+
 def gini_by_pairs(values):
     """The definition: mean absolute difference of all pairs over twice the mean."""
     n = len(values)
