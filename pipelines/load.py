@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 IN_MEMORY = "dataframe"
 """The `dataset` of what was made of DataFrames and can be loaded from nowhere."""
 SAVED = "saved"
-INGESTED = "ingested"
 """That of what `pipelines.readers.saved` wrote."""
+INGESTED = "ingested"
+"""That of what `pipelines.ingest` wrote, which is read from its shards."""
 _HIGHEST_STARS = 5
 """Of the scale that the default of `min_rating` is meant for."""
 
