@@ -20,7 +20,9 @@ _numbers = itertools.count()
 
 
 def pytest_addoption(parser):
-    parser.addoption("--exhaustive", action="store_true", help="all crash points, and XLA for every sampler")
+    parser.addoption(
+        "--exhaustive", action="store_true", help="all crash points, XLA for every sampler, either worker killed"
+    )
 
 
 @pytest.fixture

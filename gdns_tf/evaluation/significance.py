@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy
 
 _BLOCK = 2**20
 """Numbers that one block of sign patterns holds at most (8 MB), unless a single one has more."""
@@ -154,7 +154,7 @@ def paired_test_over_seeds(a: Sequence[float], b: Sequence[float], confidence: f
     mean = float(differences.mean())
     if np.ptp(differences) == 0:  # no spread to judge by: t is infinite, or 0 / 0
         return PairedTest(mean, mean, mean, 0.0 if mean else 1.0)
-    result = stats.ttest_rel(a, b)
+    result = scipy.stats.ttest_rel(a, b)
     low, high = result.confidence_interval(confidence)
     return PairedTest(mean, float(low), float(high), float(result.pvalue))
 

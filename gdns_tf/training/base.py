@@ -1,6 +1,7 @@
 """What every trainer of a scorer shares."""
 
 from abc import abstractmethod
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
@@ -39,6 +40,30 @@ class ScorerTrainer(tf.keras.Model):
         self.take(data)
         with stateless.for_xla(bool(self.jit_compile)):
             return self.step(data)
+
+    def make_train_function(self, force: bool = False) -> Callable[[Iterator], dict[str, tf.Tensor]]:
+        """As Keras's; but of `steps_per_execution` steps, one is traced, where Keras traces two.
+
+        Keras returns what the last of them returned, and needs another to know of what shape that is. Here it is the
+        metrics, which say the same.
+        """
+        if self.run_eagerly or self.distribute_strategy.num_replicas_in_sync > 1:
+            return super().make_train_function(force)
+        if self.train_function is None or force:
+            step = tf.function(self.train_step, jit_compile=True) if self.jit_compile else self.train_step
+
+            @tf.function(reduce_retracing=True)
+            def train_steps(batches: Iterator) -> dict[str, tf.Tensor]:
+                def train(number: tf.Tensor) -> tf.Tensor:
+                    step(next(batches))
+                    return self._train_counter.assign_add(1) - before
+
+                before, count = self._train_counter.read_value(), self._steps_per_execution.read_value()
+                tf.while_loop(lambda number: number < count, train, [tf.zeros_like(before)])
+                return {metric.name: metric.result() for metric in self.metrics}
+
+            self.train_function = self.train_tf_function = train_steps
+        return self.train_function
 
     @abstractmethod
     def step(self, data: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -125,22 +125,15 @@ def test_the_folder_is_a_run_to_the_other_commands(undisturbed, tmp_path, capsys
     assert gdns_tf.load(folder).export(tmp_path / "shop").exists()
 
 
-def test_killed_twice_it_ends_as_one_that_was_not(undisturbed, tmp_path):
-    folder = tmp_path / "run"
-    for trial, epoch in ((0, 5), (1, 3)):
-        process = start(folder)
-        wait_for(process, folder, trial, epoch)
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate()
-        assert not (folder / "metrics.json").exists()
-    run_here(folder)
-    assert outcome(folder) == outcome(undisturbed[0])
-
-
-def test_stopped_by_sigterm_it_saves_and_goes_on(undisturbed, tmp_path):
+def test_killed_and_then_stopped_it_ends_as_one_that_was_not(undisturbed, tmp_path):
     folder = tmp_path / "run"
     process = start(folder)
-    wait_for(process, folder, 1, 3)
+    wait_for(process, folder, trial=0, epoch=5)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not (folder / "metrics.json").exists()
+    process = start(folder)
+    wait_for(process, folder, trial=1, epoch=3)
     process.send_signal(signal.SIGTERM)
     _, err = finish(process, code=130)
     assert "the same command goes on from there" in err

@@ -153,8 +153,9 @@ def test_half_of_the_epochs_and_then_the_rest(store, undisturbed):
 
 
 @pytest.mark.parametrize("part", ["overwritten", "refit"])
-def test_killed_at_any_moment_it_ends_the_same(part, store, undisturbed, steps):
-    """Every state of the store between two steps is tried, of a run that writes over another or is refitted again."""
+def test_killed_at_any_moment_it_ends_the_same(part, store, undisturbed, steps, request):
+    """States of the store between two steps are tried, of a run that writes over another or is refitted again: one of
+    four, or with `--exhaustive` all."""
     address, moments = f"{store}/run", []
     former = {"max_epochs": 1, "seed": int(part == "overwritten")}
     run(address, **former)
@@ -166,7 +167,7 @@ def test_killed_at_any_moment_it_ends_the_same(part, store, undisturbed, steps):
     tried = [place for place, step in enumerate(steps) if part == "overwritten" or "/refit/" in step]
     assert {steps[place].split()[0] for place in tried} == {"upload", "unlink"}
     steps.after = lambda: None
-    for place in tried:
+    for place in tried[:: 1 if request.config.getoption("--exhaustive") else 4]:
         travel_to(moments[place])
         # The same command, until the store says that the run is this one; till then, the former one is as good.
         is_old = read_config(f"{address}/flags.txt", TrainConfig).seed == 1

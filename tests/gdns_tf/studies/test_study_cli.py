@@ -52,7 +52,13 @@ def start(folder, sigint="default_int_handler"):
     )
 
 
-def finish(process, code=0):
+def run_here(folder):
+    """The study to its end in this process, where starting costs nothing; returns its exit code."""
+    arguments = ["study", *FLAGS, f"--study_dir={folder}"]
+    return exit_code(study.main, "", [StudyConfig, TrainConfig, DataConfig], arguments)
+
+
+def finish(process, code):
     out, err = process.communicate(timeout=500)
     assert process.returncode == code, err
     return out + err
@@ -67,8 +73,7 @@ def results(folder):
 def test_killed_and_then_stopped_it_ends_the_same(tmp_path):
     folder, trials = tmp_path / "study", tmp_path / "trials"
     with trials_run_here():
-        flags = [*FLAGS, f"--study_dir={tmp_path / 'undisturbed/study'}"]
-        assert exit_code(study.main, "", [StudyConfig, TrainConfig, DataConfig], ["study", *flags]) == 0
+        assert run_here(tmp_path / "undisturbed/study") == 0
     for stop, sigint in ((signal.SIGKILL, "default_int_handler"), (signal.SIGTERM, "SIG_IGN")):
         before = len(list(trials.glob("*/ranks.npz")))
         process = start(folder, sigint=sigint)
@@ -83,6 +88,7 @@ def test_killed_and_then_stopped_it_ends_the_same(tmp_path):
             assert "the same command goes on from there" in finish(process, 130)
         else:
             process.communicate()
-    finish(start(folder))
+    with trials_run_here():
+        assert run_here(folder) == 0
     assert results(folder) == results(tmp_path / "undisturbed/study")
     assert len(results(folder)) == 4
