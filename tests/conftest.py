@@ -1,5 +1,6 @@
 """Fixtures that several rooms of tests use."""
 
+import gc
 import itertools
 import os
 from pathlib import Path
@@ -23,6 +24,15 @@ def pytest_addoption(parser):
     parser.addoption(
         "--exhaustive", action="store_true", help="all crash points, XLA for every sampler, either worker killed"
     )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def left_behind():
+    """What a module of tests leaves behind, TensorFlow's graphs above all, no later collection of garbage goes through:
+    after hundreds of modules each took seconds."""
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

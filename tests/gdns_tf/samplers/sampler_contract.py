@@ -114,6 +114,7 @@ class Undisturbed:
     """A run from the start to the end, and what was to be seen on its way."""
 
     def __init__(self, config, folder):
+        gc.freeze()  # else it is all looked through for the tensors that are kept, and takes seconds
         training = self.training = Training(config)
         self.folder, self.contents, tensors = folder, {}, {}
         self.negatives, self.losses = np.zeros([EPOCHS, TRAIN.num_users, GROUP_SIZE], np.int32), np.zeros(EPOCHS)
