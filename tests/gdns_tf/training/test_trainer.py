@@ -6,6 +6,7 @@ import tensorflow as tf
 from numpy_oracle import Oracle
 from toy import PAPER, toy_interactions
 
+from gdns_tf.training.base import ScorerTrainer
 from gdns_tf.training.build import build_batches, build_trainer
 from gdns_tf.training.config import TrainConfig
 
@@ -109,6 +110,24 @@ def test_keras_fit_trains():
     trainer = build_trainer(TRAIN, settings)
     history = trainer.fit(build_batches(TRAIN, settings), steps_per_epoch=3, epochs=30, verbose=0).history["loss"]
     assert history[-1] < 0.7 * history[0]
+
+
+def test_an_epoch_is_that_of_keras_but_traces_one_step(monkeypatch):
+    settings, found = config(sampler="gdns"), []
+    for of in (ScorerTrainer, tf.keras.Model):
+        trainer, traced = build_trainer(TRAIN, settings), []
+        step = trainer.step
+        monkeypatch.setattr(trainer, "step", lambda data, step=step, traced=traced: traced.append(data) or step(data))
+        train_epoch, batches = of.make_train_function(trainer), iter(build_batches(TRAIN, settings))
+        losses = [train_epoch(batches)["loss"].numpy() for _ in range(3)]
+        steps = trainer._train_counter.numpy()
+        assert steps == 3 * settings.setup(TRAIN).steps_per_epoch > 3
+        found.append((len(traced), losses, [v.numpy() for v in trainer.variables]))
+    (traced, losses, values), (of_keras, expected_losses, expected) = found
+    assert traced == 1 < of_keras
+    assert losses == expected_losses
+    for value, other in zip(values, expected, strict=True):
+        np.testing.assert_array_equal(value, other)
 
 
 def test_compiled_step_equals_the_plain_one():
