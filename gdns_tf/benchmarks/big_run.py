@@ -231,15 +231,14 @@ def _serve(config: BigRunConfig, data: Path, run: Path, model: Path) -> Stage:
 
 def _best_unseen(run: Path, split: StreamedSplit, users: np.ndarray) -> np.ndarray:
     """[n, k] the highest scores of each user among items that they have not, by the run's weights in NumPy."""
-    chosen = split.select(users)
+    seen = split.select(users).all_interactions()
     with np.load(RunFolder(str(run)).weights) as weights:
         if "P" in weights:
             queries = weights["P"][users] * weights["w"]
-        else:
-            power, had = weights["history_power"], (chosen.train.of(row) for row in range(len(users)))
+        else:  # a user is served by all that they have, trained on or not
+            power, had = weights["history_power"], (seen.of(row) for row in range(len(users)))
             queries = np.stack([len(of) ** -power * weights["A"][of].sum(axis=0) for of in had])
         scores = queries @ weights["Q"].T
-    seen = chosen.all_interactions()
     scores[seen.users, seen.items] = -np.inf
     return -np.sort(-scores, axis=1)[:, :_K]
 
