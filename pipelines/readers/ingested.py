@@ -4,7 +4,8 @@ from pipelines.config import DataConfig
 from pipelines.ingested import MANIFEST
 from pipelines.paths import AnyPath
 from pipelines.readers.files import require_given
-from pipelines.streamed import StreamedFolder, StreamedSplit
+from pipelines.streamed import StreamedSplit
+from pipelines.streamed_folder import StreamedFolder
 
 SETTINGS = ("data_dir",)
 

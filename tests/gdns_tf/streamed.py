@@ -3,7 +3,8 @@
 from pipelines.config import DataConfig
 from pipelines.ingested import save_shards
 from pipelines.readers import planted
-from pipelines.streamed import StreamedFolder, StreamedSplit
+from pipelines.streamed import StreamedSplit
+from pipelines.streamed_folder import StreamedFolder
 
 PLANTED = DataConfig(dataset="planted", planted_users=60, planted_items=150)
 SPLIT = planted.generate(PLANTED)

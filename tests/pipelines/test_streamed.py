@@ -15,7 +15,8 @@ from pipelines.load import format_statistics, load_dataset
 from pipelines.records import write_shard
 from pipelines.sample import sampled
 from pipelines.split import Split
-from pipelines.streamed import StreamedFolder, StreamedSplit
+from pipelines.streamed import StreamedSplit
+from pipelines.streamed_folder import StreamedFolder
 
 
 def flat(value, prefix=""):

@@ -13,8 +13,9 @@ from pipelines.errors import InputError
 from pipelines.ingested import save_shards
 from pipelines.records import Shard
 from pipelines.shares import Share
-from pipelines.streamed import StreamedFolder, StreamedInteractions, StreamedSplit
+from pipelines.streamed import StreamedInteractions, StreamedSplit
 from pipelines.streamed_batches import shared_batches, user_batches, visits, window_users
+from pipelines.streamed_folder import StreamedFolder
 
 STEPS = 5  # of 30 users, 7 at a time
 EMPTY = SimpleNamespace(ids=None, titles=None)
