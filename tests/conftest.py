@@ -21,9 +21,8 @@ _numbers = itertools.count()
 
 
 def pytest_addoption(parser):
-    parser.addoption(
-        "--exhaustive", action="store_true", help="all crash points, XLA for every sampler, either worker killed"
-    )
+    told = "all moments of crashes, XLA for every sampler, every sampler with every scorer, either worker killed"
+    parser.addoption("--exhaustive", action="store_true", help=told)
 
 
 @pytest.fixture(autouse=True, scope="module")

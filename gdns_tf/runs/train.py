@@ -175,7 +175,6 @@ def shared_alike(split: Split | StreamedSplit, replicas: Replicas) -> Share:
     Raises:
       InputError: it is not, or cannot be shared out among so many.
     """
-
     if replicas.workers == 1:
         return replicas.shares(split.train)[0]
     found = replicas.everywhere(lambda: [split.fingerprint, replicas.shares(split.train)[0].starts])
