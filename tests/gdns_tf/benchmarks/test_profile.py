@@ -28,10 +28,13 @@ def test_operations_are_added_up_by_kind_and_part_without_what_lies_within_them(
 
 
 def test_a_profile_of_a_run_has_the_step_and_the_draws():
-    profile = measure(toy_interactions(), ProfileConfig(sampler="gdns", epochs=2))
+    steps = 40  # one an epoch
+    profile = measure(toy_interactions(), ProfileConfig(sampler="gdns", epochs=steps))
     assert profile.wall > 0
     assert profile.cpu > 0
     ms, calls = profile.operations[STEP]["TopKV2"]  # which chooses the negatives, once a step
     assert ms > 0
     assert calls == pytest.approx(1.0)
-    assert profile.operations[DRAWS]["StatelessRandomUniformFullIntV2"][1] >= 1.0
+    # Draws run ahead of the step, so those of a few steps fall before or after the trace.
+    ahead = 4 + 2  # prefetched and under way
+    assert profile.operations[DRAWS]["StatelessRandomUniformFullIntV2"][1] >= (steps - ahead) / steps
