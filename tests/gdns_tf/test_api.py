@@ -46,6 +46,11 @@ def model(data):
 
 
 @pytest.fixture(scope="module")
+def refit(data):
+    return gdns_tf.fit(data, refit=True, **QUICK)
+
+
+@pytest.fixture(scope="module")
 def done_half(data, tmp_path_factory):
     """The folder of a run of half of the epochs."""
     folder = tmp_path_factory.mktemp("half") / "run"
@@ -142,18 +147,20 @@ def test_recommendations_are_the_best_unseen_items_by_brute_force(clicks, data, 
         assert mine.title.tolist() == names[mine.item].tolist()
 
 
-def test_model_and_recommender_answer_alike(model, tmp_path):
-    with gdns_tf.Recommender.from_saved_model(model.export(tmp_path / "shop")) as served:
+def test_model_and_recommender_answer_alike(refit, tmp_path):
+    folder = refit.export(tmp_path / "shop")
+    assert "first training" in (folder / "README.md").read_text()
+    with gdns_tf.Recommender.from_saved_model(folder) as served:
         for ask in (
             lambda m: m.recommend(["u-17", "nobody"], k=4, exclude=["i-3"]),
             lambda m: m.recommend_by_history([["i-1", "i-7"], ["no such item"]], k=3),
             lambda m: m.similar_items(["i-1"], k=3),
             lambda m: m.rank(["u-1"], ["i-1", "no such item"]),
         ):
-            pd.testing.assert_frame_equal(ask(model), ask(served))
+            pd.testing.assert_frame_equal(ask(refit), ask(served))
         description = served.describe()
     assert description["flags"]["sampler"] == "gdns"
-    assert description["metrics"]["test"] == model.metrics["test"]
+    assert description["metrics"]["test"] == refit.metrics["test"]
 
 
 def test_save_and_load_without_the_data(model, tmp_path):
@@ -222,15 +229,12 @@ def test_other_data_replaces_what_was_kept_of_a_run_that_never_got_anywhere(clic
     assert gdns_tf.load(tmp_path / "run").data.fingerprint == fewer.fingerprint
 
 
-def test_refit_recommends_by_all_and_evaluates_by_what_was_held_out(data, model, tmp_path):
-    refit = gdns_tf.fit(data, refit=True, **QUICK)
+def test_refit_recommends_by_all_and_evaluates_by_what_was_held_out(model, refit, tmp_path):
     assert refit.metrics["test"] == model.metrics["test"]
     pd.testing.assert_frame_equal(refit.evaluate(), model.evaluate())
     assert (refit.factors.queries != model.factors.queries).any()
     refit.save(tmp_path / "model")
     np.testing.assert_array_equal(gdns_tf.load(tmp_path / "model").factors.queries, refit.factors.queries)
-    folder = refit.export(tmp_path / "shop")
-    assert "first training" in (folder / "README.md").read_text()
 
 
 def test_settings_are_refused_with_the_nearest_right_name(data):
