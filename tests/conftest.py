@@ -25,7 +25,7 @@ _numbers = itertools.count()
 
 
 def pytest_addoption(parser):
-    told = "all moments of crashes, XLA for every sampler, every sampler with every scorer, either worker killed"
+    told = "all moments of crashes, XLA and all sizes for every sampler, with every scorer, either worker killed"
     parser.addoption("--exhaustive", action="store_true", help=told)
 
 
