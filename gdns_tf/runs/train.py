@@ -175,9 +175,11 @@ def shared_alike(split: Split | StreamedSplit, replicas: Replicas) -> Share:
     Raises:
       InputError: it is not, or cannot be shared out among so many.
     """
+    share = replicas.shares(split.train)[0]
+    _tell_of_unevenness(share, replicas)
     if replicas.workers == 1:
-        return replicas.shares(split.train)[0]
-    found = replicas.everywhere(lambda: [split.fingerprint, replicas.shares(split.train)[0].starts])
+        return share
+    found = replicas.everywhere(lambda: [split.fingerprint, share.starts])
     for worker, (fingerprint, starts) in enumerate(found):
         if fingerprint != found[0][0]:
             problem = f"worker {worker} has data {fingerprint}, and the chief {found[0][0]}"
@@ -185,7 +187,18 @@ def shared_alike(split: Split | StreamedSplit, replicas: Replicas) -> Share:
         if starts != found[0][1]:
             problem = f"worker {worker} has the same data in other shards than the chief"
             raise InputError(problem, remedy="Give all workers the same folder, or copies of it.")
-    return replicas.shares(split.train)[0]
+    return share
+
+
+def _tell_of_unevenness(share: Share, replicas: Replicas) -> None:
+    """Says so where replicas wait for one of them: each has as many steps to go through its users as the others."""
+    most, even = max(share.sizes), share.starts[-1] / share.of
+    if most > 1.25 * even and replicas.is_chief:
+        notices.warning(
+            "One of the %d replicas has %s users, %.1f times an even share, and in every step the others wait "
+            "for it. Ingest into more shards (pipelines.ingest, --shards), best several times %d.",
+            *(share.of, f"{most:,} of {share.starts[-1]:,}", most / even, share.of),
+        )
 
 
 def _warn_if_unfit(run: Run, metrics: dict) -> None:

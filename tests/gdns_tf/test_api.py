@@ -1,6 +1,7 @@
 """The Python API as its users see it: from a table to recommendations, a folder and back."""
 
 import logging
+import shutil
 import signal
 import tempfile
 from dataclasses import replace
@@ -42,6 +43,25 @@ def data(clicks):
 @pytest.fixture(scope="module")
 def model(data):
     return gdns_tf.fit(data, **QUICK)
+
+
+@pytest.fixture(scope="module")
+def refit(data):
+    return gdns_tf.fit(data, refit=True, **QUICK)
+
+
+@pytest.fixture(scope="module")
+def done_half(data, tmp_path_factory):
+    """The folder of a run of half of the epochs."""
+    folder = tmp_path_factory.mktemp("half") / "run"
+    assert gdns_tf.fit(data, output_dir=folder, **QUICK | {"max_epochs": 10}).metrics["epochs"] == 10
+    return folder
+
+
+@pytest.fixture
+def half(done_half, tmp_path):
+    """A copy of it."""
+    return shutil.copytree(done_half, tmp_path / "run")
 
 
 def test_a_fit_without_a_folder_leaves_nothing_behind(data, model, tmp_path, monkeypatch):
@@ -127,18 +147,20 @@ def test_recommendations_are_the_best_unseen_items_by_brute_force(clicks, data, 
         assert mine.title.tolist() == names[mine.item].tolist()
 
 
-def test_model_and_recommender_answer_alike(model, tmp_path):
-    with gdns_tf.Recommender.from_saved_model(model.export(tmp_path / "shop")) as served:
+def test_model_and_recommender_answer_alike(refit, tmp_path):
+    folder = refit.export(tmp_path / "shop")
+    assert "first training" in (folder / "README.md").read_text()
+    with gdns_tf.Recommender.from_saved_model(folder) as served:
         for ask in (
             lambda m: m.recommend(["u-17", "nobody"], k=4, exclude=["i-3"]),
             lambda m: m.recommend_by_history([["i-1", "i-7"], ["no such item"]], k=3),
             lambda m: m.similar_items(["i-1"], k=3),
             lambda m: m.rank(["u-1"], ["i-1", "no such item"]),
         ):
-            pd.testing.assert_frame_equal(ask(model), ask(served))
+            pd.testing.assert_frame_equal(ask(refit), ask(served))
         description = served.describe()
     assert description["flags"]["sampler"] == "gdns"
-    assert description["metrics"]["test"] == model.metrics["test"]
+    assert description["metrics"]["test"] == refit.metrics["test"]
 
 
 def test_save_and_load_without_the_data(model, tmp_path):
@@ -170,11 +192,15 @@ def test_a_failed_save_leaves_the_former_model(model, tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
 
 
-def test_a_run_in_a_folder_is_gone_on_with_and_read_by_the_commands(data, model, tmp_path):
-    folder = tmp_path / "run"
-    half = gdns_tf.fit(data, output_dir=folder, **QUICK | {"max_epochs": 10})
-    assert half.metrics["epochs"] == 10
-    whole = gdns_tf.fit(data, output_dir=folder, **QUICK)
+def test_a_run_in_a_folder_is_gone_on_with_and_read_by_the_commands(data, model, half, tmp_path):
+    folder, begun_at = half, []
+
+    class Look(gdns_tf.Callback):
+        def on_start(self, run):
+            begun_at.append(run.epoch)
+
+    whole = gdns_tf.fit(data, output_dir=folder, callbacks=[Look()], **QUICK)
+    assert begun_at == [10]
     np.testing.assert_array_equal(whole.factors.queries, model.factors.queries)
     again = gdns_tf.load(folder)
     np.testing.assert_array_equal(again.factors.queries, whole.factors.queries)
@@ -185,11 +211,10 @@ def test_a_run_in_a_folder_is_gone_on_with_and_read_by_the_commands(data, model,
         gdns_tf.fit(data, output_dir=tmp_path / "moved", **QUICK | {"dim": 4})
 
 
-def test_a_run_on_other_data_is_not_gone_on_with(clicks, data, tmp_path):
-    gdns_tf.fit(data, output_dir=tmp_path / "run", **QUICK | {"max_epochs": 5})
+def test_a_run_on_other_data_is_not_gone_on_with(clicks, half):
     fewer = gdns_tf.Dataset.from_dataframe(clicks[clicks.user_id != "u-5"], timestamp="ts", title="name")
     with pytest.raises(gdns_tf.InputError, match="made on data"):
-        gdns_tf.fit(fewer, output_dir=tmp_path / "run", **QUICK)
+        gdns_tf.fit(fewer, output_dir=half, **QUICK)
 
 
 def test_other_data_replaces_what_was_kept_of_a_run_that_never_got_anywhere(clicks, data, tmp_path):
@@ -204,15 +229,12 @@ def test_other_data_replaces_what_was_kept_of_a_run_that_never_got_anywhere(clic
     assert gdns_tf.load(tmp_path / "run").data.fingerprint == fewer.fingerprint
 
 
-def test_refit_recommends_by_all_and_evaluates_by_what_was_held_out(data, model, tmp_path):
-    refit = gdns_tf.fit(data, refit=True, **QUICK)
+def test_refit_recommends_by_all_and_evaluates_by_what_was_held_out(model, refit, tmp_path):
     assert refit.metrics["test"] == model.metrics["test"]
     pd.testing.assert_frame_equal(refit.evaluate(), model.evaluate())
     assert (refit.factors.queries != model.factors.queries).any()
     refit.save(tmp_path / "model")
     np.testing.assert_array_equal(gdns_tf.load(tmp_path / "model").factors.queries, refit.factors.queries)
-    folder = refit.export(tmp_path / "shop")
-    assert "first training" in (folder / "README.md").read_text()
 
 
 def test_settings_are_refused_with_the_nearest_right_name(data):
@@ -248,16 +270,16 @@ def test_a_sampler_of_ones_own_is_copied_for_each_run(data, tmp_path):
         def on_end(self, run):
             seen.append(int(run.trainer.sampler.steps.numpy()))
 
-    for folder in ("a", "b"):
-        model = gdns_tf.fit(data, sampler=mine, callbacks=[Look()], output_dir=tmp_path / folder, **QUICK)
-    steps = -(-data.train.num_users // 64) * 20
-    assert seen == [steps, steps]
-    assert mine.steps.numpy() == 0
-    uniform = gdns_tf.fit(data, sampler="uniform", **QUICK)
+    given, fewer = {"sampler": mine, "callbacks": [Look()], "output_dir": tmp_path / "run"}, QUICK | {"max_epochs": 5}
+    model = gdns_tf.fit(data, **given, **fewer)
+    uniform = gdns_tf.fit(data, sampler="uniform", **fewer)
     np.testing.assert_array_equal(model.factors.queries, uniform.factors.queries)
-    assert gdns_tf.load(tmp_path / "a").config.sampler == "given:Counting"
-    more = gdns_tf.fit(data, sampler=mine, output_dir=tmp_path / "a", **QUICK | {"max_epochs": 25})
-    assert more.metrics["epochs"] == 25
+    assert gdns_tf.load(tmp_path / "run").config.sampler == "given:Counting"
+    more = gdns_tf.fit(data, **given, **fewer | {"max_epochs": 7})
+    assert more.metrics["epochs"] == 7
+    steps = -(-data.train.num_users // 64)
+    assert seen == [5 * steps, 7 * steps]
+    assert mine.steps.numpy() == 0
 
 
 def test_what_filters_drop_is_said(clicks, caplog):
@@ -303,12 +325,11 @@ def test_stopped_without_a_folder_it_returns_the_best_so_far(data, caplog):
     assert len(model.recommend(["u-17"], k=3)) == 3
 
 
-def test_a_run_keeps_its_data_when_its_own_flags_start_it_afresh(data, tmp_path):
-    gdns_tf.fit(data, output_dir=tmp_path / "run", **QUICK | {"max_epochs": 5})
-    again = gdns_tf.load(tmp_path / "run").data
+def test_a_run_keeps_its_data_when_its_own_flags_start_it_afresh(data, half):
+    again = gdns_tf.load(half).data
     assert isinstance(again, gdns_tf.Dataset)
-    gdns_tf.fit(again, output_dir=tmp_path / "run", overwrite=True, **QUICK | {"max_epochs": 5})
-    assert gdns_tf.load(tmp_path / "run").data.fingerprint == data.fingerprint
+    gdns_tf.fit(again, output_dir=half, overwrite=True, **QUICK | {"max_epochs": 5})
+    assert gdns_tf.load(half).data.fingerprint == data.fingerprint
 
 
 def test_a_built_in_sampler_may_be_given_as_an_object(data):

@@ -1,4 +1,4 @@
-"""Tuning from the command line: real processes, killed, interrupted and gone on with."""
+"""Tuning from the command line: a real process killed, and searches interrupted and gone on with."""
 
 import contextlib
 import io
@@ -18,6 +18,7 @@ from gdns_tf.command import exit_code
 from gdns_tf.training.config import TrainConfig
 from gdns_tf.tuning.config import TuneConfig
 from gdns_tf.tuning.folder import TuningFolder
+from gdns_tf.tuning.trials import Watch
 from pipelines.config import DataConfig
 
 ROOT = Path(__file__).parents[2]
@@ -51,13 +52,6 @@ def start(folder, *flags):
     """A search in a process of its own."""
     command = [sys.executable, "-m", "gdns_tf.tune", *FLAGS, f"--output_dir={folder}", *flags]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def finish(process, code=0):
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == code, err
-    assert "Traceback" not in err
-    return out, err
 
 
 def wait_for(process, folder, trial, epoch):
@@ -117,26 +111,32 @@ def test_it_says_what_it_found(undisturbed):
     assert (folder / "tuning.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_folder_is_a_run_to_the_other_commands(undisturbed, tmp_path, capsys):
+def test_the_folder_is_a_run_to_the_other_commands(undisturbed, capsys):
     folder, *_ = undisturbed
     cli_exit = exit_code(evaluate.main, "", [evaluate.EvaluateConfig, DataConfig], ["evaluate", f"--run_dir={folder}"])
     assert cli_exit == 0
     assert f"{metrics_of(folder)['test']['ndcg@3']:.4f}" in capsys.readouterr().out
-    assert gdns_tf.load(folder).export(tmp_path / "shop").exists()
+    assert gdns_tf.load(folder).metrics["test"] == metrics_of(folder)["test"]
 
 
-def test_killed_and_then_stopped_it_ends_as_one_that_was_not(undisturbed, tmp_path):
+def test_killed_and_then_stopped_it_ends_as_one_that_was_not(undisturbed, tmp_path, monkeypatch, capsys):
     folder = tmp_path / "run"
     process = start(folder)
     wait_for(process, folder, trial=0, epoch=5)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     assert not (folder / "metrics.json").exists()
-    process = start(folder)
-    wait_for(process, folder, trial=1, epoch=3)
-    process.send_signal(signal.SIGTERM)
-    _, err = finish(process, code=130)
-    assert "the same command goes on from there" in err
+    on_epoch = Watch.on_epoch
+
+    def stopped(watch, run, loss):
+        if (run.folder.path.name, run.epoch) == ("0001", 3):
+            signal.raise_signal(signal.SIGTERM)
+        on_epoch(watch, run, loss)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Watch, "on_epoch", stopped)
+        run_here(folder, code=130)
+    assert "interrupted in trial 1; the same command goes on from there" in capsys.readouterr().err
     run_here(folder)
     assert outcome(folder) == outcome(undisturbed[0])
 

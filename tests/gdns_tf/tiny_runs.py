@@ -35,7 +35,7 @@ CONFIG = TrainConfig(
 class TinyTrainer:
     """Stands in for `build_trainer`: learns nothing, but the same at every call, from what a checkpoint keeps."""
 
-    def __init__(self, train, config) -> None:
+    def __init__(self, train, config, _replicas=None) -> None:
         setup = config.setup(train)
         self.scorer = config.scorer_class.create(config.scorer_config, setup)
         self.sampler, self.optimizer = tf.Module(), tf.Module()
@@ -55,9 +55,10 @@ class TinyTrainer:
         return train_epoch
 
 
-def train_tiny(monkeypatch) -> None:
-    """Has all runs train the stand-in."""
-    monkeypatch.setattr(train_module, "build_trainer", TinyTrainer)
+def train_tiny(monkeypatch, trainer: type = TinyTrainer) -> None:
+    """Has all runs train a stand-in."""
+    for module in (train_module, run_module):
+        monkeypatch.setattr(module, "build_trainer", trainer)
     monkeypatch.setattr(run_module, "build_batches", lambda *args, **kwargs: ())
 
 

@@ -29,6 +29,7 @@ CASES = {
     "gdns": PAIRS | {"sampler": "gdns"},
     "srns, adam": PAIRS | {"sampler": "srns", "uniform_epochs": 1, "optimizer": "adam"},
     "shared negatives": LIKELIHOOD | {"objective": "sampled_softmax", "shared_negatives": True, "group_size": 16},
+    "shards, pairs, history": PAIRS | {"sampler": "gdns", "scorer": "history", "history_dropout": 0.0},
     "shards, multinomial, svdpp": LIKELIHOOD | {"objective": "multinomial", "scorer": "svdpp"},
 }
 DATA = DataConfig(dataset="planted", planted_users=61, planted_items=140)

@@ -31,19 +31,18 @@ FLAGS = [
     "--max_epochs=8",
     "--eval_every=2",
     "--seeds=0,1",
-    "--workers=2",
     "--checkpoint_minutes=0",
 ]
 RUN = "runpy.run_module('gdns_tf.study', run_name='__main__')"
 
 
-def start(folder, sigint="default_int_handler"):
+def start(folder, workers, sigint="default_int_handler"):
     """A study in a process of its own. Where a shell has started the tests in the background, they ignore SIGINT."""
     # Set by the process itself: a hook between fork and exec would run in a copy of this one, which holds threads of
     # gRPC and TensorFlow that a fork does not survive.
     program = f"import runpy, signal; signal.signal(signal.SIGINT, signal.{sigint}); {RUN}"
     return subprocess.Popen(
-        [sys.executable, "-c", program, *FLAGS, f"--study_dir={folder}"],
+        [sys.executable, "-c", program, *FLAGS, f"--workers={workers}", f"--study_dir={folder}"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -74,9 +73,9 @@ def test_killed_and_then_stopped_it_ends_the_same(tmp_path):
     folder, trials = tmp_path / "study", tmp_path / "trials"
     with trials_run_here():
         assert run_here(tmp_path / "undisturbed/study") == 0
-    for stop, sigint in ((signal.SIGKILL, "default_int_handler"), (signal.SIGTERM, "SIG_IGN")):
+    for stop, workers, sigint in ((signal.SIGKILL, 1, "default_int_handler"), (signal.SIGTERM, 2, "SIG_IGN")):
         before = len(list(trials.glob("*/ranks.npz")))
-        process = start(folder, sigint=sigint)
+        process = start(folder, workers, sigint)
         deadline = time.monotonic() + 400
         # One more than it found: two workers may have ended theirs at once.
         while len(list(trials.glob("*/ranks.npz"))) == before:

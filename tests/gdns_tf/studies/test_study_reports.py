@@ -86,11 +86,12 @@ def test_figures_from_the_same_trials(table3):
     assert 0 < len(new) <= 6
 
 
-def test_false_negatives_and_grid(tmp_path):
-    run(tmp_path / "fn", "--study=false_negatives", "--systems=gdns", "--seeds=0")
-    assert "AUC of G" in (tmp_path / "fn/report.md").read_text()
-    run(tmp_path / "grid", "--study=grid", "--vary=sampler=uniform|gdns", "--seeds=0")
-    assert len(results(tmp_path / "grid")) == 2
+def test_false_negatives_and_grid(table3):
+    root = table3.parent
+    run(root / "fn", "--study=false_negatives", "--systems=gdns", "--seeds=0")
+    assert "AUC of G" in (root / "fn/report.md").read_text()
+    run(root / "grid", "--study=grid", "--vary=sampler=uniform|gdns", "--seeds=0")
+    assert len(results(root / "grid")) == 2
 
 
 def test_what_cannot_work_is_said_in_a_line(tmp_path, capfd):

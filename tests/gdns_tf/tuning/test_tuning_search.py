@@ -1,14 +1,19 @@
-"""A search in this process: what it tries, what it chooses, how it is broken off, gone on with and refused."""
+"""A search in this process: what it tries, what it chooses, how it is broken off, gone on with and refused.
+
+What a search does with its trials, whatever they learn, is looked at with a stand-in for what is trained.
+"""
 
 import json
 import logging
 import signal
 import sys
+import zlib
 
 import numpy as np
 import optuna
 import pytest
 import tensorflow as tf
+from tiny_runs import TinyTrainer, train_tiny
 
 import gdns_tf
 from gdns_tf.evaluation.baselines import popularity
@@ -20,12 +25,42 @@ from gdns_tf.runs.run import Run
 from gdns_tf.runs.run_folder import RunFolder
 from gdns_tf.samplers import gain_table_config
 from gdns_tf.training.config import TrainConfig
+from gdns_tf.tuning import plots
 from pipelines.errors import InputError
 
 HISTORY = {"objective": "multinomial", "scorer": "history", "dim": 4, "batch_size": 64, "max_epochs": 4}
 QUICK = HISTORY | {"eval_every": 1, "progress": False, "tensorboard": False}
 HOURS = {"tune_minutes": 600.0}
 """So long that the number of trials ends the search, and no clock."""
+
+
+class Wanders(TinyTrainer):
+    """Learns nothing: weights wander at random, by other ways for other settings. Diverges at a rate of 1 and more."""
+
+    def __init__(self, train, config, _replicas=None):
+        super().__init__(train, config)
+        self.diverges = config.learning_rate >= 1
+        settings = {name: value for name, value in config.settings().items() if name not in ELSEWHERE}
+        self.sampler.step.assign(zlib.crc32(repr(sorted(settings.items())).encode()))
+
+    def make_train_function(self):
+        wander = super().make_train_function()
+        return lambda batches: {"loss": np.inf} if self.diverges else wander(batches)
+
+
+ELSEWHERE = ("output_dir", "export_dir", "max_minutes", "overwrite", "refit")
+"""Settings that no weight depends on."""
+
+
+def train_stand_in(monkeypatch):
+    """Has all trials train the stand-in, and no search be drawn, which takes as long as all of its trials then."""
+    train_tiny(monkeypatch, Wanders)
+    monkeypatch.setattr(plots, "plot", lambda path, *_: path.touch())
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    train_stand_in(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +82,16 @@ def searched(data, tmp_path_factory):
     """A search of four trials, its folder and its model."""
     folder = tmp_path_factory.mktemp("searched") / "run"
     return folder, tuned(data, folder, 4, tensorboard=True)
+
+
+@pytest.fixture(scope="module")
+def searched_by_stand_in(data, tmp_path_factory):
+    """The folder of a search of four trials of the stand-in."""
+    folder = tmp_path_factory.mktemp("searched_by_stand_in") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        train_stand_in(patch)
+        tuned(data, folder, 4)
+    return folder
 
 
 def test_the_best_validation_is_chosen_and_its_run_is_the_folders(data, searched):
@@ -110,10 +155,11 @@ def test_the_command_in_the_report_makes_the_chosen_model_again(data, searched, 
     np.testing.assert_array_equal(again.factors.queries, model.factors.queries)
 
 
-def test_a_search_that_was_broken_off_proposes_what_one_does_that_was_not(data, searched, tmp_path):
-    whole, _ = searched
+@pytest.mark.usefixtures("stand_in")
+def test_a_search_that_was_broken_off_proposes_what_one_does_that_was_not(data, searched_by_stand_in, tmp_path):
+    whole = searched_by_stand_in
     for trials in (2, 4):
-        tuned(data, tmp_path / "run", trials, tensorboard=True)
+        tuned(data, tmp_path / "run", trials)
     assert [t.params for t in trials_of(tmp_path / "run")] == [t.params for t in trials_of(whole)]
     assert [t.value for t in trials_of(tmp_path / "run")] == [t.value for t in trials_of(whole)]
 
@@ -143,6 +189,7 @@ def test_another_search_is_refused(data, searched, changes, message):
         tuned(data, searched[0], 6, **changes)
 
 
+@pytest.mark.usefixtures("stand_in")
 def test_other_data_is_refused_and_overwrite_starts_afresh(data, tmp_path):
     tuned(data, tmp_path / "run", 1)
     other = gdns_tf.Dataset.load("planted", planted_users=121, planted_items=150)
@@ -153,6 +200,7 @@ def test_other_data_is_refused_and_overwrite_starts_afresh(data, tmp_path):
     assert gdns_tf.load(tmp_path / "run").data.fingerprint == other.fingerprint
 
 
+@pytest.mark.usefixtures("stand_in")
 def test_folders_that_hold_something_else_are_refused(data, tmp_path, store):
     gdns_tf.fit(data, output_dir=tmp_path / "run", **QUICK)
     (tmp_path / "other").mkdir()
@@ -167,6 +215,7 @@ def test_folders_that_hold_something_else_are_refused(data, tmp_path, store):
     assert tuned(data, tmp_path / "run", 1, overwrite=True).metrics
 
 
+@pytest.mark.usefixtures("stand_in")
 def test_a_damaged_database_is_said(data, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run/study.db").write_text("no database " * 100)
@@ -191,6 +240,7 @@ def test_settings_of_tuning_go_with_tuning(data):
         gdns_tf.fit(data, tune_minutes=0, **QUICK)
 
 
+@pytest.mark.usefixtures("stand_in")
 def test_a_trial_that_diverges_is_a_failed_trial(data, tmp_path, caplog):
     with caplog.at_level(logging.WARNING, logger="gdns_tf"):
         model = tuned(data, tmp_path / "run", 2, search=("learning_rate=0.02|1e30",), seed=1, init_scale=0.05)
@@ -212,6 +262,7 @@ def test_where_every_trial_diverges_it_says_so(data, tmp_path):
         tuned(data, tmp_path / "run", 1, learning_rate=1e30)
 
 
+@pytest.mark.usefixtures("stand_in")
 def test_a_hopeless_trial_is_pruned_with_a_note(data, tmp_path, monkeypatch):
     from gdns_tf.tuning import search
     from gdns_tf.tuning.pruning import MedianOfPeers
@@ -229,12 +280,14 @@ def test_a_hopeless_trial_is_pruned_with_a_note(data, tmp_path, monkeypatch):
         assert not folder.weights.exists()
 
 
+@pytest.mark.usefixtures("stand_in")
 def test_when_the_time_is_up_the_first_trial_is_finished_all_the_same(data, tmp_path):
     model = gdns_tf.fit(data, output_dir=tmp_path / "run", tune_minutes=1e-6, **QUICK)
     assert model.metrics["epochs"] == 4
     assert [t.number for t in trials_of(tmp_path / "run") if t.state.is_finished()] == [0]
 
 
+@pytest.mark.usefixtures("stand_in")
 def test_a_trial_under_way_when_the_time_is_up_is_gone_on_with_later(data, tmp_path, monkeypatch):
     from gdns_tf.tuning.budget import Budget
 
@@ -274,14 +327,16 @@ class Stop(gdns_tf.Callback):
             signal.raise_signal(signal.SIGINT)
 
 
-def test_interrupted_in_a_folder_it_goes_on_there(data, searched, tmp_path):
+@pytest.mark.usefixtures("stand_in")
+def test_interrupted_in_a_folder_it_goes_on_there(data, searched_by_stand_in, tmp_path):
     with pytest.raises(Interrupted, match="in trial 2; the same command goes on"):
-        tuned(data, tmp_path / "run", 4, tensorboard=True, callbacks=[Stop("0002", 2)])
+        tuned(data, tmp_path / "run", 4, callbacks=[Stop("0002", 2)])
     assert not (tmp_path / "run/weights.npz").exists()
-    tuned(data, tmp_path / "run", 4, tensorboard=True)
-    assert [t.value for t in trials_of(tmp_path / "run")] == [t.value for t in trials_of(searched[0])]
+    tuned(data, tmp_path / "run", 4)
+    assert [t.value for t in trials_of(tmp_path / "run")] == [t.value for t in trials_of(searched_by_stand_in)]
 
 
+@pytest.mark.usefixtures("stand_in")
 @pytest.mark.parametrize(("trial", "epoch"), [("0000", 2), ("0001", 3)])
 def test_interrupted_without_a_folder_it_returns_the_best_so_far(data, caplog, trial, epoch):
     with caplog.at_level(logging.WARNING, logger="gdns_tf"):
@@ -291,6 +346,7 @@ def test_interrupted_without_a_folder_it_returns_the_best_so_far(data, caplog, t
     assert len(model.recommend(model.data.train.user_ids[:1], k=3)) == 3
 
 
+@pytest.mark.usefixtures("stand_in")
 def test_pairs_are_cut_short_at_their_share_of_the_time_and_made_again_by_epochs(data, tmp_path, monkeypatch):
     from gdns_tf.tuning import search
 
@@ -306,8 +362,9 @@ def test_pairs_are_cut_short_at_their_share_of_the_time_and_made_again_by_epochs
     assert all(t.user_attrs["stopped_by"] == "max_minutes" for t in trials[1:])
 
 
+@pytest.mark.usefixtures("stand_in")
 def test_refit_and_export_are_of_the_chosen_one(data, tmp_path):
-    model = tuned(data, tmp_path / "run", 2, refit=True, export_dir=str(tmp_path / "shop"))
+    model = tuned(data, tmp_path / "run", 2, refit=True, export_dir=str(tmp_path / "shop"), export_anyway=True)
     assert (tmp_path / "run/refit/weights.npz").exists()
     assert not list((tmp_path / "run/trials").glob("*/refit"))
     (version,) = (tmp_path / "shop").glob("[0-9]*")
@@ -315,6 +372,7 @@ def test_refit_and_export_are_of_the_chosen_one(data, tmp_path):
     assert tf.saved_model.load(str(version)).signatures
 
 
+@pytest.mark.usefixtures("stand_in")
 def test_a_chosen_one_that_is_no_better_than_popularity_is_told_and_not_exported(data, tmp_path, caplog):
     settings = {"learning_rate": 1e-9, "export_dir": str(tmp_path / "shop")}
     with pytest.raises(InputError, match="not fit to be served: validation ndcg@3"):
@@ -324,6 +382,7 @@ def test_a_chosen_one_that_is_no_better_than_popularity_is_told_and_not_exported
     assert "popularity" in RunFolder(tmp_path / "run/trials/0001").read_metrics()
 
 
+@pytest.mark.usefixtures("stand_in")
 def test_data_of_a_dataframe_stays_with_the_folder(tmp_path):
     from gdns_tf.examples.clicks import make_clicks
 
@@ -337,7 +396,7 @@ def test_data_of_a_dataframe_stays_with_the_folder(tmp_path):
 
 def test_a_model_whose_tables_are_too_large_fails_alone(data, tmp_path, monkeypatch):
     monkeypatch.setattr(gain_table_config, "memory_for_variables", lambda: (1.0, "memory"))
-    settings = {"dim": 4, "max_epochs": 2, "eval_every": 1, "progress": False, "tensorboard": False, **HOURS}
+    settings = {"dim": 4, "max_epochs": 1, "progress": False, "tensorboard": False, **HOURS}
     model = gdns_tf.fit(data, output_dir=tmp_path / "run", tune_trials=3, scorer="gmf", **settings)
     states = [trial.state for trial in trials_of(tmp_path / "run")]
     assert states == [optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.FAIL, optuna.trial.TrialState.COMPLETE]

@@ -69,6 +69,14 @@ def test_workers_with_other_data_or_other_shards_are_told():
         shared_alike(split, Several(["a", (0, 10, 20, 40, 60)]))
 
 
+@pytest.mark.parametrize(("starts", "told"), [((0, 12, 30, 45, 60), False), ((0, 10, 20, 30, 60), True)])
+def test_who_waits_for_a_larger_share_is_told(starts, told, caplog):
+    split = SimpleNamespace(fingerprint="a", train=shared_out(*starts))
+    shared_alike(split, Several(["a", starts]))
+    assert ("One of the 4 replicas has 30 of 60 users, 2.0 times an even share" in caplog.text) is told
+    assert ("into more shards" in caplog.text) is told
+
+
 def test_all_processes_refuse_a_batch_size_that_leaves_any_replica_without_a_user(monkeypatch):
     """Else one of them went, and the others waited for it."""
     config = TrainConfig.from_settings(batch_size=12, dim=4, strategy="multiworker")
