@@ -15,6 +15,8 @@ from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 from gdns_tf.server.refusal import Refusal, invalid
 
 DEFAULT_SIGNATURE = "serving_default"
+SESSION_OPTIONS = config_pb2.ConfigProto()
+"""Of every session that is made."""
 _STATUS_NAMES = {value: name for name, value in vars(tf.errors).items() if name.isupper() and isinstance(value, int)}
 
 
@@ -32,7 +34,7 @@ class Servable:
         on_run: is told how long each run took.
         """
         self.version, self._on_run = version, on_run
-        self._session = tf.compat.v1.Session(graph=tf.Graph())
+        self._session = tf.compat.v1.Session(graph=tf.Graph(), config=SESSION_OPTIONS)
         try:
             with self._session.graph.as_default():
                 loaded = tf.compat.v1.saved_model.load(self._session, ["serve"], str(path))

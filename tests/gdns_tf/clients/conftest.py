@@ -1,12 +1,28 @@
 """Exported models and a server of them, made once."""
 
+import contextlib
+
 import pytest
 from served_models import export_model
 from serving_folder import serving
+from tensorflow.core.protobuf import config_pb2
 
 from gdns_tf.clients import Recommender, Signatures
 from gdns_tf.clients.in_process import InProcess
+from gdns_tf.server import servable
 from gdns_tf.serving.in_memory import in_memory
+
+_UNCHANGED = config_pb2.ConfigProto()
+_UNCHANGED.graph_options.rewrite_options.disable_meta_optimizer = True
+
+
+@pytest.fixture(autouse=True, scope="module")
+def unchanged_graphs():
+    """Servers load graphs as they were saved: optimizing them takes TensorFlow seconds for each version. `servers` has
+    one as users have it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(servable, "SESSION_OPTIONS", _UNCHANGED)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -33,9 +49,14 @@ def oracle(models, id_type):
 
 @pytest.fixture(scope="session")
 def servers(models):
-    """Id type -> a server of the model."""
-    with serving(models["int64"][0]) as of_int64, serving(models["string"][0]) as of_string:
-        yield {"int64": of_int64, "string": of_string}
+    """Id type -> a server of the model; that of int64 optimizes the graph, as it does for users."""
+    with contextlib.ExitStack() as stack:
+        running = {}
+        for id_type, options in (("int64", config_pb2.ConfigProto()), ("string", _UNCHANGED)):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(servable, "SESSION_OPTIONS", options)
+                running[id_type] = stack.enter_context(serving(models[id_type][0]))
+        yield running
 
 
 @pytest.fixture(scope="session")
