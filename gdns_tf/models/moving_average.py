@@ -22,7 +22,7 @@ class WeightAverage(tf.Module):
         self._decay = decay
         self.variables_ = [tf.Variable(v, trainable=False, name=f"average_{v.name.split(':')[0]}") for v in variables]
 
-    @tf.function
+    @tf.function(autograph=False)
     def update(self, epoch: tf.Tensor) -> None:
         """Takes in the weights of the end of an epoch.
 

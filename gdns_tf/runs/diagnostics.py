@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from gdns_tf.runs.callbacks import Callback, RunView, Validation
 from gdns_tf.training.build import build_batches
+from gdns_tf.training.conversion import needs_autograph
 from pipelines.ragged_draws import sorted_pairs
 from pipelines.split import Split
 from pipelines.streamed import StreamedSplit
@@ -58,6 +59,7 @@ class Diagnostics(Callback):
 
     def on_start(self, run: RunView) -> None:
         self._trainer = run.trainer
+        self._look = tf.function(self._seen, autograph=needs_autograph(run.trainer))
         streamed, self._num_items = isinstance(run.split, StreamedSplit), run.split.train.num_items
         self._false_negatives = None if streamed else FalseNegatives(run.split)
         self._lists = run.split.known_lists if streamed else ()
@@ -84,8 +86,7 @@ class Diagnostics(Callback):
             "false_negatives_among_candidates": known.share(users, candidates),
         }
 
-    @tf.function
-    def _look(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    def _seen(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         trainer, seen = self._trainer, self._trainer.batch(batch)
         negatives = trainer.sampler.select(seen, trainer.scorer).negatives
         queries = trainer.scorer.queries(seen.users)

@@ -8,6 +8,7 @@ import tensorflow as tf
 from gdns_tf.models import stateless
 from gdns_tf.models.batch_histories import BatchHistories
 from gdns_tf.models.scorer import Scorer
+from gdns_tf.training.conversion import needs_autograph
 
 
 class ScorerTrainer(tf.keras.Model):
@@ -50,9 +51,12 @@ class ScorerTrainer(tf.keras.Model):
         if self.run_eagerly or self.distribute_strategy.num_replicas_in_sync > 1:
             return super().make_train_function(force)
         if self.train_function is None or force:
-            step = tf.function(self.train_step, jit_compile=True) if self.jit_compile else self.train_step
+            convert = needs_autograph(self)
+            step = self.train_step
+            if self.jit_compile:
+                step = tf.function(step, jit_compile=True, autograph=convert)
 
-            @tf.function(reduce_retracing=True)
+            @tf.function(reduce_retracing=True, autograph=convert)
             def train_steps(batches: Iterator) -> dict[str, tf.Tensor]:
                 def train(number: tf.Tensor) -> tf.Tensor:
                     step(next(batches))

@@ -122,6 +122,7 @@ _TRAINERS = {PAIRS: _pairs, MULTINOMIAL: _multinomial, SAMPLED_SOFTMAX: _sampled
 """Objective -> its trainer of a scorer."""
 
 
+@tf.autograph.experimental.do_not_convert  # no draw needs it, and it takes a second
 def build_batches(
     train: Interactions | StreamedInteractions,
     config: TrainConfig,

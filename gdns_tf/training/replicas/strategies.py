@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from gdns_tf.training.base import ScorerTrainer
+from gdns_tf.training.conversion import needs_autograph
 from gdns_tf.training.replicas.base import ALONE, Replicas, Result
 from gdns_tf.training.replicas.cluster import Cluster, own_cluster
 from gdns_tf.training.replicas.watched import await_heartbeats, peers_watched
@@ -56,7 +57,7 @@ class Mirrored(Replicas):
 
         # A call a step: within one call the collectives of a place in the graph must all have the same shape, and the
         # gradients of users have as many rows as a step has users.
-        @tf.function
+        @tf.function(autograph=needs_autograph(trainer))
         def train_step(batches: Iterator) -> None:
             self._strategy.run(step, args=(next(batches),))
 
@@ -93,7 +94,7 @@ class Workers(Mirrored):
             is_first = int(tf.get_static_value(context.replica_id_in_sync_group)) == self.local[0]
             return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(values) if is_first else 0 * values)
 
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.float64)])
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.float64)], autograph=False)
         def all_sum(values: tf.Tensor) -> tf.Tensor:
             return self._strategy.experimental_local_results(self._strategy.run(add, args=(values,)))[0]
 
