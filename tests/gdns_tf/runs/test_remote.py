@@ -160,7 +160,7 @@ def test_a_run_in_a_store_is_that_of_a_folder(store, undisturbed, tmp_path, monk
 def test_real_training_half_of_the_epochs_and_then_the_rest(store, tmp_path, stand_in):
     stand_in.undo()
     run(tmp_path / "run")
-    run(f"{store}/run", max_epochs=1)
+    run(f"{store}/run", max_epochs=1, refit=False)
     assert len(results(f"{store}/run")[0]) == 1
     run(f"{store}/run")
     assert_same(f"{store}/run", results(tmp_path / "run"))
