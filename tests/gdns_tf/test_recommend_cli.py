@@ -1,10 +1,12 @@
 """`python -m gdns_tf.recommend`: what it prints, what it writes, and what it refuses before it loads a model."""
 
 import csv
+import functools
 import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from planted_runs import PLANTED, random_factors
 
 from gdns_tf import recommend
@@ -29,6 +31,14 @@ def factors(dataset):
 def model(tmp_path_factory, dataset, factors):
     models = tmp_path_factory.mktemp("models")
     return export_model(factors, dataset, models / "planted", k=10, export_anyway=True).parent
+
+
+@pytest.fixture(autouse=True, scope="module")
+def loaded_once():
+    """A version's folder is loaded by the first command that names it, and by no other: seconds each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tf.saved_model, "load", functools.cache(tf.saved_model.load))
+        yield
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from gdns_tf.runs.train import train
 from gdns_tf.serving import export as export_module
 from gdns_tf.serving.export import export_model, export_run
 from gdns_tf.serving.fold_in import FoldIn
+from gdns_tf.serving.in_memory import in_memory
 from gdns_tf.training.config import TrainConfig
 from pipelines.errors import InputError
 
@@ -136,17 +137,16 @@ def test_numbers_too_large_are_refused(planted_dataset, tmp_path):
     assert not (tmp_path / "models").exists()
 
 
-def test_zero_factors_are_served_without_nan(planted_dataset, tmp_path):
+def test_zero_factors_are_served_without_nan(planted_dataset):
     train = planted_dataset.train
     factors = Factors(np.zeros((train.num_users, 4)), np.zeros((train.num_items, 4)))
-    folder = export_model(factors, planted_dataset, tmp_path / "models", k=5, export_anyway=True)
-    model = tf.saved_model.load(str(folder))
+    signatures = in_memory(factors, planted_dataset, k=5).signatures()
     items, k = tf.constant([[0, 1]], tf.int64), tf.constant([3])
-    default = model.signatures["serving_default"](user_ids=tf.constant([0], tf.int64))
+    default = signatures["serving_default"](user_ids=tf.constant([0], tf.int64))
     unseen = [item for item in range(train.num_items) if item not in seen_by(planted_dataset, 0)]
     assert default["item_ids"].numpy()[0].tolist() == unseen[:5]  # all tie, so the order is that of the items
-    similar = model.signatures["similar_items"](item_ids=items[0], k=k)
-    folded = model.signatures["retrieve_by_history"](history=items, k=k)
+    similar = signatures["similar_items"](item_ids=items[0], k=k)
+    folded = signatures["retrieve_by_history"](history=items, k=k)
     assert similar["item_ids"].numpy().tolist() == [[1, 2, 3], [0, 2, 3]]
     assert folded["item_ids"].numpy().tolist() == [[2, 3, 4]]
     assert not similar["scores"].numpy().any()
