@@ -25,7 +25,7 @@ _numbers = itertools.count()
 
 
 def pytest_addoption(parser):
-    told = "all moments of crashes, XLA and all sizes for every sampler, with every scorer, either worker killed"
+    told = "all moments of crashes, all cases of the oracle, XLA and sizes of every sampler, either worker killed"
     parser.addoption("--exhaustive", action="store_true", help=told)
 
 
