@@ -193,7 +193,7 @@ def shared_alike(split: Split | StreamedSplit, replicas: Replicas) -> Share:
 def _tell_of_unevenness(share: Share, replicas: Replicas) -> None:
     """Says so where replicas wait for one of them: each has as many steps to go through its users as the others."""
     most, even = max(share.sizes), share.starts[-1] / share.of
-    if most > 1.25 * even and replicas.is_chief:
+    if most > 1.25 * even + 1 and replicas.is_chief:
         notices.warning(
             "One of the %d replicas has %s users, %.1f times an even share, and in every step the others wait "
             "for it. Ingest into more shards (pipelines.ingest, --shards), best several times %d.",

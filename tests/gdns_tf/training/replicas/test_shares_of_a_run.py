@@ -69,7 +69,9 @@ def test_workers_with_other_data_or_other_shards_are_told():
         shared_alike(split, Several(["a", (0, 10, 20, 40, 60)]))
 
 
-@pytest.mark.parametrize(("starts", "told"), [((0, 12, 30, 45, 60), False), ((0, 10, 20, 30, 60), True)])
+@pytest.mark.parametrize(
+    ("starts", "told"), [((0, 12, 30, 45, 60), False), ((0, 1, 2, 3, 5), False), ((0, 10, 20, 30, 60), True)]
+)
 def test_who_waits_for_a_larger_share_is_told(starts, told, caplog):
     split = SimpleNamespace(fingerprint="a", train=shared_out(*starts))
     shared_alike(split, Several(["a", starts]))
